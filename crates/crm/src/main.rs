@@ -1,0 +1,3 @@
+//! A CRM back end.
+
+fn main() {}

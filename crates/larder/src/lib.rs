@@ -1,0 +1,1 @@
+//! An application cache that is fast and right.

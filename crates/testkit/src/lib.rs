@@ -1,0 +1,1 @@
+//! Time limits and servers for the tests of this workspace.
