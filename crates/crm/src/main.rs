@@ -1,3 +1,3 @@
-//! A CRM back end.
+//! The `crm` command.
 
 fn main() {}

@@ -1,0 +1,160 @@
+//! The SQL of contacts.
+
+use super::model::{Contact, ContactId, ContactQuery, ContactSort};
+use crate::companies::{self, CompanyId};
+use crate::database::{Change, Statements};
+use crate::error::Error;
+use crate::page::{Page, Select};
+use crate::time::Moment;
+use crate::words::search_pattern;
+use crate::written::Written;
+
+/// The columns of a [`Contact`], in every `SELECT` of this file.
+macro_rules! columns {
+    () => {
+        "id, company_id, external_id, kind, name, organisation, title, email, phone, country, created_at_ms, \
+         updated_at_ms, version"
+    };
+}
+
+/// One contact.
+///
+/// # Errors
+/// What the database reports.
+pub async fn find(statements: &mut impl Statements, id: &ContactId) -> Result<Option<Contact>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM contacts WHERE id = $1");
+    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// The imported contact of this natural key in its company.
+///
+/// # Errors
+/// What the database reports.
+pub async fn by_external_id(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    external_id: &str,
+) -> Result<Option<Contact>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM contacts WHERE company_id = $1 AND external_id = $2");
+    let contact = sqlx::query_as(sql).bind(company).bind(external_id);
+    Ok(contact.fetch_optional(statements.statement()).await?)
+}
+
+/// One page of a company's contacts.
+///
+/// # Errors
+/// What the database reports.
+pub async fn page(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    query: &ContactQuery,
+) -> Result<Page<Contact>, Error> {
+    let column = match query.order.by {
+        ContactSort::Name => "name",
+        ContactSort::Created => "created_at_ms",
+    };
+    let direction = query.order.direction();
+    Select::new(columns!(), "contacts")
+        .and("company_id =", company.as_str(), "")
+        .and_if("kind =", query.kind.map(|kind| kind.word()), "")
+        .and_if("country =", query.country.as_deref(), "")
+        .and_if("search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
+        .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
+        .await
+}
+
+/// How many contacts a company has.
+///
+/// # Errors
+/// What the database reports.
+pub async fn count(statements: &mut impl Statements, company: &CompanyId) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM contacts WHERE company_id = $1";
+    Ok(sqlx::query_scalar(sql).bind(company).fetch_one(statements.statement()).await?)
+}
+
+/// Adds a contact.
+///
+/// # Errors
+/// [`Error::Invalid`] for a country that is not listed; what the database reports.
+pub async fn insert(change: &mut Change, contact: Contact) -> Result<Written<Contact>, Error> {
+    companies::store::known_country(change, contact.country.as_deref()).await?;
+    let sql = "INSERT INTO contacts (id, company_id, external_id, kind, name, organisation, title, email, phone, \
+               country, created_at_ms, updated_at_ms, version, search_text) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    sqlx::query(sql)
+        .bind(&contact.id)
+        .bind(&contact.company_id)
+        .bind(&contact.external_id)
+        .bind(contact.kind)
+        .bind(&contact.name)
+        .bind(&contact.organisation)
+        .bind(&contact.title)
+        .bind(&contact.email)
+        .bind(&contact.phone)
+        .bind(&contact.country)
+        .bind(contact.created_at)
+        .bind(contact.updated_at)
+        .bind(contact.version)
+        .bind(contact.search_text())
+        .execute(change.statement())
+        .await?;
+    Ok(written(contact))
+}
+
+/// Writes a changed contact over the row of the version it was made from, and raises the version.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`] when the row has another version; [`Error::Invalid`] for a country that is not listed.
+pub async fn save(change: &mut Change, mut contact: Contact) -> Result<Written<Contact>, Error> {
+    companies::store::known_country(change, contact.country.as_deref()).await?;
+    contact.updated_at = Moment::now();
+    let sql = "UPDATE contacts SET kind = $3, name = $4, organisation = $5, title = $6, email = $7, phone = $8, \
+               country = $9, updated_at_ms = $10, search_text = $11, version = version + 1 \
+               WHERE id = $1 AND version = $2";
+    let result = sqlx::query(sql)
+        .bind(&contact.id)
+        .bind(contact.version)
+        .bind(contact.kind)
+        .bind(&contact.name)
+        .bind(&contact.organisation)
+        .bind(&contact.title)
+        .bind(&contact.email)
+        .bind(&contact.phone)
+        .bind(&contact.country)
+        .bind(contact.updated_at)
+        .bind(contact.search_text())
+        .execute(change.statement())
+        .await?;
+    if result.rows_affected() == 0 {
+        return Err(Error::PreconditionFailed);
+    }
+    contact.version += 1;
+    Ok(written(contact))
+}
+
+/// Removes a contact that no deal names.
+///
+/// # Errors
+/// [`Error::Conflict`] when deals name the contact; [`Error::PreconditionFailed`] when the row has another version.
+pub async fn delete(change: &mut Change, contact: Contact) -> Result<Written<Contact>, Error> {
+    let sql = "DELETE FROM contacts WHERE id = $1 AND version = $2";
+    let query = sqlx::query(sql).bind(&contact.id).bind(contact.version);
+    let result = query.execute(change.statement()).await.map_err(refused)?;
+    if result.rows_affected() == 0 {
+        return Err(Error::PreconditionFailed);
+    }
+    Ok(written(contact))
+}
+
+const fn written(contact: Contact) -> Written<Contact> {
+    Written::new(contact)
+}
+
+fn refused(error: sqlx::Error) -> Error {
+    match error.as_database_error() {
+        Some(cause) if cause.is_foreign_key_violation() => {
+            Error::Conflict("deals still name the contact: give them another contact first".to_owned())
+        }
+        _ => error.into(),
+    }
+}

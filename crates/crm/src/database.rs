@@ -1,0 +1,260 @@
+//! The database: connections set up alike, snapshots to read from, changes to write in, and the count of statements.
+
+use crate::lock::DatabaseLock;
+use crate::written::Written;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Connections to one database. SQLite answers readers in parallel but writers one by one: more than a few gain nothing.
+const CONNECTIONS: u32 = 8;
+/// How long a request waits for a connection before it is told to come back: well below the request's own limit.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long SQLite waits for another writer, in milliseconds, before it answers `database is locked`.
+const BUSY_TIMEOUT_MS: u32 = 5_000;
+
+tokio::task_local! {
+    static STATEMENTS: Arc<AtomicU64>;
+}
+
+/// Counts the SQL statements of one request, wherever in its tasks they run.
+#[derive(Debug, Clone, Default)]
+pub struct StatementCount(Arc<AtomicU64>);
+
+impl StatementCount {
+    /// The count of the request that is being answered, or a fresh one outside a request.
+    #[must_use]
+    pub fn current() -> Self {
+        Self(STATEMENTS.try_with(Arc::clone).unwrap_or_default())
+    }
+
+    /// Runs a future whose statements are added here.
+    ///
+    /// # Cancel safety
+    /// As the future itself: nothing is added for a statement that was never sent.
+    pub async fn of<F: Future>(&self, future: F) -> F::Output {
+        STATEMENTS.scope(Arc::clone(&self.0), future).await
+    }
+
+    /// How many statements have been sent.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add_one() {
+        // Outside a request (demo data, an import) nobody counts: that is no failure.
+        STATEMENTS.try_with(|count| count.fetch_add(1, Ordering::Relaxed)).ok();
+    }
+}
+
+/// Which database speaks behind the one SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A file, or the memory of this process.
+    Sqlite,
+}
+
+impl Kind {
+    /// Its name in `/api/health`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+        }
+    }
+}
+
+/// Where the database is, as a setting says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    url: String,
+    file: Option<PathBuf>,
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite:PATH` or `sqlite::memory:`.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong and what to write instead; it never repeats the URL, which may hold a password.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return Err("the database URL must begin with `sqlite:`, for example `sqlite:crm.db`".to_owned());
+        };
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        if path == ":memory:" {
+            return Ok(Self { url: "sqlite::memory:".to_owned(), file: None });
+        }
+        if path.is_empty() || path.contains('?') {
+            return Err(
+                "the database URL must be `sqlite:` and the path of a file, without options".to_owned()
+            );
+        }
+        Ok(Self { url: format!("sqlite:{path}?mode=rwc"), file: Some(PathBuf::from(path)) })
+    }
+
+    /// The file of the database; `None` for one in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        self.file.as_deref()
+    }
+}
+
+/// A pool of connections to one database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: AnyPool,
+    kind: Kind,
+}
+
+impl Database {
+    /// Opens the database, creates its file if there is none, and brings its tables up to date.
+    ///
+    /// # Errors
+    /// What the database or a migration reports.
+    ///
+    /// # Cancel safety
+    /// Dropped early, some migrations may have run; each runs in whole or not at all, and the next call continues.
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, sqlx::Error> {
+        sqlx::any::install_default_drivers();
+        // A database in memory belongs to its connection: a second one would see an empty database.
+        let connections = if url.file.is_some() { CONNECTIONS } else { 1 };
+        let pool = AnyPoolOptions::new()
+            .min_connections(1)
+            .max_connections(connections)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(set_up(connection)))
+            .connect_with(AnyConnectOptions::from_str(&url.url)?)
+            .await?;
+        sqlx::migrate!().run(&pool).await?;
+        Ok(Self { pool, kind: Kind::Sqlite })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// One consistent state of the database to read from: what others commit meanwhile is not seen.
+    ///
+    /// # Errors
+    /// When no connection can be had in time.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened if it is dropped.
+    pub async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
+        Ok(Snapshot { transaction: self.pool.begin().await? })
+    }
+
+    /// A transaction to write in. It excludes other writers from its beginning: what it reads stays true until it commits.
+    ///
+    /// # Errors
+    /// When no connection can be had in time, or another writer does not finish.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened if it is dropped.
+    pub async fn change(&self) -> Result<Change, sqlx::Error> {
+        // A deferred transaction that reads and then writes fails at once when somebody else wrote in between.
+        Ok(Change { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await? })
+    }
+
+    /// Closes all connections; SQLite then folds its write-ahead log into the file.
+    ///
+    /// # Cancel safety
+    /// The connections close nonetheless when it is dropped, in their own time.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+    // WAL: readers do not wait for the writer. NORMAL: a crash of the machine may cost the last commits, never the file.
+    for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON"] {
+        sqlx::query(pragma).execute(&mut *connection).await?;
+    }
+    let busy = sqlx::AssertSqlSafe(format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}"));
+    sqlx::query(busy).execute(connection).await?;
+    Ok(())
+}
+
+/// One consistent state of the database. Dropping it ends it.
+#[derive(Debug)]
+pub struct Snapshot {
+    transaction: Transaction<'static, Any>,
+}
+
+/// A transaction that writes. Dropped without a commit, nothing of it remains.
+#[derive(Debug)]
+pub struct Change {
+    transaction: Transaction<'static, Any>,
+}
+
+/// What SQL can be sent through: a [`Snapshot`] or a [`Change`].
+pub trait Statements {
+    /// The connection for exactly one statement, which is counted.
+    fn statement(&mut self) -> &mut AnyConnection;
+}
+
+impl Statements for Snapshot {
+    fn statement(&mut self) -> &mut AnyConnection {
+        StatementCount::add_one();
+        &mut self.transaction
+    }
+}
+
+impl Statements for Change {
+    fn statement(&mut self) -> &mut AnyConnection {
+        StatementCount::add_one();
+        &mut self.transaction
+    }
+}
+
+impl Change {
+    /// Commits what was written. The row comes out of the result by announcing the change to the cache.
+    ///
+    /// # Errors
+    /// What the database reports; the change is then undone.
+    ///
+    /// # Cancel safety
+    /// Dropped midway, it may or may not be committed, and nobody would announce it: run it in [`crate::app::App::finish`].
+    pub async fn commit<T>(self, written: Written<T>) -> Result<Written<T>, sqlx::Error> {
+        self.transaction.commit().await?;
+        Ok(written)
+    }
+
+    /// Commits what was written while the lock proves that no server, and so no cache, is running on this database.
+    ///
+    /// # Errors
+    /// What the database reports; the change is then undone.
+    ///
+    /// # Cancel safety
+    /// Dropped midway, it may or may not be committed.
+    pub async fn commit_alone(self, _alone: &DatabaseLock) -> Result<(), sqlx::Error> {
+        self.transaction.commit().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_urls_that_are_refused_say_what_to_write() {
+        for wrong in ["", "crm.db", "postgres://localhost/crm", "sqlite:", "sqlite:crm.db?mode=ro"] {
+            let message = DatabaseUrl::parse(wrong).unwrap_err();
+            assert!(message.contains("sqlite:"), "{wrong}: {message}");
+        }
+        assert_eq!(DatabaseUrl::parse("sqlite::memory:").unwrap().file(), None);
+        assert_eq!(
+            DatabaseUrl::parse("sqlite://a/b.db").unwrap().file(),
+            Some(std::path::Path::new("a/b.db"))
+        );
+    }
+}

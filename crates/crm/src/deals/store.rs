@@ -1,0 +1,213 @@
+//! The SQL of deals.
+
+use super::model::{Deal, DealId, DealQuery, DealSort, DealView, Named};
+use crate::companies::CompanyId;
+use crate::database::{Change, Statements};
+use crate::error::Error;
+use crate::page::{Page, Select};
+use crate::time::Moment;
+use crate::words::search_pattern;
+use crate::written::Written;
+use sqlx::any::AnyRow;
+use sqlx::{FromRow, Row};
+
+/// The columns of a [`Deal`].
+macro_rules! columns {
+    () => {
+        "id, company_id, external_id, title, contact_id, product_id, owner_id, stage, value_cents, engaged_on, \
+         closed_on, created_at_ms, updated_at_ms, version"
+    };
+}
+
+/// The columns of a [`DealView`], read from [`view_tables!`].
+macro_rules! view_columns {
+    () => {
+        "d.id, d.company_id, d.external_id, d.title, d.stage, d.value_cents, d.engaged_on, d.closed_on, \
+         d.created_at_ms, d.updated_at_ms, d.version, company.currency, d.contact_id, d.product_id, d.owner_id, \
+         contact.name AS contact_name, product.name AS product_name, owner.name AS owner_name"
+    };
+}
+
+macro_rules! view_tables {
+    () => {
+        "deals d JOIN companies company ON company.id = d.company_id \
+         LEFT JOIN contacts contact ON contact.id = d.contact_id \
+         LEFT JOIN products product ON product.id = d.product_id \
+         LEFT JOIN users owner ON owner.id = d.owner_id"
+    };
+}
+
+impl<'r> FromRow<'r, AnyRow> for DealView {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        let named = |id, name| -> Result<Option<Named>, sqlx::Error> {
+            let (id, name): (Option<String>, Option<String>) = (row.try_get(id)?, row.try_get(name)?);
+            Ok(id.zip(name).map(|(id, name)| Named { id, name }))
+        };
+        Ok(Self {
+            id: row.try_get("id")?,
+            company_id: row.try_get("company_id")?,
+            external_id: row.try_get("external_id")?,
+            title: row.try_get("title")?,
+            stage: row.try_get("stage")?,
+            value_cents: row.try_get("value_cents")?,
+            currency: row.try_get("currency")?,
+            engaged_on: row.try_get("engaged_on")?,
+            closed_on: row.try_get("closed_on")?,
+            contact: named("contact_id", "contact_name")?,
+            product: named("product_id", "product_name")?,
+            owner: named("owner_id", "owner_name")?,
+            created_at: row.try_get("created_at_ms")?,
+            updated_at: row.try_get("updated_at_ms")?,
+            version: row.try_get("version")?,
+        })
+    }
+}
+
+/// One deal.
+///
+/// # Errors
+/// What the database reports.
+pub async fn find(statements: &mut impl Statements, id: &DealId) -> Result<Option<Deal>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM deals WHERE id = $1");
+    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// The imported deal of this natural key in its company.
+///
+/// # Errors
+/// What the database reports.
+pub async fn by_external_id(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    external_id: &str,
+) -> Result<Option<Deal>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM deals WHERE company_id = $1 AND external_id = $2");
+    let deal = sqlx::query_as(sql).bind(company).bind(external_id);
+    Ok(deal.fetch_optional(statements.statement()).await?)
+}
+
+/// One deal as readers see it.
+///
+/// # Errors
+/// What the database reports.
+pub async fn view(statements: &mut impl Statements, id: &DealId) -> Result<Option<DealView>, Error> {
+    let sql = concat!("SELECT ", view_columns!(), " FROM ", view_tables!(), " WHERE d.id = $1");
+    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// The company that a deal belongs to.
+///
+/// # Errors
+/// What the database reports.
+pub async fn company_of(statements: &mut impl Statements, id: &DealId) -> Result<Option<CompanyId>, Error> {
+    let sql = "SELECT company_id FROM deals WHERE id = $1";
+    Ok(sqlx::query_scalar(sql).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// One page of a company's deals.
+///
+/// # Errors
+/// What the database reports.
+pub async fn page(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    query: &DealQuery,
+) -> Result<Page<DealView>, Error> {
+    let direction = query.order.direction();
+    let order = match query.order.by {
+        DealSort::Created => format!("d.created_at_ms {direction}"),
+        DealSort::Value => format!("d.value_cents {direction}"),
+        // Without NULLS LAST, SQLite and PostgreSQL disagree on where deals without the date belong.
+        DealSort::Engaged => format!("d.engaged_on {direction} NULLS LAST"),
+        DealSort::Closed => format!("d.closed_on {direction} NULLS LAST"),
+        DealSort::Title => format!("d.title {direction}"),
+    };
+    Select::new(view_columns!(), view_tables!())
+        .and("d.company_id =", company.as_str(), "")
+        .and_if("d.stage =", query.stage.map(|stage| stage.word()), "")
+        .and_if("d.owner_id =", query.owner.as_ref().map(|owner| owner.as_str()), "")
+        .and_if("d.contact_id =", query.contact.as_ref().map(|contact| contact.as_str()), "")
+        .and_if("d.product_id =", query.product.as_ref().map(|product| product.as_str()), "")
+        .and_if("d.search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
+        .page(statements, &format!("{order}, d.id {direction}"), query.paging)
+        .await
+}
+
+/// Adds a deal, whose contact, product and owner the caller has found to exist.
+///
+/// # Errors
+/// What the database reports.
+pub async fn insert(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Error> {
+    let sql = "INSERT INTO deals (id, company_id, external_id, title, contact_id, product_id, owner_id, stage, \
+               value_cents, engaged_on, closed_on, cycle_days, created_at_ms, updated_at_ms, version, search_text) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+    sqlx::query(sql)
+        .bind(&deal.id)
+        .bind(&deal.company_id)
+        .bind(&deal.external_id)
+        .bind(&deal.title)
+        .bind(&deal.contact_id)
+        .bind(&deal.product_id)
+        .bind(&deal.owner_id)
+        .bind(deal.stage)
+        .bind(deal.value_cents)
+        .bind(deal.engaged_on)
+        .bind(deal.closed_on)
+        .bind(deal.cycle_days())
+        .bind(deal.created_at)
+        .bind(deal.updated_at)
+        .bind(deal.version)
+        .bind(deal.search_text())
+        .execute(change.statement())
+        .await?;
+    Ok(written(None, deal))
+}
+
+/// Writes a changed deal over the row `before`, and raises the version.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`] when the row is no longer that of `before`.
+pub async fn save(change: &mut Change, before: &Deal, mut deal: Deal) -> Result<Written<Deal>, Error> {
+    deal.updated_at = Moment::now();
+    let sql = "UPDATE deals SET title = $3, contact_id = $4, product_id = $5, owner_id = $6, stage = $7, \
+               value_cents = $8, engaged_on = $9, closed_on = $10, cycle_days = $11, updated_at_ms = $12, \
+               search_text = $13, version = version + 1 WHERE id = $1 AND version = $2";
+    let result = sqlx::query(sql)
+        .bind(&deal.id)
+        .bind(before.version)
+        .bind(&deal.title)
+        .bind(&deal.contact_id)
+        .bind(&deal.product_id)
+        .bind(&deal.owner_id)
+        .bind(deal.stage)
+        .bind(deal.value_cents)
+        .bind(deal.engaged_on)
+        .bind(deal.closed_on)
+        .bind(deal.cycle_days())
+        .bind(deal.updated_at)
+        .bind(deal.search_text())
+        .execute(change.statement())
+        .await?;
+    if result.rows_affected() == 0 {
+        return Err(Error::PreconditionFailed);
+    }
+    deal.version = before.version + 1;
+    Ok(written(Some(before), deal))
+}
+
+/// Removes a deal.
+///
+/// # Errors
+/// [`Error::PreconditionFailed`] when the row has another version.
+pub async fn delete(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Error> {
+    let sql = "DELETE FROM deals WHERE id = $1 AND version = $2";
+    let query = sqlx::query(sql).bind(&deal.id).bind(deal.version);
+    if query.execute(change.statement()).await?.rows_affected() == 0 {
+        return Err(Error::PreconditionFailed);
+    }
+    Ok(written(None, deal))
+}
+
+fn written(_before: Option<&Deal>, deal: Deal) -> Written<Deal> {
+    Written::new(deal)
+}

@@ -1,0 +1,125 @@
+//! Every way in which the application says no: one variant per answer to the client.
+
+use std::sync::Arc;
+
+/// What is wrong with one field of a request, and what to send instead.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FieldError {
+    /// The field, by its name in the request.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What to do about it.
+    pub fix: String,
+}
+
+/// The fields of a request that break a rule; empty means that none does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    /// Notes that a field breaks a rule.
+    pub fn add(&mut self, field: &'static str, problem: impl Into<String>, fix: impl Into<String>) {
+        self.0.push(FieldError { field, problem: problem.into(), fix: fix.into() });
+    }
+
+    /// The errors, in the order in which they were found.
+    #[must_use]
+    pub fn list(&self) -> &[FieldError] {
+        &self.0
+    }
+
+    /// `value` if no field breaks a rule.
+    ///
+    /// # Errors
+    /// These errors, if there are any.
+    pub fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl std::fmt::Display for FieldErrors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "; " };
+            write!(f, "{gap}{}: {}: {}", error.field, error.problem, error.fix)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a request is not answered as asked. Cheap to clone, because callers who shared a load share its failure.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// 404: there is no such thing, or not for this caller.
+    #[error("there is no {0} with this id")]
+    NotFound(&'static str),
+    /// 404: no route has this path.
+    #[error("nothing is served at this path; `crm --help` lists what is")]
+    NoSuchPath,
+    /// 405: the path exists, but not for this method.
+    #[error("this path does not answer this method; the Allow header lists those that it answers")]
+    MethodNotAllowed,
+    /// 400: the query or the body cannot be read at all.
+    #[error("{0}")]
+    BadRequest(String),
+    /// 415: the body is not declared as JSON.
+    #[error("send the body as JSON, with `Content-Type: application/json`")]
+    NotJson,
+    /// 413: the body is too long.
+    #[error("the body is longer than {limit_bytes} bytes: send only the fields that change")]
+    TooLong {
+        /// The longest body that is read.
+        limit_bytes: usize,
+    },
+    /// 422: fields break rules.
+    #[error("{0}")]
+    Invalid(FieldErrors),
+    /// 409: the request is right, but the present state does not allow it.
+    #[error("{0}")]
+    Conflict(String),
+    /// 412: the row is no longer the one that the caller saw.
+    #[error("it has been changed since: read it again, and repeat the change on what it is now")]
+    PreconditionFailed,
+    /// 503: no answer within the time limit.
+    #[error("the request took longer than {limit_ms} ms: try again later")]
+    TimedOut {
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// 503: the database is busy or away.
+    #[error("the database does not answer: try again later")]
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// 500: a defect, here or below.
+    #[error("something is broken on the server; its log says what")]
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// A defect, with its cause, which is logged and never shown.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(cause.into()))
+    }
+}
+
+impl From<FieldErrors> for Error {
+    fn from(errors: FieldErrors) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+                Self::Unavailable(Arc::new(error))
+            }
+            // SQLite's words for a writer that waited longer than busy_timeout: codes 5 (BUSY) and 6 (LOCKED).
+            sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("5" | "6" | "517")) => {
+                Self::Unavailable(Arc::new(error))
+            }
+            _ => Self::internal(error),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Pages of a list: what is asked for, what is answered, and the conditions in between.
+
+use crate::database::Statements;
+use crate::error::Error;
+use serde::Serialize;
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, FromRow};
+
+/// Rows of a page when the request does not say.
+pub const DEFAULT_PER_PAGE: u32 = 50;
+/// Most rows of one page: about 100 kB of JSON, which a reader can still wait for.
+pub const MAX_PER_PAGE: u32 = 200;
+/// Last page that is looked for: rows are skipped one by one, so that a page beyond it costs more than it can be worth.
+pub const MAX_PAGE: u32 = 100_000;
+
+/// Which page of a list, and how long it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paging {
+    /// From 1.
+    pub page: u32,
+    /// From 1 to [`MAX_PER_PAGE`].
+    pub per_page: u32,
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self { page: 1, per_page: DEFAULT_PER_PAGE }
+    }
+}
+
+/// By what a list is ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order<S> {
+    /// The column.
+    pub by: S,
+    /// From the greatest to the least.
+    pub descending: bool,
+}
+
+impl<S> Order<S> {
+    /// SQL's word for the direction.
+    #[must_use]
+    pub const fn direction(&self) -> &'static str {
+        if self.descending { "DESC" } else { "ASC" }
+    }
+}
+
+/// One page of a list, and how many rows there are on all pages.
+#[derive(Debug, Clone, Serialize)]
+pub struct Page<T> {
+    /// The rows of this page; empty after the last page.
+    pub items: Vec<T>,
+    /// The number of this page, from 1.
+    pub page: u32,
+    /// Rows of a full page.
+    pub per_page: u32,
+    /// Rows on all pages.
+    pub total: i64,
+}
+
+/// A `SELECT` whose conditions depend on the request. Its values are all bound, never written into the text.
+#[derive(Debug)]
+pub(crate) struct Select {
+    columns: &'static str,
+    from: &'static str,
+    conditions: String,
+    values: Vec<String>,
+}
+
+impl Select {
+    /// `SELECT columns FROM from`, without conditions yet.
+    pub(crate) fn new(columns: &'static str, from: &'static str) -> Self {
+        Self { columns, from, conditions: String::new(), values: Vec::new() }
+    }
+
+    /// Adds `before $n after`, with the value bound as `$n`.
+    pub(crate) fn and(mut self, before: &str, value: impl Into<String>, after: &str) -> Self {
+        self.values.push(value.into());
+        let joint = if self.values.len() == 1 { "WHERE" } else { "AND" };
+        let number = self.values.len();
+        self.conditions.push_str(&format!(" {joint} {before} ${number} {after}"));
+        self
+    }
+
+    /// Adds the condition if there is a value.
+    pub(crate) fn and_if<V: Into<String>>(self, before: &str, value: Option<V>, after: &str) -> Self {
+        match value {
+            Some(value) => self.and(before, value, after),
+            None => self,
+        }
+    }
+
+    /// One page in this order, and the number of all rows: two statements.
+    pub(crate) async fn page<T>(
+        self,
+        statements: &mut impl Statements,
+        order_by: &str,
+        paging: Paging,
+    ) -> Result<Page<T>, Error>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        let Self { columns, from, conditions, values } = self;
+        let count = format!("SELECT COUNT(*) FROM {from}{conditions}");
+        let mut count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count));
+        let offset = u64::from(paging.page.saturating_sub(1)) * u64::from(paging.per_page);
+        let rows = format!(
+            "SELECT {columns} FROM {from}{conditions} ORDER BY {order_by} LIMIT {} OFFSET {offset}",
+            paging.per_page
+        );
+        let mut rows = sqlx::query_as::<_, T>(AssertSqlSafe(rows));
+        for value in values {
+            count = count.bind(value.clone());
+            rows = rows.bind(value);
+        }
+        let total = count.fetch_one(statements.statement()).await?;
+        let items = rows.fetch_all(statements.statement()).await?;
+        Ok(Page { items, page: paging.page, per_page: paging.per_page, total })
+    }
+}

@@ -1,0 +1,155 @@
+//! Moments and calendar days as the database stores them and as JSON shows them.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
+use sqlx::any::{Any, AnyTypeInfo};
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::{Decode, Encode, Type};
+use std::fmt;
+
+/// A moment in UTC: integer milliseconds in the database, RFC 3339 text in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Moment(Timestamp);
+
+impl Moment {
+    /// The present, cut to the millisecond that the database keeps.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::from_millis(Timestamp::now().as_millisecond())
+    }
+
+    /// The moment so many milliseconds after 1970 UTC; moments outside the calendar become 1970.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Self {
+        Self(Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// Noon UTC of a day: when something that only has a date is said to have happened.
+    #[must_use]
+    pub fn noon_of(day: Day) -> Self {
+        Self(TimeZone::UTC.to_timestamp(day.0.at(12, 0, 0, 0)).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    fn millis(self) -> i64 {
+        self.0.as_millisecond()
+    }
+}
+
+impl Type<Any> for Moment {
+    fn type_info() -> AnyTypeInfo {
+        <i64 as Type<Any>>::type_info()
+    }
+}
+
+impl Encode<'_, Any> for Moment {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Any as sqlx::Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        Encode::<Any>::encode(self.millis(), buffer)
+    }
+}
+
+impl<'r> Decode<'r, Any> for Moment {
+    fn decode(value: <Any as sqlx::Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(Timestamp::from_millisecond(<i64 as Decode<'r, Any>>::decode(value)?)?))
+    }
+}
+
+/// A calendar day without a time zone: text `YYYY-MM-DD` in the database and in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Day(Date);
+
+impl Day {
+    /// Today in UTC.
+    #[must_use]
+    pub fn today() -> Self {
+        Self(TimeZone::UTC.to_datetime(Timestamp::now()).date())
+    }
+
+    /// Reads `YYYY-MM-DD`; `None` for anything else, and for days that no calendar has.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let date: Date = text.parse().ok()?;
+        // jiff also reads other ISO 8601 forms; one spelling is enough, and only that one sorts as text.
+        (date.to_string() == text).then_some(Self(date))
+    }
+
+    /// The day so many days later (earlier, when negative); stays at the calendar's ends.
+    #[must_use]
+    pub fn plus_days(self, days: i64) -> Self {
+        Self(self.0.saturating_add(jiff::Span::new().days(days.clamp(-100_000, 100_000))))
+    }
+
+    /// How many days lie between `earlier` and this day; negative when `earlier` is later.
+    #[must_use]
+    pub fn days_since(self, earlier: Self) -> i64 {
+        self.0.duration_since(earlier.0).as_hours() / 24
+    }
+
+    /// The month of this day, as `YYYY-MM`.
+    #[must_use]
+    pub fn month(self) -> String {
+        format!("{:04}-{:02}", self.0.year(), self.0.month())
+    }
+
+    /// The first day of the month that lies so many months before this day's.
+    #[must_use]
+    pub fn first_of_month_before(self, months: i64) -> Self {
+        let first = self.0.first_of_month();
+        Self(first.saturating_sub(jiff::Span::new().months(months.clamp(0, 10_000))))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Type<Any> for Day {
+    fn type_info() -> AnyTypeInfo {
+        <String as Type<Any>>::type_info()
+    }
+}
+
+impl Encode<'_, Any> for Day {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut <Any as sqlx::Database>::ArgumentBuffer,
+    ) -> Result<IsNull, BoxDynError> {
+        Encode::<Any>::encode(self.0.to_string(), buffer)
+    }
+}
+
+impl<'r> Decode<'r, Any> for Day {
+    fn decode(value: <Any as sqlx::Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(<&str as Decode<'r, Any>>::decode(value)?.parse()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_one_spelling_of_a_day_is_read() {
+        for wrong in ["", "2026-2-1", "2026-02-30", "20260201", "2026-02-01T00:00:00", "01.02.2026"] {
+            assert_eq!(Day::parse(wrong), None, "{wrong}");
+        }
+        assert_eq!(Day::parse("2024-02-29").map(|day| day.to_string()).as_deref(), Some("2024-02-29"));
+    }
+
+    #[test]
+    fn days_are_counted_across_months_and_leap_years() {
+        let day = |text| Day::parse(text).unwrap();
+        assert_eq!(day("2024-03-01").days_since(day("2024-02-28")), 2);
+        assert_eq!(day("2024-02-28").days_since(day("2024-03-01")), -2);
+        assert_eq!(day("2024-02-28").plus_days(2), day("2024-03-01"));
+        assert_eq!(day("2024-03-31").first_of_month_before(1), day("2024-02-01"));
+        assert_eq!(day("2024-03-31").month(), "2024-03");
+    }
+}

@@ -1,0 +1,141 @@
+//! The tables keep their promises, whoever writes to them.
+
+use crm::companies::{self, Company, NewCompany};
+use crm::contacts::{self, Contact, ContactKind, ContactQuery, ContactSort, NewContact};
+use crm::database::{Change, Database, DatabaseUrl};
+use crm::deals::{self, Deal, DealEdit, NewDeal, Stage};
+use crm::error::Error;
+use crm::lock::{DatabaseLock, LockError};
+use crm::page::{Order, Paging};
+use crm::time::Day;
+
+struct Alone {
+    database: Database,
+    lock: DatabaseLock,
+}
+
+async fn empty() -> Alone {
+    let url = DatabaseUrl::parse("sqlite::memory:").unwrap();
+    Alone { lock: DatabaseLock::take(&url).unwrap(), database: Database::open(&url).await.unwrap() }
+}
+
+impl Alone {
+    async fn company(&self, change: &mut Change, name: &str) -> Company {
+        let new = NewCompany { name: name.to_owned(), currency: "EUR".to_owned(), ..NewCompany::default() };
+        companies::store::insert(change, Company::new(&new).unwrap()).await.unwrap().alone(&self.lock)
+    }
+
+    async fn contact(&self, change: &mut Change, company: &Company, name: &str) -> Contact {
+        let contact = Contact::new(&company.id, &organisation(name)).unwrap();
+        contacts::store::insert(change, contact).await.unwrap().alone(&self.lock)
+    }
+}
+
+fn organisation(name: &str) -> NewContact {
+    NewContact {
+        external_id: Some(name.to_owned()),
+        kind: ContactKind::Organisation,
+        name: name.to_owned(),
+        organisation: None,
+        title: None,
+        email: None,
+        phone: None,
+        country: Some("DE".to_owned()),
+    }
+}
+
+fn won(contact: &Contact) -> NewDeal {
+    NewDeal {
+        external_id: Some("D-1".to_owned()),
+        title: "Ten pumps".to_owned(),
+        contact_id: Some(contact.id.clone()),
+        product_id: None,
+        owner_id: None,
+        stage: Stage::Won,
+        value_cents: 12_345,
+        engaged_on: Day::parse("2026-01-01"),
+        closed_on: Day::parse("2026-01-31"),
+    }
+}
+
+#[tokio::test]
+async fn rows_come_back_as_they_were_written() {
+    let alone = empty().await;
+    let mut change = alone.database.change().await.unwrap();
+    let company = alone.company(&mut change, "Nordwind").await;
+    let contact = alone.contact(&mut change, &company, "Ärzte & Söhne").await;
+    let deal = Deal::new(&company.id, &won(&contact)).unwrap();
+    let deal = deals::store::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    change.commit_alone(&alone.lock).await.unwrap();
+
+    let mut snapshot = alone.database.snapshot().await.unwrap();
+    assert_eq!(companies::store::find(&mut snapshot, &company.id).await.unwrap(), Some(company.clone()));
+    assert_eq!(
+        contacts::store::by_external_id(&mut snapshot, &company.id, "Ärzte & Söhne").await.unwrap(),
+        Some(contact.clone())
+    );
+    assert_eq!(deals::store::find(&mut snapshot, &deal.id).await.unwrap(), Some(deal.clone()));
+    let view = deals::store::view(&mut snapshot, &deal.id).await.unwrap().unwrap();
+    assert_eq!(view.contact.map(|contact| contact.name).as_deref(), Some("Ärzte & Söhne"));
+    assert_eq!((view.currency.as_str(), view.owner), ("EUR", None));
+    let query = ContactQuery {
+        paging: Paging::default(),
+        order: Order { by: ContactSort::Name, descending: true },
+        kind: Some(ContactKind::Organisation),
+        country: Some("DE".to_owned()),
+        search: Some("äRZTE".to_owned()),
+    };
+    let page = contacts::store::page(&mut snapshot, &company.id, &query).await.unwrap();
+    assert_eq!((page.items, page.total), (vec![contact], 1));
+}
+
+#[tokio::test]
+async fn a_save_over_another_version_is_refused() {
+    let alone = empty().await;
+    let mut change = alone.database.change().await.unwrap();
+    let company = alone.company(&mut change, "Nordwind").await;
+    let contact = alone.contact(&mut change, &company, "Anna").await;
+    let deal = Deal::new(&company.id, &won(&contact)).unwrap();
+    let before = deals::store::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    let edit = DealEdit { value_cents: Some(1), ..DealEdit::default() };
+    let edited = before.clone().edited(&edit).unwrap();
+    let saved = deals::store::save(&mut change, &before, edited.clone()).await.unwrap().alone(&alone.lock);
+    assert_eq!((saved.version, saved.value_cents), (2, 1));
+    let again = deals::store::save(&mut change, &before, edited).await;
+    assert!(matches!(again, Err(Error::PreconditionFailed)));
+}
+
+#[tokio::test]
+async fn nothing_crosses_from_one_company_to_another() {
+    let alone = empty().await;
+    let mut change = alone.database.change().await.unwrap();
+    let company = alone.company(&mut change, "Nordwind").await;
+    let other = alone.company(&mut change, "Südwind").await;
+    let contact = alone.contact(&mut change, &other, "Anna").await;
+    let deal = Deal::new(&company.id, &won(&contact)).unwrap();
+    assert!(deals::store::insert(&mut change, deal).await.is_err());
+}
+
+#[tokio::test]
+async fn a_contact_with_deals_stays() {
+    let alone = empty().await;
+    let mut change = alone.database.change().await.unwrap();
+    let company = alone.company(&mut change, "Nordwind").await;
+    let contact = alone.contact(&mut change, &company, "Anna").await;
+    let deal = Deal::new(&company.id, &won(&contact)).unwrap();
+    let deal = deals::store::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    assert!(matches!(contacts::store::delete(&mut change, contact.clone()).await, Err(Error::Conflict(_))));
+    deals::store::delete(&mut change, deal).await.unwrap().alone(&alone.lock);
+    contacts::store::delete(&mut change, contact).await.unwrap().alone(&alone.lock);
+}
+
+#[tokio::test]
+async fn the_lock_admits_one_and_is_free_again_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", directory.path().join("crm.db").display());
+    let url = DatabaseUrl::parse(&url).unwrap();
+    let first = DatabaseLock::take(&url).unwrap();
+    assert!(matches!(DatabaseLock::take(&url), Err(LockError::Taken(_))));
+    drop(first);
+    DatabaseLock::take(&url).unwrap();
+}
