@@ -5,6 +5,7 @@
 
 // Ground floor: what all domains stand on.
 pub mod checks;
+pub mod config;
 pub mod database;
 pub mod edit;
 pub mod error;
