@@ -2,7 +2,7 @@
 
 use crate::config::DatabaseUrl;
 use crate::lock::DatabaseLock;
-use crate::written::Written;
+use crate::written::{Committed, Written};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
 use std::str::FromStr;
@@ -130,6 +130,17 @@ impl Database {
         Ok(Change { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await? })
     }
 
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When it gives none.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened if it is dropped.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
+    }
+
     /// Closes all connections; SQLite then folds its write-ahead log into the file.
     ///
     /// # Cancel safety
@@ -182,16 +193,19 @@ impl Statements for Change {
 }
 
 impl Change {
-    /// Commits what was written. The row comes out of the result by announcing the change to the cache.
+    /// Commits what was written. The row comes out of the result by announcing the change.
     ///
     /// # Errors
-    /// What the database reports; the change is then undone.
+    /// What the database reports, together with the change: after an error of the commit itself nobody knows whether it
+    /// took place, so that it has to be announced all the same.
     ///
     /// # Cancel safety
-    /// Dropped midway, it may or may not be committed, and nobody would announce it: run it in [`crate::app::App::finish`].
-    pub async fn commit<T>(self, written: Written<T>) -> Result<Written<T>, sqlx::Error> {
-        self.transaction.commit().await?;
-        Ok(written)
+    /// Dropped midway, it may or may not be committed, and nobody announces it: call it where nobody drops it.
+    pub async fn commit<T>(self, written: Written<T>) -> Result<Committed<T>, (sqlx::Error, Committed<T>)> {
+        match self.transaction.commit().await {
+            Ok(()) => Ok(written.ended()),
+            Err(error) => Err((error, written.ended())),
+        }
     }
 
     /// Commits what was written while the lock proves that no server, and so no cache, is running on this database.
