@@ -34,11 +34,11 @@ enum Task {
     Lint,
     /// Set up, then run every test of every crate.
     ///
-    /// The same as `cargo xtask setup` and then `cargo test --workspace --all-features`. What follows is handed
-    /// to `cargo test`.
-    ///
-    /// Examples: `cargo xtask test`, `cargo xtask test deals`, `cargo xtask test -- --nocapture`
-    #[command(verbatim_doc_comment)]
+    /// The same as `cargo xtask setup` and then `cargo test --workspace --all-features`. What follows is handed to
+    /// `cargo test`.
+    #[command(
+        after_help = "Examples:\n  cargo xtask test\n  cargo xtask test deals\n  cargo xtask test -p larder -- --nocapture"
+    )]
     Test {
         /// Handed to `cargo test` as they are; `-p CRATE` runs one crate's tests.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

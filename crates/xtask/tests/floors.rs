@@ -24,8 +24,8 @@ const LARDER: House = House {
     krate: "larder",
     floors: &[
         &["error", "policy", "clock", "ablation"], // words: no I/O, no async
-        &["key"],                                  // names
-        &["entry", "codec", "flight", "ticket", "breaker", "stats", "lock"], // parts
+        &["key", "codec"],                         // names and values
+        &["entry", "flight", "ticket", "token", "breaker", "stats", "lock"], // parts
         &["local", "remote"],                      // tiers
         &["service"],                              // the one room that knows both tiers
         &["session", "limit", "warm"],             // what applications build on a cache
@@ -40,9 +40,12 @@ const LARDER: House = House {
 const CRM: House = House {
     krate: "crm",
     floors: &[
-        &["config"],
-        &["error"],
-        &["app"],
+        &["error", "time", "words", "edit"], // words of every domain; each stands alone
+        &["checks", "config", "lock"],
+        &["written"],  // the row of a write, until it is announced
+        &["database"], // connections, snapshots, changes
+        &["page"],
+        &["app"], // what a request needs: the database and the cache
         &["http"],
         &["companies"],
         &["users"],

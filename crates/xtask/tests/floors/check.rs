@@ -1,5 +1,6 @@
 //! Holds the names in a crate's modules against its floors.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::names::{Name, names};
@@ -59,11 +60,13 @@ pub(crate) struct Violation {
     file: String,
     line: usize,
     what: String,
+    /// The module at the top of the crate that it is about.
+    target: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rule, file, line, what } = self;
+        let Self { rule, file, line, what, .. } = self;
         write!(f, "{file}:{line}: {rule:?}: {what}\n    {}", rule.what_to_do())
     }
 }
@@ -71,23 +74,33 @@ impl fmt::Display for Violation {
 /// Checks every source file of a crate of this workspace, and fails with all that is wrong.
 pub(crate) fn workspace_crate(house: &House) {
     let folder = format!("crates/{}/src", house.krate);
-    let violations = sources::below(&folder, &[".rs"]).into_iter().flat_map(|source| {
+    let mut violations = Vec::new();
+    let mut homeless = BTreeSet::new();
+    for source in sources::below(&folder, &[".rs"]) {
         let module = module_of(source.path.strip_prefix(&folder).unwrap_or(&source.path));
-        file(house, &source.path, &module, &source.text)
-    });
-    let violations: Vec<String> = violations.map(|violation| violation.to_string()).collect();
+        homeless.extend(module.first().filter(|top| house.floor(top).is_none()).cloned());
+        violations.extend(file(house, &source.path, &module, &source.text));
+    }
+    // Whoever names a module without a floor is not at fault; that module is reported itself, and once.
+    violations.retain(|found| !(found.rule == Rule::CrateRoot && homeless.contains(&found.target)));
+    violations.retain(|found| found.rule != Rule::NoFloor || homeless.remove(&found.target));
+    let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "imports must run downstairs:\n{}", violations.join("\n"));
 }
 
 /// Checks one file, the text of `module`.
 pub(crate) fn file(house: &House, file: &str, module: &[String], text: &str) -> Vec<Violation> {
-    let violation = |line, (rule, what)| Violation { rule, file: file.to_owned(), line, what };
-    let place = house.place(module).map(|broken| violation(1, broken));
-    let named = names(text, module);
-    place
-        .into_iter()
-        .chain(named.into_iter().filter_map(|name| Some(violation(name.line, house.judge(&name)?))))
-        .collect()
+    let violation = |line, target: Option<&String>, (rule, what)| Violation {
+        rule,
+        file: file.to_owned(),
+        line,
+        what,
+        target: target.cloned().unwrap_or_default(),
+    };
+    let place = house.place(module).map(|broken| violation(1, module.first(), broken));
+    let names = names(text, module).into_iter();
+    let broken = names.filter_map(|name| Some(violation(name.line, name.path.first(), house.judge(&name)?)));
+    place.into_iter().chain(broken).collect()
 }
 
 /// `/deals/store.rs` is the module `deals::store`; `/deals/mod.rs` is `deals`; `/lib.rs` is the root.
