@@ -41,7 +41,8 @@ const CRM: House = House {
     krate: "crm",
     floors: &[
         &["error", "time", "words", "edit"], // words of every domain; each stands alone
-        &["checks", "config", "lock"],
+        &["body", "checks", "config"],
+        &["lock"],
         &["written"],  // the row of a write, until it is announced
         &["database"], // connections, snapshots, changes
         &["page"],
@@ -55,11 +56,14 @@ const CRM: House = House {
         &["analytics"],
         &["import"],
         &["demo"],
+        &["server"],
         &["warm"],
         &["console"],
+        &["cli"],
     ],
     domains: &["companies", "users", "contacts", "products", "deals", "analytics"],
-    rooms: &["model", "store", "cache", "actions", "routes"],
+    // `cache` names what changes, as constants and pure functions, and `store` hands that out with each written row.
+    rooms: &["model", "cache", "store", "actions", "routes"],
 };
 
 #[test]
