@@ -120,12 +120,17 @@ impl Local {
 
     #[inline]
     fn is_live(&self, entry: &Entry, now_ms: u64) -> bool {
-        now_ms < entry.expires_at_ms && entry.era == self.era() && self.holds(entry.captured())
+        now_ms < entry.expires_at_ms && self.is_of_this_era(entry.era) && self.holds(entry.captured())
     }
 
     #[inline]
     fn holds(&self, captured: &[Captured]) -> bool {
         captured.iter().all(Captured::holds) || self.ablations.is_out(Ablation::TokenCheck)
+    }
+
+    #[inline]
+    fn is_of_this_era(&self, era: u64) -> bool {
+        era == self.era() || self.ablations.is_out(Ablation::EraCheck)
     }
 
     #[inline]
@@ -152,7 +157,7 @@ impl Local {
     pub(crate) fn install(&self, name: NameRef<'_>, grant: Grant, candidate: Candidate) -> Installed {
         let slot = self.tickets.hold(name.hash);
         let current = (slot.honours(grant.ticket) || self.ablations.is_out(Ablation::TicketCheck))
-            && grant.era == self.era()
+            && self.is_of_this_era(grant.era)
             && self.holds(&grant.captured);
         let stored = current && candidate.weight <= self.max_weight;
         if stored {

@@ -1,0 +1,4 @@
+//! The behaviour of the library, through its public API.
+
+mod flights;
+mod races;
