@@ -181,6 +181,12 @@ impl Leader {
         landed
     }
 
+    /// Lands with the loader's error, which everybody who follows gets a clone of.
+    pub(crate) fn fail<E: Clone + Send + Sync + 'static>(self, began: Moment, error: &E) {
+        let error: SharedError = Arc::new(error.clone());
+        self.land(|| Landed { result: Err(error), began, vouched: false, stored: false });
+    }
+
     /// What identifies the flight within a chain of loads.
     pub(crate) fn id(&self) -> FlightId {
         FlightId(self.flight.clone())

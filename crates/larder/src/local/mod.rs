@@ -55,6 +55,15 @@ pub(crate) struct Grant {
     captured: Vec<Captured>,
 }
 
+impl Grant {
+    /// Cuts what was captured down to these tags; `false` if one of them was not captured.
+    pub(crate) fn narrow_to(&mut self, tags: &[Tag]) -> bool {
+        let covered = tags.iter().all(|tag| self.captured.iter().any(|captured| captured.tag == *tag));
+        self.captured.retain(|captured| tags.contains(&captured.tag));
+        covered
+    }
+}
+
 /// What became of an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Installed {
@@ -151,6 +160,12 @@ impl Local {
             }
         }
         captured
+    }
+
+    /// The tags of the last entry of this name that is still in memory, a hit or not: a guess at those of the next.
+    pub(crate) fn last_tags(&self, name: NameRef<'_>) -> Vec<Tag> {
+        let last = self.map.peek(&name);
+        last.map(|entry| entry.captured().iter().map(|captured| captured.tag).collect()).unwrap_or_default()
     }
 
     /// Puts a loaded value in, unless its name, a tag, a scope or everything was removed or set since the grant.

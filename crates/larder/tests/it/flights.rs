@@ -247,7 +247,7 @@ fn a_leader_that_never_ends_is_given_up_and_one_loads_in_its_place() {
         let cache = impatient_cache();
         let loads = Arc::new(AtomicUsize::new(0));
         let mut leading = JoinSet::new();
-        spawn_callers(&mut leading, &cache, &loads, 1, || pending());
+        spawn_callers(&mut leading, &cache, &loads, 1, pending);
         while loads.load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
