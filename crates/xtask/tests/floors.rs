@@ -57,6 +57,7 @@ const CRM: House = House {
         &["demo"],
         &["warm"],
         &["console"],
+        &["server"], // puts the router together, serves and drains
     ],
     domains: &["companies", "users", "contacts", "products", "deals", "analytics"],
     // `store` stands on `cache`: a write comes with what it made untrue, so that no action can forget it.
