@@ -40,13 +40,12 @@ const LARDER: House = House {
 const CRM: House = House {
     krate: "crm",
     floors: &[
-        &["error", "time", "words", "edit"], // words of every domain; each stands alone
-        &["body", "checks", "config"],
-        &["lock"],
-        &["written"],  // the row of a write, until it is announced
-        &["database"], // connections, snapshots, changes
-        &["page"],
-        &["app"], // what a request needs: the database and the cache
+        &["config", "error", "time", "words", "edit"], // settings and words; each stands alone
+        &["checks", "body", "lock"],                   // fields, answers, one process at a time
+        &["written"],                                  // the row of a write, until it is announced
+        &["database"],                                 // connections, snapshots, changes
+        &["page"],                                     // pages of lists
+        &["app"],                                      // what every request needs
         &["http"],
         &["companies"],
         &["users"],
@@ -56,13 +55,13 @@ const CRM: House = House {
         &["analytics"],
         &["import"],
         &["demo"],
-        &["server"],
         &["warm"],
         &["console"],
-        &["cli"],
+        &["server"], // puts the router together, serves and drains
+        &["cli"],    // the commands
     ],
     domains: &["companies", "users", "contacts", "products", "deals", "analytics"],
-    // `cache` names what changes, as constants and pure functions, and `store` hands that out with each written row.
+    // `store` stands on `cache`: a write comes with what it made untrue, so that no action can forget it.
     rooms: &["model", "cache", "store", "actions", "routes"],
 };
 
