@@ -1,5 +1,16 @@
-//! The behaviour of the application, one file per domain.
+//! The behaviour of the application, through its HTTP and its commands.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod analytics;
+mod companies;
+mod contacts;
+mod deals;
+mod freshness;
+mod http;
+mod process;
+mod running;
 mod stores;
+mod users;
+mod warm;
+mod writes;
