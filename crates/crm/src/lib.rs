@@ -20,3 +20,6 @@ pub mod contacts;
 pub mod deals;
 pub mod products;
 pub mod users;
+
+// On top: what brings rows into the domains.
+pub mod import;

@@ -1,0 +1,119 @@
+//! The report of an import as a page for people: counts first, then what was repaired, accepted or refused, grouped by
+//! cause, with examples and their places.
+
+use std::fmt::{self, Display, Formatter};
+
+use indicatif::HumanCount;
+
+use super::plan::CURRENCY;
+use super::report::{Outcome, RepairGroup, Report};
+use crate::import::findings::{Cause, Refusal};
+
+/// How many places of one cause are shown: enough to see the pattern; `--json` has them all.
+const EXAMPLES: usize = 3;
+/// How many refusals of one cause are shown, each on a line of its own: a page full, and time to look at the file.
+const REFUSALS: usize = 10;
+
+/// Shows a report.
+#[derive(Debug)]
+pub(super) struct Summary<'r>(pub(super) &'r Report);
+
+impl Display for Summary<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0.outcome {
+            Outcome::Refused => self.refusals(f),
+            Outcome::Imported | Outcome::Unchanged => {
+                self.counts(f)?;
+                self.repairs(f)?;
+                self.accepted(f)
+            }
+        }
+    }
+}
+
+impl Summary<'_> {
+    fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Report { totals, rows, companies, .. } = self.0;
+        let names = Vec::from_iter(companies.iter().map(|company| company.name.as_str())).join(", ");
+        counted(f, companies.len(), "companies", &names)?;
+        let roles = format!("{} agents, {} managers", totals.agents, totals.managers);
+        counted(f, totals.agents + totals.managers, "users", &roles)?;
+        counted(f, totals.contacts, "contacts", "")?;
+        counted(f, totals.products, "products", "")?;
+        let stages = format!(
+            "{} won, {} lost, {} engaging, {} prospecting; {} {CURRENCY} won",
+            number(totals.won),
+            number(totals.lost),
+            number(totals.engaging),
+            number(totals.prospecting),
+            dollars(totals.won_value_cents),
+        );
+        counted(f, totals.deals, "deals", &stages)?;
+        match self.0.outcome {
+            Outcome::Unchanged => writeln!(f, "Everything was in the database already; nothing was changed."),
+            _ => writeln!(
+                f,
+                "{} rows created, {} changed, {} as they were.",
+                number(rows.created),
+                number(rows.changed),
+                number(rows.unchanged)
+            ),
+        }
+    }
+
+    fn repairs(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let groups = self.0.repair_groups();
+        heading(f, "Repaired", groups.is_empty())?;
+        for RepairGroup { cause, file, lines, .. } in groups {
+            let examples = Vec::from_iter(lines.iter().take(EXAMPLES).map(ToString::to_string)).join(", ");
+            let more = match lines.len().saturating_sub(EXAMPLES) {
+                0 => String::new(),
+                more => format!(" and {} more", number(more)),
+            };
+            counted(f, lines.len(), &cause, &format!("{file}, line {examples}{more}"))?;
+        }
+        Ok(())
+    }
+
+    fn accepted(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        heading(f, "Accepted", self.0.accepted.is_empty())?;
+        self.0.accepted.iter().try_for_each(|(what, count)| counted(f, *count, what, ""))
+    }
+
+    fn refusals(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "The import was refused; the database is as it was.")?;
+        for (cause, count) in self.0.findings.refused_by_cause() {
+            writeln!(f, "{} {cause}", HumanCount(count as u64))?;
+            let of_cause = |refusal: &&Refusal| Cause::as_str(refusal.cause) == cause;
+            for refusal in self.0.findings.refused.iter().filter(of_cause).take(REFUSALS) {
+                writeln!(f, "  {}: {}", refusal.place, refusal.message)?;
+            }
+            if count > REFUSALS {
+                writeln!(f, "  and {} more: --json lists them all", number(count - REFUSALS))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn heading(f: &mut Formatter<'_>, text: &str, empty: bool) -> fmt::Result {
+    if empty { Ok(()) } else { writeln!(f, "{text}") }
+}
+
+fn counted(f: &mut Formatter<'_>, count: usize, what: &str, detail: &str) -> fmt::Result {
+    let line = format!("{:>9}  {what:<29}{detail}", number(count).to_string());
+    writeln!(f, "{}", line.trim_end())
+}
+
+fn number(count: usize) -> HumanCount {
+    HumanCount(count as u64)
+}
+
+/// An amount with its cents only where it has some.
+fn dollars(cents: i64) -> String {
+    let whole = HumanCount((cents / 100).unsigned_abs());
+    match cents % 100 {
+        0 => whole.to_string(),
+        cents => format!("{whole}.{cents:02}"),
+    }
+}
