@@ -1,10 +1,10 @@
 //! The database: connections set up alike, snapshots to read from, changes to write in, and the count of statements.
 
+use crate::config::DatabaseUrl;
 use crate::lock::DatabaseLock;
-use crate::written::Written;
+use crate::written::{Committed, Written};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{Any, AnyConnection, AnyPool, Transaction};
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -69,41 +69,6 @@ impl Kind {
     }
 }
 
-/// Where the database is, as a setting says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
-    url: String,
-    file: Option<PathBuf>,
-}
-
-impl DatabaseUrl {
-    /// Reads `sqlite:PATH` or `sqlite::memory:`.
-    ///
-    /// # Errors
-    /// A sentence on what is wrong and what to write instead; it never repeats the URL, which may hold a password.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let Some(rest) = url.strip_prefix("sqlite:") else {
-            return Err("the database URL must begin with `sqlite:`, for example `sqlite:crm.db`".to_owned());
-        };
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        if path == ":memory:" {
-            return Ok(Self { url: "sqlite::memory:".to_owned(), file: None });
-        }
-        if path.is_empty() || path.contains('?') {
-            return Err(
-                "the database URL must be `sqlite:` and the path of a file, without options".to_owned()
-            );
-        }
-        Ok(Self { url: format!("sqlite:{path}?mode=rwc"), file: Some(PathBuf::from(path)) })
-    }
-
-    /// The file of the database; `None` for one in memory.
-    #[must_use]
-    pub fn file(&self) -> Option<&std::path::Path> {
-        self.file.as_deref()
-    }
-}
-
 /// A pool of connections to one database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -122,7 +87,7 @@ impl Database {
     pub async fn open(url: &DatabaseUrl) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
         // A database in memory belongs to its connection: a second one would see an empty database.
-        let connections = if url.file.is_some() { CONNECTIONS } else { 1 };
+        let connections = if url.file().is_some() { CONNECTIONS } else { 1 };
         let pool = AnyPoolOptions::new()
             .min_connections(1)
             .max_connections(connections)
@@ -130,7 +95,7 @@ impl Database {
             .max_lifetime(None)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| Box::pin(set_up(connection)))
-            .connect_with(AnyConnectOptions::from_str(&url.url)?)
+            .connect_with(AnyConnectOptions::from_str(url.as_str())?)
             .await?;
         sqlx::migrate!().run(&pool).await?;
         Ok(Self { pool, kind: Kind::Sqlite })
@@ -163,6 +128,17 @@ impl Database {
     pub async fn change(&self) -> Result<Change, sqlx::Error> {
         // A deferred transaction that reads and then writes fails at once when somebody else wrote in between.
         Ok(Change { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await? })
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// When it gives none.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened if it is dropped.
+    pub async fn ping(&self) -> Result<(), sqlx::Error> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(drop)
     }
 
     /// Closes all connections; SQLite then folds its write-ahead log into the file.
@@ -217,16 +193,19 @@ impl Statements for Change {
 }
 
 impl Change {
-    /// Commits what was written. The row comes out of the result by announcing the change to the cache.
+    /// Commits what was written. The row comes out of the result by announcing the change.
     ///
     /// # Errors
-    /// What the database reports; the change is then undone.
+    /// What the database reports, together with the change: after an error of the commit itself nobody knows whether it
+    /// took place, so that it has to be announced all the same.
     ///
     /// # Cancel safety
-    /// Dropped midway, it may or may not be committed, and nobody would announce it: run it in [`crate::app::App::finish`].
-    pub async fn commit<T>(self, written: Written<T>) -> Result<Written<T>, sqlx::Error> {
-        self.transaction.commit().await?;
-        Ok(written)
+    /// Dropped midway, it may or may not be committed, and nobody announces it: call it where nobody drops it.
+    pub async fn commit<T>(self, written: Written<T>) -> Result<Committed<T>, (sqlx::Error, Committed<T>)> {
+        match self.transaction.commit().await {
+            Ok(()) => Ok(written.ended()),
+            Err(error) => Err((error, written.ended())),
+        }
     }
 
     /// Commits what was written while the lock proves that no server, and so no cache, is running on this database.
@@ -238,23 +217,5 @@ impl Change {
     /// Dropped midway, it may or may not be committed.
     pub async fn commit_alone(self, _alone: &DatabaseLock) -> Result<(), sqlx::Error> {
         self.transaction.commit().await
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn database_urls_that_are_refused_say_what_to_write() {
-        for wrong in ["", "crm.db", "postgres://localhost/crm", "sqlite:", "sqlite:crm.db?mode=ro"] {
-            let message = DatabaseUrl::parse(wrong).unwrap_err();
-            assert!(message.contains("sqlite:"), "{wrong}: {message}");
-        }
-        assert_eq!(DatabaseUrl::parse("sqlite::memory:").unwrap().file(), None);
-        assert_eq!(
-            DatabaseUrl::parse("sqlite://a/b.db").unwrap().file(),
-            Some(std::path::Path::new("a/b.db"))
-        );
     }
 }

@@ -73,6 +73,9 @@ pub enum Error {
         /// The longest body that is read.
         limit_bytes: usize,
     },
+    /// 422: the body is JSON, but a field is missing, unknown or of another type.
+    #[error("{0}")]
+    WrongShape(String),
     /// 422: fields break rules.
     #[error("{0}")]
     Invalid(FieldErrors),

@@ -4,10 +4,14 @@
 //! the same rooms: `model` (types and rules), `store` (SQL), and what stands on them. A domain uses only those before it.
 
 // Ground floor: what all domains stand on.
+pub mod app;
+pub mod body;
 pub mod checks;
+pub mod config;
 pub mod database;
 pub mod edit;
 pub mod error;
+pub mod http;
 pub mod lock;
 pub mod page;
 pub mod time;

@@ -1,6 +1,6 @@
 //! One process at a time on a SQLite file: the cache is inside the process, so another's writes would go unseen.
 
-use crate::database::DatabaseUrl;
+use crate::config::DatabaseUrl;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 

@@ -29,6 +29,12 @@ macro_rules! id {
             }
         }
 
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text)
+            }
+        }
+
         impl Default for $name {
             fn default() -> Self {
                 Self::new()

@@ -1,1 +1,92 @@
 //! An application cache that is fast and right.
+//!
+//! Ordinary cache-aside has a hole: a load that began before a change stores its old value after the change was announced,
+//! and there it stays until its lifetime ends. Here it cannot. **After a removal is acknowledged, no read that starts later
+//! returns the older value**, whatever loads, sets and removals ran at the same time, and a hit is still a matter of
+//! nanoseconds.
+//!
+//! This version keeps its entries in the process. Build one [`CacheService`] and clone it everywhere:
+//!
+//! ```
+//! use larder::{CacheService, Policy, Space, Tag, Ttl};
+//!
+//! // Declared once, with the reason for its policy.
+//! static PIPELINE: Space<str, u64> =
+//!     Space::new("pipeline:stats:{company}", "Read by every dashboard; changes with each deal; wrong sums cost trust.")
+//!         .ttl(Ttl::MEDIUM)
+//!         .prefix("analytics");
+//!
+//! # async fn sum_of_deals(_company: &str) -> Result<u64, std::fmt::Error> { Ok(42) }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cache = CacheService::builder().space(&PIPELINE).build()?;
+//!
+//! // A read: from the cache, or one load for all who ask. It depends on the deals of the company.
+//! let deals = Tag::new("deals", "abc123");
+//! let sum = cache.get_or_set(PIPELINE.key("abc123"), Policy::new().tag(deals), || sum_of_deals("abc123")).await?;
+//! assert_eq!(*sum, 42);
+//!
+//! // A change, once it is committed: everything that depends on those deals is gone, at once.
+//! cache.invalidate_tag(deals).await;
+//! assert!(cache.get(PIPELINE.key("abc123")).await.is_none());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The doors
+//! | to | call |
+//! |---|---|
+//! | read, and load what is missing | [`get_or_set`](CacheService::get_or_set), [`read_through`](CacheService::read_through), [`get_or_set_many`](CacheService::get_or_set_many), [`get_or_permit`](CacheService::get_or_permit) |
+//! | read what is there | [`get`](CacheService::get), [`lookup`](CacheService::lookup), [`get_many`](CacheService::get_many) |
+//! | store data whose source is the cache | [`set`](CacheService::set), [`set_many`](CacheService::set_many), with [`Policy::nx`] |
+//! | write a changed row through | [`set_versioned`](CacheService::set_versioned) |
+//! | remove | [`delete`](CacheService::delete), [`delete_many`](CacheService::delete_many), [`delete_pattern`](CacheService::delete_pattern), [`invalidate_tag`](CacheService::invalidate_tag), [`invalidate`](CacheService::invalidate), [`Space::clear`], [`clear`](CacheService::clear) |
+//! | have one at a time | [`lock`](CacheService::lock) |
+//! | know how it is | [`stats`](CacheService::stats), [`health`](CacheService::health), [`hit_ratio`](CacheService::hit_ratio) |
+//!
+//! # Names
+//! Keys are `{prefix}:{entity}:{id}:{sub-entity}`, as plain strings or made by a [`Space`], which escapes what its ids contain.
+//!
+//! # Trouble
+//! Trouble of the cache never breaks the caller: reads find nothing, sets store nothing, `get_or_set` loads. Each failure is
+//! counted and logged; the `try_` forms hand it out.
+
+mod ablation;
+mod clock;
+mod error;
+mod policy;
+
+mod key;
+
+mod codec;
+mod flight;
+mod lock;
+mod stats;
+mod ticket;
+mod token;
+
+mod local;
+
+mod service;
+
+mod builder;
+
+pub use builder::Builder;
+pub use clock::Clock;
+pub use codec::{Blob, Value};
+pub use error::{Error, ErrorKind};
+pub use key::{AsKey, AsName, Id, Key, KeyWriter, MAX_NAME_BYTES, Space, SpaceInfo, Tag};
+pub use policy::Ttl;
+pub use service::{
+    CacheService, ENTRY_OVERHEAD_BYTES, Health, Invalidation, LocalStats, Lock, Lookup, MAX_TAGS, Permit,
+    Policy, Read, Refusal, Removed, SetOptions, Source, Stats, Status, Stored,
+};
+pub use stats::Counts;
+
+/// Aids for the tests of applications that cache.
+pub mod testing {
+    #[cfg(feature = "ablations")]
+    #[doc(hidden)]
+    pub use crate::ablation::Ablation;
+    pub use crate::clock::MovableClock;
+}

@@ -1,1 +1,30 @@
-//! Time limits and servers for the tests of this workspace.
+//! What the tests of this workspace stand on: limits, gates, shared data.
+//!
+//! - [`run`], [`run_within`] and [`run_sync`] run a test body under a limit, so that a body that hangs fails
+//!   its test and names it, instead of stalling the whole run. Plain `cargo test --workspace` always ends.
+//! - [`Gate`](gate::Gate) holds a task at a named place until the test lets it go on: races are forced, not
+//!   hoped for, and no test sleeps.
+//! - [`shared_data`] finds real data that lies beside the repository, and says so when it is not there.
+//!
+//! # Examples
+//!
+//! ```
+//! use testkit::gate::Gate;
+//!
+//! testkit::run(async {
+//!     let load = Gate::new("load");
+//!     let inside = load.clone();
+//!     let writer = async {
+//!         load.reached().await; // the load is under way, and stays so …
+//!         load.open(); // … until we have done what should race with it
+//!     };
+//!     tokio::join!(inside.pass(), writer);
+//! });
+//! ```
+
+pub mod gate;
+mod limit;
+mod shared;
+
+pub use limit::{LIMIT, run, run_sync, run_within};
+pub use shared::{shared_data, workspace_root};

@@ -1,3 +1,66 @@
-//! The workspace tasks.
+//! The tasks of this workspace: `cargo xtask setup | lint | test | ci`.
 
-fn main() {}
+mod checks;
+mod needs;
+mod step;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The tasks of this workspace.
+///
+/// Start with `cargo xtask test`: it looks for what the tests need, installs what is missing where it may, and
+/// runs every test of every crate. Before you send a change, run `cargo xtask ci`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Look for what the tests need, and install what is missing.
+    ///
+    /// On Debian and its relatives, as root, missing packages are installed with apt-get. Anywhere else this
+    /// changes nothing: it says what is missing, why it is needed and how to get it, and fails.
+    Setup,
+    /// Check formatting, lints and documentation; a warning fails.
+    ///
+    /// Runs `cargo fmt --check`, `cargo clippy` over all targets and features, and `cargo doc`. The rules on
+    /// module floors, licences and sources are tests: `cargo xtask test -p xtask` runs them alone.
+    Lint,
+    /// Set up, then run every test of every crate.
+    ///
+    /// The same as `cargo xtask setup` and then `cargo test --workspace --all-features`. What follows is handed to
+    /// `cargo test`.
+    #[command(
+        after_help = "Examples:\n  cargo xtask test\n  cargo xtask test deals\n  cargo xtask test -p larder -- --nocapture"
+    )]
+    Test {
+        /// Handed to `cargo test` as they are; `-p CRATE` runs one crate's tests.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Everything that must pass before a change lands: `lint`, then `test`.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Setup => needs::set_up(),
+        Task::Lint => checks::lint(),
+        Task::Test { arguments } => checks::test(&arguments),
+        Task::Ci => checks::lint().and_then(|()| checks::test(&[])),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // If standard error is closed there is nobody left to tell; the exit code still says it.
+            writeln!(io::stderr().lock(), "\nxtask: {failure}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -77,7 +77,7 @@ pub async fn count(statements: &mut impl Statements, company: &CompanyId) -> Res
 /// # Errors
 /// [`Error::Invalid`] for a country that is not listed; what the database reports.
 pub async fn insert(change: &mut Change, contact: Contact) -> Result<Written<Contact>, Error> {
-    companies::store::known_country(change, contact.country.as_deref()).await?;
+    companies::known_country(change, contact.country.as_deref()).await?;
     let sql = "INSERT INTO contacts (id, company_id, external_id, kind, name, organisation, title, email, phone, \
                country, created_at_ms, updated_at_ms, version, search_text) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
@@ -106,7 +106,7 @@ pub async fn insert(change: &mut Change, contact: Contact) -> Result<Written<Con
 /// # Errors
 /// [`Error::PreconditionFailed`] when the row has another version; [`Error::Invalid`] for a country that is not listed.
 pub async fn save(change: &mut Change, mut contact: Contact) -> Result<Written<Contact>, Error> {
-    companies::store::known_country(change, contact.country.as_deref()).await?;
+    companies::known_country(change, contact.country.as_deref()).await?;
     contact.updated_at = Moment::now();
     let sql = "UPDATE contacts SET kind = $3, name = $4, organisation = $5, title = $6, email = $7, phone = $8, \
                country = $9, updated_at_ms = $10, search_text = $11, version = version + 1 \

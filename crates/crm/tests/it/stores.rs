@@ -1,8 +1,9 @@
 //! The tables keep their promises, whoever writes to them.
 
 use crm::companies::{self, Company, NewCompany};
+use crm::config::DatabaseUrl;
 use crm::contacts::{self, Contact, ContactKind, ContactQuery, ContactSort, NewContact};
-use crm::database::{Change, Database, DatabaseUrl};
+use crm::database::{Change, Database};
 use crm::deals::{self, Deal, DealEdit, NewDeal, Stage};
 use crm::error::Error;
 use crm::lock::{DatabaseLock, LockError};
@@ -22,12 +23,12 @@ async fn empty() -> Alone {
 impl Alone {
     async fn company(&self, change: &mut Change, name: &str) -> Company {
         let new = NewCompany { name: name.to_owned(), currency: "EUR".to_owned(), ..NewCompany::default() };
-        companies::store::insert(change, Company::new(&new).unwrap()).await.unwrap().alone(&self.lock)
+        companies::insert(change, Company::new(&new).unwrap()).await.unwrap().alone(&self.lock)
     }
 
     async fn contact(&self, change: &mut Change, company: &Company, name: &str) -> Contact {
         let contact = Contact::new(&company.id, &organisation(name)).unwrap();
-        contacts::store::insert(change, contact).await.unwrap().alone(&self.lock)
+        contacts::insert(change, contact).await.unwrap().alone(&self.lock)
     }
 }
 
@@ -65,17 +66,17 @@ async fn rows_come_back_as_they_were_written() {
     let company = alone.company(&mut change, "Nordwind").await;
     let contact = alone.contact(&mut change, &company, "Ärzte & Söhne").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    let deal = deals::store::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    let deal = deals::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
     change.commit_alone(&alone.lock).await.unwrap();
 
     let mut snapshot = alone.database.snapshot().await.unwrap();
-    assert_eq!(companies::store::find(&mut snapshot, &company.id).await.unwrap(), Some(company.clone()));
+    assert_eq!(companies::find(&mut snapshot, &company.id).await.unwrap(), Some(company.clone()));
     assert_eq!(
-        contacts::store::by_external_id(&mut snapshot, &company.id, "Ärzte & Söhne").await.unwrap(),
+        contacts::by_external_id(&mut snapshot, &company.id, "Ärzte & Söhne").await.unwrap(),
         Some(contact.clone())
     );
-    assert_eq!(deals::store::find(&mut snapshot, &deal.id).await.unwrap(), Some(deal.clone()));
-    let view = deals::store::view(&mut snapshot, &deal.id).await.unwrap().unwrap();
+    assert_eq!(deals::find(&mut snapshot, &deal.id).await.unwrap(), Some(deal.clone()));
+    let view = deals::view(&mut snapshot, &deal.id).await.unwrap().unwrap();
     assert_eq!(view.contact.map(|contact| contact.name).as_deref(), Some("Ärzte & Söhne"));
     assert_eq!((view.currency.as_str(), view.owner), ("EUR", None));
     let query = ContactQuery {
@@ -85,7 +86,7 @@ async fn rows_come_back_as_they_were_written() {
         country: Some("DE".to_owned()),
         search: Some("äRZTE".to_owned()),
     };
-    let page = contacts::store::page(&mut snapshot, &company.id, &query).await.unwrap();
+    let page = contacts::page(&mut snapshot, &company.id, &query).await.unwrap();
     assert_eq!((page.items, page.total), (vec![contact], 1));
 }
 
@@ -96,12 +97,12 @@ async fn a_save_over_another_version_is_refused() {
     let company = alone.company(&mut change, "Nordwind").await;
     let contact = alone.contact(&mut change, &company, "Anna").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    let before = deals::store::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    let before = deals::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
     let edit = DealEdit { value_cents: Some(1), ..DealEdit::default() };
     let edited = before.clone().edited(&edit).unwrap();
-    let saved = deals::store::save(&mut change, &before, edited.clone()).await.unwrap().alone(&alone.lock);
+    let saved = deals::save(&mut change, &before, edited.clone()).await.unwrap().alone(&alone.lock);
     assert_eq!((saved.version, saved.value_cents), (2, 1));
-    let again = deals::store::save(&mut change, &before, edited).await;
+    let again = deals::save(&mut change, &before, edited).await;
     assert!(matches!(again, Err(Error::PreconditionFailed)));
 }
 
@@ -113,7 +114,7 @@ async fn nothing_crosses_from_one_company_to_another() {
     let other = alone.company(&mut change, "Südwind").await;
     let contact = alone.contact(&mut change, &other, "Anna").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    assert!(deals::store::insert(&mut change, deal).await.is_err());
+    assert!(deals::insert(&mut change, deal).await.is_err());
 }
 
 #[tokio::test]
@@ -123,10 +124,10 @@ async fn a_contact_with_deals_stays() {
     let company = alone.company(&mut change, "Nordwind").await;
     let contact = alone.contact(&mut change, &company, "Anna").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    let deal = deals::store::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
-    assert!(matches!(contacts::store::delete(&mut change, contact.clone()).await, Err(Error::Conflict(_))));
-    deals::store::delete(&mut change, deal).await.unwrap().alone(&alone.lock);
-    contacts::store::delete(&mut change, contact).await.unwrap().alone(&alone.lock);
+    let deal = deals::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    assert!(matches!(contacts::delete(&mut change, contact.clone()).await, Err(Error::Conflict(_))));
+    deals::delete(&mut change, deal).await.unwrap().alone(&alone.lock);
+    contacts::delete(&mut change, contact).await.unwrap().alone(&alone.lock);
 }
 
 #[tokio::test]

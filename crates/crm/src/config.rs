@@ -1,0 +1,284 @@
+//! The settings: flags over `CRM_…` variables over `crm.toml` over what stands here.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The file of settings that is read when it is there and no other is named.
+pub const DEFAULT_FILE: &str = "crm.toml";
+
+/// Settings as one source gives them: the flags and variables together, or the file. What it leaves out stays open.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub struct Layer {
+    /// The file of settings [default: crm.toml, if there is one]
+    #[arg(long, value_name = "FILE", env = "CRM_CONFIG", global = true, help_heading = "Settings")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The database: `sqlite:` and the path of a file, or `sqlite::memory:` [default: sqlite:crm.db]
+    #[arg(long, value_name = "URL", env = "CRM_DATABASE_URL", global = true, help_heading = "Settings")]
+    pub database_url: Option<String>,
+    /// The address to serve on; loopback only, until there is a sign-in [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "CRM_LISTEN", global = true, help_heading = "Settings")]
+    pub listen: Option<String>,
+    /// Whether reads are cached; `off` asks the database each time [default: on]
+    #[arg(long, value_name = "on|off", env = "CRM_CACHE", global = true, help_heading = "Settings")]
+    pub cache: Option<Switch>,
+    /// How much the cache may hold, in megabytes [default: 256]
+    #[arg(long, value_name = "MB", env = "CRM_CACHE_CAPACITY_MB", global = true, help_heading = "Settings")]
+    pub cache_capacity_mb: Option<u64>,
+    /// Whether each answer says in `X-Db-Queries` how many SQL statements it took [default: off]
+    #[arg(long, value_name = "on|off", env = "CRM_SHOW_QUERIES", global = true, help_heading = "Settings")]
+    pub show_queries: Option<Switch>,
+    /// How long a request may take, in milliseconds, before it is answered with 503 [default: 10000]
+    #[arg(long, value_name = "MS", env = "CRM_REQUEST_LIMIT_MS", global = true, help_heading = "Settings")]
+    pub request_limit_ms: Option<u64>,
+    /// How long requests may go on after a signal to stop, in milliseconds [default: 15000]
+    #[arg(long, value_name = "MS", env = "CRM_DRAIN_LIMIT_MS", global = true, help_heading = "Settings")]
+    pub drain_limit_ms: Option<u64>,
+    /// What is logged to stderr, as `tracing` filters are written [default: warn,crm=info]
+    #[arg(long, value_name = "FILTER", env = "CRM_LOG", global = true, help_heading = "Settings")]
+    pub log: Option<String>,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Switch {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+impl Switch {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// The settings that hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Where the data is.
+    pub database_url: DatabaseUrl,
+    /// Where requests come in; a loopback address.
+    pub listen: SocketAddr,
+    /// Whether reads are cached.
+    pub cache: Switch,
+    /// How much the cache may hold.
+    pub cache_capacity_bytes: u64,
+    /// Whether answers say how many statements they took.
+    pub show_queries: Switch,
+    /// How long a request may take.
+    pub request_limit: Duration,
+    /// How long requests may go on after a signal to stop.
+    pub drain_limit: Duration,
+    /// What is logged.
+    pub log: String,
+}
+
+/// Why settings are refused, with what to write instead.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl Settings {
+    /// Puts the flags and variables over the file, and that over the defaults.
+    ///
+    /// # Errors
+    /// The file cannot be read, names a setting that does not exist, or a value is out of its range.
+    pub fn load(flags: Layer) -> Result<Self, ConfigError> {
+        let named = flags.config.clone();
+        let path = named.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let file = if named.is_some() || path.exists() { read_file(&path)? } else { Layer::default() };
+        Self::of(flags, file)
+    }
+
+    /// Puts one layer over another, and that over the defaults.
+    ///
+    /// # Errors
+    /// A value is out of its range.
+    pub fn of(over: Layer, under: Layer) -> Result<Self, ConfigError> {
+        let url = over.database_url.or(under.database_url);
+        let listen = over.listen.or(under.listen);
+        let capacity_mb = over.cache_capacity_mb.or(under.cache_capacity_mb).unwrap_or(256);
+        Ok(Self {
+            database_url: DatabaseUrl::parse(url.as_deref().unwrap_or("sqlite:crm.db"))
+                .map_err(ConfigError)?,
+            listen: loopback(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
+            cache: over.cache.or(under.cache).unwrap_or(Switch::On),
+            cache_capacity_bytes: within("cache_capacity_mb", capacity_mb, 1, 1 << 20)? << 20,
+            show_queries: over.show_queries.or(under.show_queries).unwrap_or(Switch::Off),
+            request_limit: millis(
+                "request_limit_ms",
+                over.request_limit_ms.or(under.request_limit_ms).unwrap_or(10_000),
+            )?,
+            drain_limit: millis(
+                "drain_limit_ms",
+                over.drain_limit_ms.or(under.drain_limit_ms).unwrap_or(15_000),
+            )?,
+            log: over.log.or(under.log).unwrap_or_else(|| "warn,crm=info".to_owned()),
+        })
+    }
+}
+
+impl std::fmt::Display for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "database_url = \"{}\"", self.database_url)?;
+        writeln!(f, "listen = \"{}\"", self.listen)?;
+        writeln!(f, "cache = \"{}\"", self.cache.word())?;
+        writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
+        writeln!(f, "show_queries = \"{}\"", self.show_queries.word())?;
+        writeln!(f, "request_limit_ms = {}", self.request_limit.as_millis())?;
+        writeln!(f, "drain_limit_ms = {}", self.drain_limit.as_millis())?;
+        writeln!(f, "log = \"{}\"", self.log)
+    }
+}
+
+fn read_file(path: &Path) -> Result<Layer, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        ConfigError(format!("the settings file {} cannot be read: {error}", path.display()))
+    })?;
+    toml::from_str(&text)
+        .map_err(|error| ConfigError(format!("the settings file {} is wrong: {error}", path.display())))
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, ConfigError> {
+    let address: SocketAddr = text.parse().map_err(|_not_an_address| {
+        ConfigError(format!(
+            "listen: `{text}` is not an address and a port: write, for example, 127.0.0.1:8080"
+        ))
+    })?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(ConfigError(format!(
+        "listen: {address} can be reached from other machines, and there is no sign-in yet, so that anybody could \
+         read and change everything: use a loopback address, for example 127.0.0.1:{}",
+        address.port()
+    )))
+}
+
+fn within(name: &str, value: u64, least: u64, most: u64) -> Result<u64, ConfigError> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError(format!("{name}: {value} is out of range: give a number from {least} to {most}")))
+}
+
+fn millis(name: &str, value: u64) -> Result<Duration, ConfigError> {
+    // Ten minutes: whoever waits longer has gone.
+    within(name, value, 1, 600_000).map(Duration::from_millis)
+}
+
+/// Where the database is, as a setting says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    url: String,
+    file: Option<PathBuf>,
+}
+
+impl DatabaseUrl {
+    /// Reads `sqlite:PATH` or `sqlite::memory:`.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong and what to write instead; it never repeats the URL, which may hold a password.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return Err("the database URL must begin with `sqlite:`, for example `sqlite:crm.db`".to_owned());
+        };
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        if path == ":memory:" {
+            return Ok(Self { url: "sqlite::memory:".to_owned(), file: None });
+        }
+        if path.is_empty() || path.contains('?') {
+            return Err(
+                "the database URL must be `sqlite:` and the path of a file, without options".to_owned()
+            );
+        }
+        Ok(Self { url: format!("sqlite:{path}?mode=rwc"), file: Some(PathBuf::from(path)) })
+    }
+
+    /// The file of the database; `None` for one in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        self.file.as_deref()
+    }
+
+    /// The URL for the driver.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+}
+
+impl std::fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "sqlite:{}", file.display()),
+            None => f.write_str("sqlite::memory:"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_urls_that_are_refused_say_what_to_write() {
+        for wrong in ["", "crm.db", "postgres://localhost/crm", "sqlite:", "sqlite:crm.db?mode=ro"] {
+            let message = DatabaseUrl::parse(wrong).unwrap_err();
+            assert!(message.contains("sqlite:"), "{wrong}: {message}");
+        }
+        assert_eq!(DatabaseUrl::parse("sqlite::memory:").unwrap().file(), None);
+        assert_eq!(
+            DatabaseUrl::parse("sqlite://a/b.db").unwrap().file(),
+            Some(std::path::Path::new("a/b.db"))
+        );
+    }
+
+    fn with(text: &str) -> Result<Settings, ConfigError> {
+        let file = toml::from_str(text).map_err(|error| ConfigError(error.to_string()))?;
+        Settings::of(Layer::default(), file)
+    }
+
+    #[test]
+    fn a_flag_stands_over_the_file_and_the_file_over_the_default() {
+        let file: Layer = toml::from_str("listen = \"127.0.0.1:1\"\ndrain_limit_ms = 7").unwrap();
+        let flags = Layer { listen: Some("127.0.0.1:2".to_owned()), ..Layer::default() };
+        let settings = Settings::of(flags, file).unwrap();
+        assert_eq!((settings.listen.port(), settings.drain_limit), (2, Duration::from_millis(7)));
+        assert_eq!(settings.request_limit, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_is_refused_says_what_to_write() {
+        for (text, words) in [
+            ("listn = \"127.0.0.1:1\"", "unknown field `listn`"),
+            ("listen = \"0.0.0.0:8080\"", "loopback"),
+            ("listen = \"localhost:8080\"", "127.0.0.1:8080"),
+            ("cache = \"yes\"", "`on` or `off`"),
+            ("cache_capacity_mb = 0", "from 1"),
+            ("request_limit_ms = 700000", "to 600000"),
+        ] {
+            let message = with(text).unwrap_err().to_string();
+            assert!(message.contains(words), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn the_commented_file_shows_every_setting_with_its_default() {
+        let shown = include_str!("../../../deploy/crm.toml");
+        let values: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+        let values: Vec<&str> = values.into_iter().filter(|line| line.contains(" = ")).collect();
+        let settings = with(&values.join("\n")).unwrap();
+        assert_eq!(settings, with("").unwrap());
+        assert_eq!(values.join("\n") + "\n", settings.to_string());
+    }
+}

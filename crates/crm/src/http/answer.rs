@@ -1,0 +1,138 @@
+//! How rows become answers: entity tags, where they came from, and what a change is answered with.
+
+use crate::app::Served;
+use crate::body::Body;
+use crate::error::Error;
+use axum::body::Body as Payload;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// Says where an answer came from: `hit-local`, `miss` or `bypass`.
+pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+
+/// A stored body, sent from where it is stored.
+struct Shared(Arc<Body>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_ref().as_ref()
+    }
+}
+
+fn json_response(status: StatusCode, body: Arc<Body>) -> Response {
+    let mut response = Response::new(Payload::from(axum::body::Bytes::from_owner(Shared(Arc::clone(&body)))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(etag) = HeaderValue::try_from(body.etag.as_str()) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}
+
+impl IntoResponse for Served {
+    fn into_response(self) -> Response {
+        let mut response = json_response(StatusCode::OK, self.body);
+        let headers = response.headers_mut();
+        headers.insert(X_CACHE, HeaderValue::from_static(self.source.word()));
+        headers.insert(header::AGE, HeaderValue::from(self.age.as_secs()));
+        // Whoever keeps an answer asks again before using it: what is stale here is for the server to know.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        response
+    }
+}
+
+/// The row that a change has made, as a read would show it.
+#[derive(Debug)]
+pub struct Changed<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Changed<T> {
+    fn into_response(self) -> Response {
+        match Body::shared(&self.0) {
+            Ok(body) => json_response(StatusCode::OK, Arc::new(body)),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+/// A row that a request has added, and where it is to be found.
+#[derive(Debug)]
+pub struct Created<T> {
+    /// The row.
+    pub row: T,
+    /// Its path.
+    pub location: String,
+}
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let mut response = Changed(self.row).into_response();
+        if response.status() == StatusCode::OK {
+            *response.status_mut() = StatusCode::CREATED;
+            if let Ok(location) = HeaderValue::try_from(self.location) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+        }
+        response
+    }
+}
+
+/// The row is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Gone;
+
+impl IntoResponse for Gone {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+/// Whether an `If-None-Match` or `If-Match` header names this entity tag. Weak tags name it too where `weak` says so.
+pub(crate) fn names_tag(headers: &HeaderMap, header: &HeaderName, etag: &str, weak: Weak) -> bool {
+    headers
+        .get_all(header)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| {
+            let tag = tag.trim();
+            tag == "*" || tag == etag || (weak == Weak::Counts && tag.strip_prefix("W/") == Some(etag))
+        })
+}
+
+/// Whether weak entity tags count: for `If-None-Match` they do, for `If-Match` they do not (RFC 9110, 13.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weak {
+    /// They do.
+    Counts,
+    /// They do not.
+    Never,
+}
+
+/// What the caller says it saw of the row that it wants to change: its `If-Match` header.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(HeaderMap);
+
+impl Seen {
+    pub(crate) const fn new(headers: HeaderMap) -> Self {
+        Self(headers)
+    }
+
+    /// Refuses the change when the row, as a read would show it now, is not what the caller saw.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`]; [`Error::Internal`] when the view cannot be written as JSON.
+    pub fn check(&self, view: &impl Serialize) -> Result<(), Error> {
+        if !self.0.contains_key(header::IF_MATCH) {
+            return Ok(());
+        }
+        let etag = Body::shared(view)?.etag;
+        if names_tag(&self.0, &header::IF_MATCH, &etag, Weak::Never) {
+            Ok(())
+        } else {
+            Err(Error::PreconditionFailed)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The edge around the routes: time limits, panics, conditional answers, the count of statements, and the one log line.
+
+use super::answer::{Weak, X_CACHE, names_tag};
+use super::problem::Refusal;
+use crate::app::App;
+use crate::config::Switch;
+use crate::database::StatementCount;
+use crate::error::Error;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, body};
+use std::any::Any;
+use std::sync::Arc;
+use tower_http::catch_panic::CatchPanicLayer;
+
+/// How many SQL statements an answer took; sent where a setting asks for it.
+pub const X_DB_QUERIES: HeaderName = HeaderName::from_static("x-db-queries");
+
+/// Puts the edge around the routes: what no route answers, and what holds for every answer.
+pub fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
+    routes
+        .fallback(async || Error::NoSuchPath)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(DefaultBodyLimit::max(super::request::MAX_BODY_BYTES))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&app), edge))
+        .with_state(app)
+}
+
+async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let asked = Asked {
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
+        if_none_match: conditions(request.headers()),
+    };
+    let count = StatementCount::default();
+    let limit = app.settings.request_limit;
+    let answer = tokio::time::timeout(limit, count.of(next.run(request))).await;
+    let response = answer.unwrap_or_else(|_elapsed| {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Error::TimedOut { limit_ms }.into_response()
+    });
+    let mut response = asked.not_modified(response);
+    if app.settings.show_queries == Switch::On {
+        response.headers_mut().insert(X_DB_QUERIES, HeaderValue::from(count.get()));
+    }
+    asked.log(&response);
+    response
+}
+
+fn conditions(headers: &HeaderMap) -> HeaderMap {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().cloned();
+    values.map(|value| (header::IF_NONE_MATCH, value)).collect()
+}
+
+/// What the edge remembers of a request while it is answered.
+struct Asked {
+    method: Method,
+    route: Option<String>,
+    if_none_match: HeaderMap,
+}
+
+impl Asked {
+    /// A read whose answer the caller has already is answered with 304 and no body.
+    fn not_modified(&self, response: Response) -> Response {
+        let is_read = self.method == Method::GET || self.method == Method::HEAD;
+        let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
+        let Some(etag) = etag.filter(|_| is_read && response.status() == StatusCode::OK) else {
+            return response;
+        };
+        if !names_tag(&self.if_none_match, &header::IF_NONE_MATCH, etag, Weak::Counts) {
+            return response;
+        }
+        let mut short = Response::new(body::Body::empty());
+        *short.status_mut() = StatusCode::NOT_MODIFIED;
+        for name in [header::ETAG, header::CACHE_CONTROL, header::AGE, X_CACHE] {
+            if let Some(value) = response.headers().get(&name) {
+                short.headers_mut().insert(name, value.clone());
+            }
+        }
+        short
+    }
+
+    /// The one place where the cause of a refusal is told, to the operator.
+    fn log(&self, response: &Response) {
+        let Some(Refusal(error)) = response.extensions().get::<Refusal>() else { return };
+        let (method, route) = (&self.method, self.route.as_deref().unwrap_or("none"));
+        match error {
+            Error::Internal(cause) => tracing::error!(%method, route, %cause, "a request failed"),
+            Error::Unavailable(cause) => {
+                tracing::warn!(%method, route, %cause, "the database did not answer")
+            }
+            Error::TimedOut { limit_ms } => tracing::warn!(%method, route, limit_ms, "a request was cut off"),
+            _ => {}
+        }
+    }
+}
+
+fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::internal(format!("a handler panicked: {}", text.unwrap_or_default())).into_response()
+}

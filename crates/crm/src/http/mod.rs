@@ -1,0 +1,8 @@
+//! HTTP as all domains speak it: what requests carry, how answers and refusals look, and the edge around the routes.
+
+pub mod answer;
+pub mod edge;
+pub mod health;
+pub mod params;
+pub mod problem;
+pub mod request;

@@ -1,0 +1,79 @@
+//! Refusals as RFC 9457 problem documents.
+
+use crate::error::{Error, FieldError};
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// After how many seconds a caller who met a busy server should come back.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// The document. Members beyond the standard's are absent when they have nothing to say.
+#[derive(Serialize)]
+struct Problem<'a> {
+    /// Names the kind of problem for programs; the standard asks for a URI.
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+}
+
+/// What the edge logs of a refusal: its cause is for the log and never for the caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal(pub(crate) Error);
+
+impl Error {
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "urn:crm:problem:not-found", "Not found"),
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "urn:crm:problem:no-such-path", "No such path"),
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "urn:crm:problem:method-not-allowed", "Method not allowed")
+            }
+            Self::BadRequest(_) => (StatusCode::BAD_REQUEST, "urn:crm:problem:bad-request", "Bad request"),
+            Self::NotJson => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "urn:crm:problem:not-json", "Not JSON"),
+            Self::TooLong { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "urn:crm:problem:too-long", "Body too long")
+            }
+            Self::WrongShape(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "urn:crm:problem:wrong-shape", "Body of another shape")
+            }
+            Self::Invalid(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "urn:crm:problem:invalid", "Invalid fields")
+            }
+            Self::Conflict(_) => (StatusCode::CONFLICT, "urn:crm:problem:conflict", "Conflict"),
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, "urn:crm:problem:changed-since", "Changed since")
+            }
+            Self::TimedOut { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "urn:crm:problem:timed-out", "Timed out")
+            }
+            Self::Unavailable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "urn:crm:problem:unavailable", "Temporarily unavailable")
+            }
+            Self::Internal(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "urn:crm:problem:internal", "Internal error")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, r#type, title) = self.kind();
+        let errors = if let Self::Invalid(errors) = &self { errors.list() } else { &[] };
+        let problem = Problem { r#type, title, status: status.as_u16(), detail: self.to_string(), errors };
+        let mut response = (status, Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        response.extensions_mut().insert(Refusal(self));
+        response
+    }
+}

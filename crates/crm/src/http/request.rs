@@ -1,0 +1,73 @@
+//! What requests carry: ids in the path, JSON in the body, and what the caller has seen.
+
+use super::answer::Seen;
+use crate::error::Error;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use std::convert::Infallible;
+
+/// Longest body of a request: every field at its longest fits several times.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// The id in the path.
+#[derive(Debug)]
+pub struct Id<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Id<T>
+where
+    T: From<String>,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(id) = path.map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
+        Ok(Self(T::from(id)))
+    }
+}
+
+/// A body of JSON whose fields are all known.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T, S> FromRequest<S> for Json<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync,
+{
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let declared = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = declared.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/json") {
+            return Err(Error::NotJson);
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+                Error::TooLong { limit_bytes: MAX_BODY_BYTES }
+            } else {
+                Error::BadRequest("the body did not arrive in whole: send it again".to_owned())
+            }
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            if error.is_data() {
+                Error::WrongShape(format!("the body is not what is expected here: {error}"))
+            } else {
+                Error::BadRequest(format!("the body is not JSON: {error}"))
+            }
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Seen {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self::new(parts.headers.clone()))
+    }
+}

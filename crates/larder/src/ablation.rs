@@ -1,0 +1,44 @@
+//! Rules of the protocol that a test build can take out, to see that the tests find what then goes wrong.
+
+/// One rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "ablations"),
+    expect(unreachable_pub, reason = "only test builds can name it from outside")
+)]
+pub enum Ablation {
+    /// An install compares the ticket that its load took.
+    TicketCheck,
+    /// A hit, and an install, need every captured tag token to be still in force.
+    TokenCheck,
+    /// Who joined a load after it began takes its value only if the install was accepted.
+    Vouching,
+}
+
+/// The rules that are out; none, and no code at all, in ordinary builds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ablations {
+    #[cfg(feature = "ablations")]
+    out: u8,
+}
+
+impl Ablations {
+    #[cfg(feature = "ablations")]
+    pub(crate) fn with(mut self, rule: Ablation) -> Self {
+        self.out |= 1 << rule as u8;
+        self
+    }
+
+    #[cfg(feature = "ablations")]
+    #[inline]
+    pub(crate) fn is_out(self, rule: Ablation) -> bool {
+        self.out & (1 << rule as u8) != 0
+    }
+
+    #[cfg(not(feature = "ablations"))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "the test build's form needs it")]
+    pub(crate) fn is_out(self, _rule: Ablation) -> bool {
+        false
+    }
+}

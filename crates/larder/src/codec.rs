@@ -1,0 +1,153 @@
+//! Values: how they become bytes and come back, and how a tier holds one without knowing its type.
+
+use std::any::{Any, TypeId};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::error::{Error, ErrorKind};
+
+/// What can be cached: anything that `serde` can write and read back, owned, and shareable between threads.
+pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Value for T {}
+
+/// Bytes that are stored as they are: a body that was rendered once and is served many times.
+///
+/// Other values are encoded as JSON; a `Blob` is its own encoding.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Blob(pub Bytes);
+
+impl Serialize for Blob {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Blob {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<u8>::deserialize(deserializer).map(|bytes| Blob(bytes.into()))
+    }
+}
+
+/// A value whose type only its readers know.
+pub(crate) type Payload = Arc<dyn Erased>;
+
+pub(crate) trait Erased: Any + Send + Sync {
+    fn encode(&self) -> Result<Vec<u8>, Error>;
+    fn encoded_len(&self) -> Result<u64, Error>;
+}
+
+impl<T: Value> Erased for T {
+    fn encode(&self) -> Result<Vec<u8>, Error> {
+        match (self as &dyn Any).downcast_ref::<Blob>() {
+            Some(blob) => Ok(blob.0.to_vec()),
+            None => serde_json::to_vec(self).map_err(encode_error),
+        }
+    }
+
+    fn encoded_len(&self) -> Result<u64, Error> {
+        if let Some(blob) = (self as &dyn Any).downcast_ref::<Blob>() {
+            return Ok(blob.0.len() as u64);
+        }
+        let mut counter = Counter(0);
+        serde_json::to_writer(&mut counter, self).map_err(encode_error)?;
+        Ok(counter.0)
+    }
+}
+
+/// The value as a `T`: the very one that was stored where it is a `T`, else decoded anew from its bytes, as a tier that
+/// holds bytes would do.
+#[inline]
+pub(crate) fn typed<T: Value>(payload: Payload) -> Result<Arc<T>, Error> {
+    if (*payload).type_id() == TypeId::of::<T>() {
+        let any: Arc<dyn Any + Send + Sync> = payload;
+        return any
+            .downcast::<T>()
+            .map_err(|_other| Error::new(ErrorKind::Decode, "a type that is not itself"));
+    }
+    decode(&payload.encode()?).map(Arc::new)
+}
+
+fn decode<T: Value>(bytes: &[u8]) -> Result<T, Error> {
+    if TypeId::of::<T>() == TypeId::of::<Blob>() {
+        let blob: Box<dyn Any> = Box::new(Blob(Bytes::copy_from_slice(bytes)));
+        return blob
+            .downcast()
+            .map(|value| *value)
+            .map_err(|_other| Error::new(ErrorKind::Decode, "a blob that is none"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        // serde's own words may quote the value, so only the kind and the place are told.
+        let place =
+            format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
+        Error::new(
+            ErrorKind::Decode,
+            format!(
+                "the stored value is no {}: {place}; read it as the type that it was stored as, or remove it",
+                type_name::<T>()
+            ),
+        )
+    })
+}
+
+fn encode_error(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Encode, "the value cannot be written as JSON; look at its Serialize")
+        .caused_by(error)
+}
+
+fn type_name<T>() -> &'static str {
+    std::any::type_name::<T>()
+}
+
+/// Counts bytes instead of keeping them.
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_comes_back_as_itself_without_a_copy() {
+        let stored = Arc::new(String::from("x"));
+        let back = typed::<String>(stored.clone()).expect("it is a String");
+        assert!(Arc::ptr_eq(&stored, &back));
+    }
+
+    #[test]
+    fn another_type_reads_the_encoding() {
+        let stored: Payload = Arc::new(vec![1_u8, 2]);
+        assert_eq!(*typed::<serde_json::Value>(stored.clone()).expect("JSON"), serde_json::json!([1, 2]));
+        assert_eq!(&*typed::<Blob>(stored.clone()).expect("bytes").0, b"[1,2]");
+        let text: Payload = Arc::new(Blob(Bytes::from_static(b"{\"a\":1}")));
+        assert_eq!(*typed::<serde_json::Value>(text).expect("JSON"), serde_json::json!({"a": 1}));
+    }
+
+    #[test]
+    fn a_type_that_does_not_fit_is_an_error_that_keeps_the_value_to_itself() {
+        let stored: Payload = Arc::new(String::from("secret"));
+        let error = typed::<u64>(stored).expect_err("a string is no number");
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_encoded_length_is_counted_without_encoding() {
+        assert_eq!(vec![1_u8, 2].encoded_len().expect("JSON"), 5);
+        assert_eq!(Blob(Bytes::from_static(b"abc")).encoded_len().expect("bytes"), 3);
+    }
+}

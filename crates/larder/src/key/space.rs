@@ -1,0 +1,267 @@
+//! Declared families of names, and the typed keys that they make.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use super::id::{Id, KeyName, KeyWriter};
+use super::{AsKey, AsName};
+use crate::policy::Ttl;
+
+/// How many scopes one space can declare. Each is a tag of every entry.
+pub(crate) const MAX_SCOPES: usize = 3;
+
+/// A family of entries: the form of their names, the type of their values, and the policy that they share.
+///
+/// It is declared once, as a `static`, with a sentence on who reads it, how often it changes and what staleness costs, and
+/// registered in the builder of the service. A registered space owns the names of its form: a bare `set` on such a name is
+/// refused, unless the space is declared as data [whose source is the cache](Space::cache_is_source).
+///
+/// ```
+/// use larder::{CacheService, Policy, Space, Ttl};
+///
+/// static USER: Space<str, String> =
+///     Space::new("user:{id}", "Read on every page; changes when a profile does; a stale name confuses.").ttl(Ttl::LONG);
+/// static DEALS: Space<(&str, u32), Vec<String>> =
+///     Space::new("deals:company:{company}:page:{n}", "Read by the deal list; changes all day; stale deals cost trust.")
+///         .ttl(Ttl::SHORT)
+///         .scope("company");
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), larder::Error> {
+/// let cache = CacheService::builder().space(&USER).space(&DEALS).build()?;
+/// let load = || async { Ok::<_, std::convert::Infallible>(vec!["a deal".to_owned()]) };
+/// let page = cache.get_or_set(DEALS.key(&("abc123", 1)), Policy::new(), load).await;
+/// assert_eq!(page.map(|page| page.len()), Ok(1));
+///
+/// cache.delete_pattern("deals:company:abc123:*").await; // the same cost for one page and a million
+/// assert!(cache.get(DEALS.key(&("abc123", 1))).await.is_none());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Space<K: ?Sized, V> {
+    info: SpaceInfo,
+    typed: Typed<V>,
+    id: PhantomData<fn(&K)>,
+}
+
+/// What the library knows of a space without knowing its types.
+#[derive(Clone, Copy, Debug)]
+pub struct SpaceInfo {
+    pub(crate) template: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) format: u16,
+    pub(crate) ttl: Option<Ttl>,
+    pub(crate) prefix: Option<&'static str>,
+    pub(crate) scopes: [Option<&'static str>; MAX_SCOPES],
+    pub(crate) too_many_scopes: bool,
+    pub(crate) cache_is_source: bool,
+    pub(crate) id_segments: usize,
+}
+
+/// What a space knows of its values.
+pub struct Typed<V> {
+    pub(crate) weigher: Option<fn(&V) -> u64>,
+    pub(crate) version: Option<fn(&V) -> u64>,
+}
+
+impl<K: Id + ?Sized, V> Space<K, V> {
+    /// Declares a space by the template of its names and the reason for its policy.
+    ///
+    /// The template is words and placeholders between colons, `user:{id}:stats:{company}`; the first is a word. Whether it
+    /// is well formed, has as many placeholders as `K` fills and does not overlap with another is checked when the service
+    /// is built.
+    pub const fn new(template: &'static str, reason: &'static str) -> Self {
+        Space {
+            info: SpaceInfo {
+                template,
+                reason,
+                format: 1,
+                ttl: None,
+                prefix: None,
+                scopes: [None; MAX_SCOPES],
+                too_many_scopes: false,
+                cache_is_source: false,
+                id_segments: K::SEGMENTS,
+            },
+            typed: Typed { weigher: None, version: None },
+            id: PhantomData,
+        }
+    }
+
+    /// How long its entries live; without it they live as long as the service's default, [`Ttl::MEDIUM`].
+    #[must_use]
+    pub const fn ttl(mut self, ttl: Ttl) -> Self {
+        self.info.ttl = Some(ttl);
+        self
+    }
+
+    /// The group under which its entries are counted; without it that is the first word of the template.
+    #[must_use]
+    pub const fn prefix(mut self, prefix: &'static str) -> Self {
+        self.info.prefix = Some(prefix);
+        self
+    }
+
+    /// The version of the values' format, raised when a new release can no longer read what an old one stored.
+    /// In-process entries end with the process, so it is only told to [`CacheService::spaces`](crate::CacheService::spaces).
+    #[must_use]
+    pub const fn version(mut self, format: u16) -> Self {
+        self.info.format = format;
+        self
+    }
+
+    /// Declares the segment of this placeholder (or word) as a scope: `delete_pattern` on everything under it costs the same
+    /// at any size, and cannot count. It holds for all names that begin like this template, of whatever space.
+    #[must_use]
+    pub const fn scope(mut self, segment: &'static str) -> Self {
+        let mut at = 0;
+        while at < MAX_SCOPES && self.info.scopes[at].is_some() {
+            at += 1;
+        }
+        if at < MAX_SCOPES {
+            self.info.scopes[at] = Some(segment);
+        } else {
+            self.info.too_many_scopes = true;
+        }
+        self
+    }
+
+    /// What a value weighs, in bytes (or in whatever the capacity is meant in), instead of its encoded size, the length of
+    /// its name and [`ENTRY_OVERHEAD_BYTES`](crate::ENTRY_OVERHEAD_BYTES).
+    #[must_use]
+    pub const fn weigher(mut self, weigher: fn(&V) -> u64) -> Self {
+        self.typed.weigher = Some(weigher);
+        self
+    }
+
+    /// The row version inside a value, raised by each update of the row: what `set_versioned` compares. Only for values that
+    /// are made of that one row.
+    #[must_use]
+    pub const fn versioned(mut self, version: fn(&V) -> u64) -> Self {
+        self.typed.version = Some(version);
+        self
+    }
+
+    /// Declares the space as data whose source is the cache itself: bare sets are allowed, the last one wins.
+    #[must_use]
+    pub const fn cache_is_source(mut self) -> Self {
+        self.info.cache_is_source = true;
+        self
+    }
+
+    /// The key of one entry.
+    pub fn key(&self, id: &K) -> Key<'_, V> {
+        let mut name = KeyName::new();
+        let mut writer = KeyWriter::new(&mut name, self.info.template);
+        id.write(&mut writer);
+        writer.finish();
+        Key { info: &self.info, typed: &self.typed, name }
+    }
+
+    /// The template of its names.
+    pub const fn template(&self) -> &'static str {
+        self.info.template
+    }
+
+    /// The sentence that it was declared with.
+    pub const fn reason(&self) -> &'static str {
+        self.info.reason
+    }
+
+    pub(crate) fn info(&self) -> &SpaceInfo {
+        &self.info
+    }
+}
+
+impl<K: ?Sized, V> fmt::Debug for Space<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.info.fmt(f)
+    }
+}
+
+impl<V> Clone for Typed<V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<V> Copy for Typed<V> {}
+
+impl SpaceInfo {
+    /// The template of its names.
+    pub fn template(&self) -> &'static str {
+        self.template
+    }
+
+    /// Who reads it, how often it changes, and what staleness costs.
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// How long its entries live, where it says so.
+    pub fn ttl(&self) -> Option<Ttl> {
+        self.ttl
+    }
+
+    /// The version of its values' format.
+    pub fn version(&self) -> u16 {
+        self.format
+    }
+}
+
+impl<V> fmt::Debug for Typed<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").finish_non_exhaustive()
+    }
+}
+
+/// The name of one entry of a [`Space`], with the type of its value. It allocates nothing up to 128 bytes.
+pub struct Key<'s, V> {
+    info: &'s SpaceInfo,
+    typed: &'s Typed<V>,
+    name: KeyName,
+}
+
+impl<V> Key<'_, V> {
+    /// The name of the entry, as it stands in the cache.
+    pub fn as_str(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+impl<V> AsName for Key<'_, V> {
+    #[inline]
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    #[inline]
+    fn space(&self) -> Option<&SpaceInfo> {
+        Some(self.info)
+    }
+}
+
+impl<V> AsKey<V> for Key<'_, V> {
+    #[inline]
+    fn typed(&self) -> Option<&Typed<V>> {
+        Some(self.typed)
+    }
+}
+
+impl<V> Clone for Key<'_, V> {
+    fn clone(&self) -> Self {
+        Key { info: self.info, typed: self.typed, name: self.name.clone() }
+    }
+}
+
+impl<V> fmt::Debug for Key<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?})", self.as_str())
+    }
+}
+
+impl<V> fmt::Display for Key<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

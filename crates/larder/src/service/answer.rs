@@ -1,0 +1,120 @@
+//! What the doors answer. The types can grow: later tiers say more without changing a signature.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A value, and how it was come by.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Read<T> {
+    /// The value, shared with the cache.
+    pub value: Arc<T>,
+    /// Where it came from.
+    pub source: Source,
+    /// How long ago it was stored; zero for what was loaded just now. Milliseconds are its grain.
+    pub age: Duration,
+    /// Whether the cache holds it now. What was removed during its load, or is too large, is returned and not held.
+    pub stored: bool,
+}
+
+impl<T> Clone for Read<T> {
+    fn clone(&self) -> Self {
+        Read { value: Arc::clone(&self.value), source: self.source, age: self.age, stored: self.stored }
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Source {
+    /// A hit in this process.
+    Local,
+    /// This caller's own loader ran.
+    Loaded,
+    /// Another caller's load, which this one shared.
+    Joined,
+    /// The cache is switched off, and the loader ran.
+    Bypass,
+}
+
+/// The answer to a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stored {
+    /// Why the value was not stored; `None` if it was.
+    pub refusal: Option<Refusal>,
+}
+
+impl Stored {
+    pub(super) const YES: Stored = Stored { refusal: None };
+
+    pub(super) fn no(refusal: Refusal) -> Self {
+        Stored { refusal: Some(refusal) }
+    }
+
+    /// Whether the value was stored.
+    pub fn is_stored(self) -> bool {
+        self.refusal.is_none()
+    }
+}
+
+impl From<Stored> for bool {
+    fn from(stored: Stored) -> bool {
+        stored.is_stored()
+    }
+}
+
+/// Why a value was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// `nx` was asked for, and there is a value.
+    Exists,
+    /// It is larger than the largest value that the cache takes.
+    TooLarge,
+    /// Its key, a tag or a scope was removed or set since the permit was given.
+    Superseded,
+    /// The stored row is of this version or of a newer one.
+    Older,
+    /// There is no entry of an older row version to replace; what was there instead was removed.
+    Absent,
+    /// The cache is switched off.
+    Bypass,
+    /// An error, which was counted and logged.
+    Failed,
+}
+
+/// The answer to a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// Whether the removal is in force: no read that starts now returns what was removed.
+    pub acknowledged: bool,
+    /// How many values it took away, where that is known: a tag, a scope, a space and everything are removed without
+    /// counting.
+    pub count: Option<u64>,
+}
+
+impl Removed {
+    pub(super) fn counted(count: u64) -> Self {
+        Removed { acknowledged: true, count: Some(count) }
+    }
+
+    pub(super) const UNCOUNTED: Removed = Removed { acknowledged: true, count: None };
+
+    pub(super) const FAILED: Removed = Removed { acknowledged: false, count: None };
+
+    /// Both, as one.
+    pub(super) fn and(self, other: Removed) -> Self {
+        Removed {
+            acknowledged: self.acknowledged && other.acknowledged,
+            count: self.count.zip(other.count).map(|(a, b)| a + b),
+        }
+    }
+}
+
+impl From<Removed> for bool {
+    fn from(removed: Removed) -> bool {
+        removed.acknowledged
+    }
+}

@@ -1,0 +1,95 @@
+//! How the cache is doing.
+
+use std::collections::BTreeMap;
+
+use super::CacheService;
+use crate::stats::Counts;
+
+/// What happened since the service was built, and what the cache holds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// All groups together.
+    pub total: Counts,
+    /// By group: the prefix that a policy or a space names, else the first word of the name. Removals by tag, scope, space
+    /// and of everything stand under `(tags)`, what is beyond the first 256 groups under `(other)`.
+    pub by_prefix: BTreeMap<String, Counts>,
+    /// The in-process tier.
+    pub local: LocalStats,
+}
+
+/// What the in-process tier holds.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LocalStats {
+    /// Entries in memory, including those that are no hits any more and are not yet swept.
+    pub entries: u64,
+    /// The sum of their weights.
+    pub weight: u64,
+    /// The most that the weights add up to.
+    pub capacity: u64,
+    /// Tags, scopes and spaces that something depends on, or has lately.
+    pub tags: u64,
+    /// Loads that are under way.
+    pub loading: u64,
+}
+
+/// Whether and how the cache works.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Health {
+    /// In one word.
+    pub status: Status,
+    /// The counters.
+    pub stats: Stats,
+}
+
+/// The state of the cache in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Status {
+    /// It works, within this process alone.
+    InProcess,
+    /// It is switched off.
+    Bypass,
+}
+
+impl Status {
+    /// The word for a health page.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::InProcess => "in-process",
+            Status::Bypass => "bypass",
+        }
+    }
+}
+
+impl CacheService {
+    /// All counters, and what the cache holds.
+    pub fn stats(&self) -> Stats {
+        let (total, by_prefix) = self.inner.counters.snapshot();
+        let local = &self.inner.local;
+        let local = LocalStats {
+            entries: local.entries() as u64,
+            weight: local.weight(),
+            capacity: local.capacity(),
+            tags: local.tags() as u64,
+            loading: self.inner.flights.len() as u64,
+        };
+        Stats { total, by_prefix, local }
+    }
+
+    /// Hits among all reads, from 0 to 1; 0 before the first read.
+    pub fn hit_ratio(&self) -> f64 {
+        self.stats().total.hit_ratio()
+    }
+
+    /// Whether and how the cache works.
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub async fn health(&self) -> Health {
+        let status = if self.inner.settings.bypass { Status::Bypass } else { Status::InProcess };
+        Health { status, stats: self.stats() }
+    }
+}

@@ -1,0 +1,229 @@
+//! The one room that knows the tiers: reads, loads, writes and removals meet here, and only here they are counted.
+
+mod answer;
+mod batch;
+mod health;
+mod locking;
+mod options;
+mod permit;
+mod read;
+mod removal;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+use tokio::task::JoinSet;
+
+pub use answer::{Read, Refusal, Removed, Source, Stored};
+pub use health::{Health, LocalStats, Stats, Status};
+pub use locking::Lock;
+pub use options::{MAX_TAGS, Policy, SetOptions};
+pub use permit::{Lookup, Permit};
+pub use removal::Invalidation;
+
+use crate::ablation::Ablations;
+use crate::clock::Clock;
+use crate::codec::{Erased, Payload, Value};
+use crate::error::{Error, ErrorKind};
+use crate::flight::Flights;
+use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tag, Typed};
+use crate::local::{Candidate, Local, SCAN_BATCH};
+use crate::lock::Locks;
+use crate::policy::Ttl;
+use crate::stats::{Count, Counters, Group};
+
+/// What an entry weighs beside its encoded value and its name, in bytes: the map's own record, the hash, the pointers and
+/// counters of value, name and tags. Measured on a 64-bit machine, rounded up.
+pub const ENTRY_OVERHEAD_BYTES: u64 = 192;
+
+/// A cache in front of slower data. Cloning it is cheap, and all clones are the same cache.
+///
+/// See the [crate's documentation](crate) for a walk through the doors.
+#[derive(Clone, Debug)]
+pub struct CacheService {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    local: Local,
+    flights: Arc<Flights>,
+    locks: Locks,
+    counters: Counters,
+    registry: Registry,
+    settings: Settings,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What the builder decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) clock: Clock,
+    pub(crate) default_ttl: Ttl,
+    pub(crate) follow_limit: Duration,
+    pub(crate) sweep_interval: Duration,
+    pub(crate) bypass: bool,
+    pub(crate) ablations: Ablations,
+}
+
+/// What one call means for its entry, once its name, its space and its policy have been looked at.
+#[derive(Debug)]
+struct Plan {
+    ttl: Ttl,
+    group: Group,
+    /// Declared and implicit.
+    tags: SmallVec<[Tag; 8]>,
+}
+
+impl CacheService {
+    /// Puts the parts together and starts the sweep.
+    pub(crate) fn assemble(local: Local, registry: Registry, settings: Settings) -> Result<Self, Error> {
+        let inner = Arc::new(Inner {
+            local,
+            flights: Arc::new(Flights::new()),
+            locks: Locks::default(),
+            counters: Counters::new(),
+            registry,
+            settings,
+            tasks: Mutex::default(),
+        });
+        if !inner.settings.bypass {
+            let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
+                Error::new(ErrorKind::Config, "a cache is built inside a Tokio runtime; call build() there")
+                    .caused_by(error)
+            })?;
+            let weak = Arc::downgrade(&inner);
+            let interval = inner.settings.sweep_interval;
+            inner.tasks.lock().spawn_on(
+                async move {
+                    loop {
+                        tokio::time::sleep(interval).await;
+                        let Some(inner) = weak.upgrade() else { return };
+                        inner.sweep().await;
+                    }
+                },
+                &runtime,
+            );
+        }
+        Ok(CacheService { inner })
+    }
+
+    /// Removes what is expired or invalidated from memory now, instead of with the next slow sweep, and answers how many
+    /// entries that were. It changes no answer of the cache.
+    ///
+    /// # Cancel safety
+    /// What was swept up to then is swept.
+    pub async fn sweep(&self) -> u64 {
+        self.inner.sweep().await
+    }
+
+    /// Ends the tasks of the service and waits for them. The cache goes on answering; memory is then reclaimed by eviction
+    /// alone.
+    ///
+    /// # Cancel safety
+    /// The tasks end all the same; only the waiting is cut short.
+    pub async fn shutdown(&self) {
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
+        tasks.shutdown().await;
+    }
+
+    /// The spaces that the service was built with, in no particular order.
+    pub fn spaces(&self) -> Vec<SpaceInfo> {
+        self.inner.registry.spaces().copied().collect()
+    }
+}
+
+impl Inner {
+    async fn sweep(&self) -> u64 {
+        let now_ms = self.now_ms();
+        let mut swept = 0;
+        for (looked_at, removed) in self.local.sweep(now_ms).enumerate() {
+            swept += u64::from(removed);
+            if looked_at % SCAN_BATCH == SCAN_BATCH - 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        self.local.forget_unused_tags();
+        self.locks.forget_expired(now_ms);
+        swept
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.settings.clock.now_ms()
+    }
+
+    /// Looks a call over. The error says why nothing can be stored for it.
+    fn plan(&self, name: &str, space: Option<&SpaceInfo>, policy: &Policy) -> Result<Plan, Error> {
+        let owner = self.registry.owner(name);
+        if let Some(space) = space
+            && owner.is_none_or(|owner| owner.template != space.template)
+        {
+            let message = "the service was not built with this space, or the id does not fill its template; register it with `CacheService::builder().space(…)`";
+            return Err(Error::new(ErrorKind::Unregistered, message).in_space(space.template));
+        }
+        let invalid = |message: String| Err(Error::new(ErrorKind::InvalidInput, message));
+        if name.len() > MAX_NAME_BYTES {
+            return invalid(format!(
+                "the name has {} bytes and {MAX_NAME_BYTES} are the most; hash its long part",
+                name.len()
+            ));
+        }
+        if policy.too_many_tags {
+            return invalid(format!(
+                "more than {MAX_TAGS} tags are declared; depend on fewer, coarser things"
+            ));
+        }
+        let ttl = policy.ttl.or(owner.and_then(|owner| owner.ttl)).unwrap_or(self.settings.default_ttl);
+        if ttl.as_millis() == 0 {
+            return invalid("the lifetime is 0; to remove an entry, delete it".to_owned());
+        }
+        let mut tags: SmallVec<[Tag; 8]> = policy.tags.iter().copied().collect();
+        tags.extend(self.registry.implicit_tags(name));
+        Ok(Plan { ttl, group: self.group_of(name, owner, policy.prefix), tags })
+    }
+
+    /// Under which group a name is counted.
+    fn group_of(&self, name: &str, owner: Option<&SpaceInfo>, prefix: Option<&str>) -> Group {
+        let prefix = prefix.or_else(|| owner.and_then(|owner| owner.prefix));
+        self.counters.group(prefix.unwrap_or_else(|| name.split(':').next().unwrap_or(name)))
+    }
+
+    /// The group of a name about which nothing else is known.
+    fn group_of_name(&self, name: &str) -> Group {
+        self.group_of(name, self.registry.owner(name), None)
+    }
+
+    /// Makes a value ready to be put in.
+    fn candidate<T: Value>(
+        &self,
+        name: &str,
+        value: Arc<T>,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+    ) -> Result<Candidate, Error> {
+        let weight = match typed.and_then(|typed| typed.weigher) {
+            Some(weigher) => weigher(&value),
+            None => {
+                value.encoded_len()?.saturating_add(name.len() as u64).saturating_add(ENTRY_OVERHEAD_BYTES)
+            }
+        };
+        let version = typed.and_then(|typed| typed.version).map(|version| version(&value));
+        let stored_at_ms = self.now_ms();
+        let expires_at_ms = stored_at_ms.saturating_add(plan.ttl.as_millis());
+        let payload: Payload = value;
+        Ok(Candidate { payload, stored_at_ms, expires_at_ms, version, weight, group: plan.group })
+    }
+
+    /// Counts a failure and logs it, in the words of the specification.
+    fn report(&self, operation: &'static str, name: &str, error: &Error) {
+        self.counters.count(self.group_of_name(name), Count::Error);
+        tracing::error!(
+            key = name,
+            kind = ?error.kind(),
+            "[CacheService] Cache {operation} error for key {name}: {error}"
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! For callers who cannot hand a loader over: get, miss, query, fill.
+
+use std::sync::Arc;
+
+use super::read::Boarded;
+use super::{CacheService, Plan, Policy, Read, Refusal, Source, Stored};
+use crate::codec::Value;
+use crate::flight::{Leader, Moment};
+use crate::key::{AsKey, Typed};
+use crate::local::{Grant, Installed};
+use crate::stats::Count;
+
+/// The answer of [`CacheService::get_or_permit`].
+#[derive(Debug)]
+pub enum Lookup<T> {
+    /// The value.
+    Hit(Read<T>),
+    /// Leave to load it and to fill it in.
+    Permit(Permit<T>),
+}
+
+/// Leave to load one value and to fill it in: what a loader closure has without saying so.
+///
+/// Its [`fill`](Permit::fill) is refused when the key, a tag or a scope was removed or set since the permit was given.
+/// While it is held, other callers who ask for the key wait for it, for a bounded time; dropping it hands the load to one of
+/// them. The source has to be read after the permit was given.
+#[derive(Debug)]
+pub struct Permit<T> {
+    cache: CacheService,
+    name: String,
+    typed: Option<Typed<T>>,
+    /// What a fill compares; `None` where nothing can be stored.
+    granted: Option<Granted>,
+}
+
+#[derive(Debug)]
+struct Granted {
+    plan: Plan,
+    leader: Option<Leader>,
+    began: Moment,
+    grant: Grant,
+}
+
+impl CacheService {
+    /// The value of a key, or a permit to fill it in.
+    ///
+    /// ```
+    /// # use larder::{CacheService, Lookup, Policy};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), larder::Error> {
+    /// # let cache = CacheService::builder().build()?;
+    /// let deal = match cache.get_or_permit("deal:17", Policy::new()).await {
+    ///     Lookup::Hit(read) => read.value,
+    ///     Lookup::Permit(permit) => {
+    ///         let deal = String::from("queried after the permit was given");
+    ///         permit.fill(deal).await.value
+    ///     }
+    /// };
+    /// # assert!(cache.get::<String>("deal:17").await == Some(deal));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A task that holds a permit and asks for the same key again waits for itself, until the bound on following.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened.
+    pub async fn get_or_permit<T: Value>(&self, key: impl AsKey<T>, policy: impl Into<Policy>) -> Lookup<T> {
+        let inner = &*self.inner;
+        let policy = policy.into();
+        let name = inner.local.name(key.name());
+        if let Ok(Some(read)) = inner.find(name, &policy.tags) {
+            return Lookup::Hit(read);
+        }
+        let permit = |granted| {
+            let typed = key.typed().copied();
+            Lookup::Permit(Permit { cache: self.clone(), name: name.name.to_owned(), typed, granted })
+        };
+        if inner.settings.bypass {
+            inner.count(name.name, Count::Miss);
+            return permit(None);
+        }
+        let plan = match inner.plan(name.name, key.space(), &policy) {
+            Ok(plan) => plan,
+            Err(error) => {
+                inner.report("get_or_permit", name.name, &error);
+                return permit(None);
+            }
+        };
+        let leader = match inner.board(name, &policy.tags, &plan).await {
+            Boarded::Hit(read) => return Lookup::Hit(read),
+            Boarded::Joined { result: Ok(value), stored } => {
+                return Lookup::Hit(Read::of_load(value, Source::Joined, stored));
+            }
+            // Another caller's loader failed; this caller has its own way to load.
+            Boarded::Joined { result: Err(_), .. } => None,
+            Boarded::Loads(leader) => leader,
+        };
+        inner.counters.count(plan.group, Count::Load);
+        let began = inner.flights.moment();
+        let grant = inner.local.begin(name, plan.tags.iter().copied());
+        permit(Some(Granted { plan, leader, began, grant }))
+    }
+}
+
+impl<T: Value> Permit<T> {
+    /// The name of the entry that it is for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Fills the loaded value in and hands it to the callers who wait for it. [`Read::stored`] says whether the cache took
+    /// it; [`try_fill`](Permit::try_fill) says why not.
+    ///
+    /// # Cancel safety
+    /// It is done when it is first polled, or not at all.
+    pub async fn fill(self, value: T) -> Read<T> {
+        self.settle(value).0
+    }
+
+    /// Like [`fill`](Permit::fill), with the reason where the value was not stored.
+    ///
+    /// # Cancel safety
+    /// It is done when it is first polled, or not at all.
+    pub async fn try_fill(self, value: T) -> (Read<T>, Stored) {
+        self.settle(value)
+    }
+
+    fn settle(self, value: T) -> (Read<T>, Stored) {
+        let inner = &*self.cache.inner;
+        let value = Arc::new(value);
+        let Some(Granted { plan, leader, began, grant }) = self.granted else {
+            return (Read::of_load(value, Source::Loaded, false), Stored::no(Refusal::Failed));
+        };
+        let name = inner.local.name(&self.name);
+        let installed =
+            inner.settle(name, self.typed.as_ref(), &plan, leader, (began, grant), Arc::clone(&value));
+        let stored = match installed {
+            Installed { stored: true, .. } => Stored::YES,
+            Installed { current: true, .. } => Stored::no(Refusal::TooLarge),
+            Installed { .. } => Stored::no(Refusal::Superseded),
+        };
+        (Read::of_load(value, Source::Loaded, installed.stored), stored)
+    }
+}

@@ -1,0 +1,349 @@
+//! Reading: a hit, or one load for all who ask.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{CacheService, Inner, Plan, Policy, Read, Source};
+use crate::ablation::Ablation;
+use crate::codec::{Value, typed};
+use crate::error::Error;
+use crate::flight::{
+    FlightId, Followed, Joined, Landed, Leader, Moment, SharedError, is_loading, while_loading,
+};
+use crate::key::{AsKey, Tag, Typed};
+use crate::local::{Grant, Installed, NameRef};
+use crate::stats::Count;
+
+/// How a caller that found nothing goes on.
+pub(super) enum Boarded<T> {
+    /// It was there after all.
+    Hit(Read<T>),
+    /// Another caller's load brought this.
+    Joined { result: Result<Arc<T>, SharedError>, stored: bool },
+    /// It loads for itself and for whoever follows the flight. Without a flight, it loads for itself alone: its loader runs
+    /// within the load of the same key.
+    Loads(Option<Leader>),
+}
+
+impl CacheService {
+    /// The value of a key, if the cache has it.
+    ///
+    /// ```
+    /// # use larder::{CacheService, Policy, Ttl};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), larder::Error> {
+    /// # let cache = CacheService::builder().build()?;
+    /// cache.set("user:123", "Ada".to_owned(), Policy::ttl(Ttl::secs(1800)).prefix("user")).await;
+    /// let user = cache.get::<String>("user:123").await;
+    /// assert_eq!(user.as_deref().map(String::as_str), Some("Ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Consistency
+    /// A read that starts after a removal was acknowledged does not return what was removed.
+    ///
+    /// # Cancel safety
+    /// It changes nothing but counters.
+    pub async fn get<T: Value>(&self, key: impl AsKey<T>) -> Option<Arc<T>> {
+        self.lookup(key).await.map(|read| read.value)
+    }
+
+    /// Like [`get`](Self::get), with the failure instead of "not there".
+    ///
+    /// # Errors
+    /// [`Decode`](crate::ErrorKind::Decode) if the stored value is no `T`. It is counted.
+    ///
+    /// # Cancel safety
+    /// It changes nothing but counters.
+    pub async fn try_get<T: Value>(&self, key: impl AsKey<T>) -> Result<Option<Arc<T>>, Error> {
+        let inner = &*self.inner;
+        match inner.find(inner.local.name(key.name()), &[]) {
+            Ok(Some(read)) => return Ok(Some(read.value)),
+            Ok(None) => inner.count(key.name(), Count::Miss),
+            Err(error) => {
+                inner.count(key.name(), Count::Miss);
+                inner.count(key.name(), Count::Error);
+                return Err(error);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Like [`get`](Self::get), with where the value came from and how old it is.
+    ///
+    /// # Cancel safety
+    /// It changes nothing but counters.
+    pub async fn lookup<T: Value>(&self, key: impl AsKey<T>) -> Option<Read<T>> {
+        let inner = &*self.inner;
+        let found = inner.find(inner.local.name(key.name()), &[]);
+        let found = found.unwrap_or_else(|error| {
+            inner.report("get", key.name(), &error);
+            None
+        });
+        if found.is_none() {
+            inner.count(key.name(), Count::Miss);
+        }
+        found
+    }
+
+    /// The value of a key; if the cache has none, the loader's, which is stored.
+    ///
+    /// However many callers ask for a key at once, one loader runs. It runs within this future: if the caller goes away, one
+    /// of those who wait takes over with its own loader. A loader may ask the cache for other keys, and even for its own,
+    /// which then is loaded within.
+    ///
+    /// ```
+    /// # use larder::{CacheService, Policy, Ttl};
+    /// # #[derive(Clone, Debug)] struct DbError;
+    /// # async fn find_deals(company: &str) -> Result<Vec<String>, DbError> { Ok(vec![company.to_owned()]) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = CacheService::builder().build()?;
+    /// let company = "abc123";
+    /// let deals = cache
+    ///     .get_or_set(format!("deals:company:{company}"), Policy::ttl(Ttl::MEDIUM).prefix("deals"), || find_deals(company))
+    ///     .await;
+    /// # assert_eq!(deals.map_err(|_| "the loader failed")?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Consistency
+    /// The value includes every change whose removal was acknowledged before this call, provided that the loader reads the
+    /// source after it was called. A load during which its key, a tag or a scope is removed or set is returned and not stored.
+    ///
+    /// # Errors
+    /// The loader's error, as it is; callers who shared the load get a clone (`Arc<E>` is one for errors that have none).
+    /// Trouble of the cache is no error: the value is loaded.
+    ///
+    /// # Cancel safety
+    /// A load that is dropped is taken over by a waiting caller, or given up. Nothing is stored by halves.
+    pub async fn get_or_set<T, E, F, Fut>(
+        &self,
+        key: impl AsKey<T>,
+        policy: impl Into<Policy>,
+        load: F,
+    ) -> Result<Arc<T>, E>
+    where
+        T: Value,
+        E: Clone + Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.read_through(key, policy, load).await.map(|read| read.value)
+    }
+
+    /// Like [`get_or_set`](Self::get_or_set), with where the value came from, how old it is, and whether it is stored.
+    ///
+    /// # Errors
+    /// The loader's.
+    ///
+    /// # Cancel safety
+    /// As for [`get_or_set`](Self::get_or_set).
+    pub async fn read_through<T, E, F, Fut>(
+        &self,
+        key: impl AsKey<T>,
+        policy: impl Into<Policy>,
+        load: F,
+    ) -> Result<Read<T>, E>
+    where
+        T: Value,
+        E: Clone + Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let inner = &*self.inner;
+        let policy = policy.into();
+        let name = inner.local.name(key.name());
+        if let Ok(Some(read)) = inner.find(name, &policy.tags) {
+            return Ok(read);
+        }
+        if inner.settings.bypass {
+            inner.count(name.name, Count::Miss);
+            inner.count(name.name, Count::Load);
+            return load().await.map(|value| Read::of_load(Arc::new(value), Source::Bypass, false));
+        }
+        let plan = match inner.plan(name.name, key.space(), &policy) {
+            Ok(plan) => plan,
+            Err(error) => {
+                inner.report("get_or_set", name.name, &error);
+                inner.count(name.name, Count::Load);
+                return load().await.map(|value| Read::of_load(Arc::new(value), Source::Loaded, false));
+            }
+        };
+        let leader = match inner.board(name, &policy.tags, &plan).await {
+            Boarded::Hit(read) => return Ok(read),
+            Boarded::Joined { result: Ok(value), stored } => {
+                return Ok(Read::of_load(value, Source::Joined, stored));
+            }
+            Boarded::Joined { result: Err(error), .. } => match error.downcast_ref::<E>() {
+                Some(error) => return Err(error.clone()),
+                None => None, // the other caller's errors are of another type: this one loads for itself
+            },
+            Boarded::Loads(leader) => leader,
+        };
+        inner.load(name, key.typed(), plan, leader, load).await
+    }
+}
+
+impl<T> Read<T> {
+    pub(super) fn of_load(value: Arc<T>, source: Source, stored: bool) -> Self {
+        Read { value, source, age: Duration::ZERO, stored }
+    }
+}
+
+impl Inner {
+    /// Looks a value up and counts the hit. A value of another type is an error; a miss is for the caller to count.
+    #[inline]
+    pub(super) fn find<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        declared: &[Tag],
+    ) -> Result<Option<Read<T>>, Error> {
+        let now_ms = self.now_ms();
+        let Some(hit) = self.local.lookup(name, declared, now_ms) else { return Ok(None) };
+        let value = typed(hit.payload)?;
+        self.counters.count(hit.group, Count::Hit);
+        let age = Duration::from_millis(now_ms.saturating_sub(hit.stored_at_ms));
+        Ok(Some(Read { value, source: Source::Local, age, stored: true }))
+    }
+
+    pub(super) fn count(&self, name: &str, what: Count) {
+        self.counters.count(self.group_of_name(name), what);
+    }
+
+    /// Joins the flight of a key that was not there: waits for what another caller loads, or becomes the one who loads.
+    ///
+    /// Waiting is bounded by the follow limit for each leader. One that takes longer is given up, and the first caller to
+    /// notice loads in its place.
+    pub(super) async fn board<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        declared: &[Tag],
+        plan: &Plan,
+    ) -> Boarded<T> {
+        let arrived = self.flights.moment();
+        loop {
+            let joined = self.flights.join(name.name, name.hash, || match self.find::<T>(name, declared) {
+                Ok(found) => found,
+                Err(error) => {
+                    self.report("get", name.name, &error); // what cannot be read is loaded, and thereby replaced
+                    None
+                }
+            });
+            let follower = match joined {
+                Joined::Hit(read) => return Boarded::Hit(read),
+                Joined::Leads(leader) => {
+                    self.counters.count(plan.group, Count::Miss);
+                    return Boarded::Loads(Some(leader));
+                }
+                Joined::Follows(follower) => follower,
+            };
+            let flight = follower.id();
+            if is_loading(&flight) {
+                self.counters.count(plan.group, Count::Miss);
+                return Boarded::Loads(None);
+            }
+            match tokio::time::timeout(self.settings.follow_limit, follower.wait()).await {
+                Ok(Followed::Leads(leader)) => {
+                    self.counters.count(plan.group, Count::Miss);
+                    return Boarded::Loads(Some(leader));
+                }
+                Ok(Followed::Landed(landed)) => {
+                    if let Some(boarded) = self.take(landed, arrived) {
+                        self.counters.count(plan.group, Count::Miss);
+                        self.counters.count(plan.group, Count::Joined);
+                        return boarded;
+                    }
+                }
+                Err(_elapsed) => self.flights.give_up(&flight),
+            }
+        }
+    }
+
+    /// What a caller that arrived at this moment may take of a flight that landed; `None` if it has to start again.
+    pub(super) fn take<T: Value>(&self, landed: Landed, arrived: Moment) -> Option<Boarded<T>> {
+        if !landed.vouches_for(arrived) && !self.settings.ablations.is_out(Ablation::Vouching) {
+            return None;
+        }
+        let stored = landed.stored;
+        match landed.result {
+            Ok(payload) => typed(payload).ok().map(|value| Boarded::Joined { result: Ok(value), stored }),
+            Err(error) => Some(Boarded::Joined { result: Err(error), stored }),
+        }
+    }
+
+    /// Loads, installs, and tells those who follow.
+    async fn load<T, E, Fut>(
+        &self,
+        name: NameRef<'_>,
+        typed: Option<&Typed<T>>,
+        plan: Plan,
+        leader: Option<Leader>,
+        load: impl FnOnce() -> Fut,
+    ) -> Result<Read<T>, E>
+    where
+        T: Value,
+        E: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.counters.count(plan.group, Count::Load);
+        let began = self.flights.moment();
+        let grant = self.local.begin(name, plan.tags.iter().copied());
+        let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
+        // The loader is called within too, so that what it does before its first await is known to be part of the load.
+        let loaded = while_loading(flights, async { load().await }).await;
+        match loaded {
+            Ok(value) => {
+                let value = Arc::new(value);
+                let installed = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
+                Ok(Read::of_load(value, Source::Loaded, installed.stored))
+            }
+            Err(error) => {
+                if let Some(leader) = leader {
+                    let shared: SharedError = Arc::new(error.clone());
+                    leader.land(|| Landed { result: Err(shared), began, vouched: false, stored: false });
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Installs a loaded value and lands its flight, in one step.
+    pub(super) fn settle<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+        leader: Option<Leader>,
+        (began, grant): (Moment, Grant),
+        value: Arc<T>,
+    ) -> Installed {
+        let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan);
+        let candidate = candidate.inspect_err(|error| self.report("set", name.name, error)).ok();
+        let failed = candidate.is_none();
+        let install = || match candidate {
+            Some(candidate) => self.local.install(name, grant, candidate),
+            None => Installed { current: false, stored: false },
+        };
+        let installed = match leader {
+            None => install(),
+            Some(leader) => {
+                let landed = leader.land(|| {
+                    let Installed { current, stored } = install();
+                    Landed { result: Ok(value), began, vouched: current, stored }
+                });
+                Installed { current: landed.vouched, stored: landed.stored }
+            }
+        };
+        match installed {
+            Installed { stored: true, .. } => self.counters.count(plan.group, Count::Set),
+            Installed { current: true, .. } => self.counters.count(plan.group, Count::TooLarge),
+            Installed { .. } if failed => {} // reported already
+            Installed { .. } => self.counters.count(plan.group, Count::Superseded),
+        }
+        installed
+    }
+}

@@ -1,0 +1,130 @@
+//! Tags and scopes: the token in force for each, and what a load captured of them.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::key::Tag;
+
+/// How many parts the table has, so that loads of different tags seldom wait for each other.
+const SHARDS: usize = 32;
+
+/// The token that is in force for each tag that something depends on.
+///
+/// Invalidating a tag revokes its token; whoever captures the tag afterwards gets another. A token is never in force again,
+/// so a tag that was forgotten stays removed, and there is nothing to count.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    shards: Box<[Mutex<Shard>]>,
+}
+
+/// A tag is a hash already.
+type Shard = HashMap<Tag, Token, BuildHasherDefault<TagHasher>>;
+
+/// Shared by the entries that captured it.
+#[derive(Clone, Debug)]
+struct Token {
+    revoked: Arc<AtomicBool>,
+}
+
+/// A tag as a load found it.
+#[derive(Clone, Debug)]
+pub(crate) struct Captured {
+    pub(crate) tag: Tag,
+    token: Token,
+}
+
+impl Captured {
+    /// Whether the tag has not been invalidated since.
+    #[inline]
+    pub(crate) fn holds(&self) -> bool {
+        !self.token.revoked.load(Ordering::Acquire)
+    }
+}
+
+impl Tokens {
+    pub(crate) fn new() -> Self {
+        Tokens { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+
+    /// The token in force; to be captured before the load begins.
+    pub(crate) fn capture(&self, tag: Tag) -> Captured {
+        let new = || Token { revoked: Arc::new(AtomicBool::new(false)) };
+        let token = self.shard(tag).lock().entry(tag).or_insert_with(new).clone();
+        Captured { tag, token }
+    }
+
+    /// Revokes the token of a tag. When it returns, nothing that captured the tag before is a hit.
+    pub(crate) fn invalidate(&self, tag: Tag) {
+        if let Some(token) = self.shard(tag).lock().remove(&tag) {
+            token.revoked.store(true, Ordering::Release);
+        }
+    }
+
+    /// Forgets the tokens that nothing depends on.
+    pub(crate) fn forget_unused(&self) {
+        for shard in &self.shards {
+            // Clones are made under this lock, or from an entry that holds one: a token with one owner stays that way.
+            shard.lock().retain(|_, token| Arc::strong_count(&token.revoked) > 1);
+        }
+    }
+
+    /// How many tags something depends on, or has lately.
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    fn shard(&self, tag: Tag) -> &Mutex<Shard> {
+        &self.shards[(tag.as_u64() >> 32) as usize % SHARDS]
+    }
+}
+
+#[derive(Default)]
+struct TagHasher(u64);
+
+impl std::hash::Hasher for TagHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_revoked_once_and_never_in_force_again() {
+        let tokens = Tokens::new();
+        let tag = Tag::new("deals", 1);
+        let before = tokens.capture(tag);
+        assert!(before.holds());
+        tokens.invalidate(tag);
+        assert!(!before.holds());
+        let after = tokens.capture(tag);
+        assert!(after.holds() && !before.holds());
+    }
+
+    #[test]
+    fn forgetting_keeps_what_is_depended_on() {
+        let tokens = Tokens::new();
+        let kept = tokens.capture(Tag::named("kept"));
+        drop(tokens.capture(Tag::named("dropped")));
+        tokens.forget_unused();
+        assert_eq!(tokens.len(), 1);
+        tokens.invalidate(Tag::named("kept"));
+        assert!(!kept.holds());
+    }
+}

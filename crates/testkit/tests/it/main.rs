@@ -1,0 +1,5 @@
+//! The testkit holds its own promises: limits fail, panics come through, gates hold and open.
+
+mod gate;
+mod limit;
+mod shared;

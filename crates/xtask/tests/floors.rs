@@ -1,0 +1,73 @@
+//! Repository rules that the compiler does not hold: the floors of ARCHITECTURE.md, and the habits.
+//!
+//! **Imports run downstairs.** A module names only modules on floors below its own: never a neighbour on the same
+//! floor, never the crate root, whose public names are for users of the crate. A module without a floor fails. Code
+//! under `#[cfg(test)]` is exempt. The tables are below; to change one, change ARCHITECTURE.md in the same commit.
+
+#[path = "floors/check.rs"]
+mod check;
+#[path = "floors/habits.rs"]
+mod habits;
+#[path = "floors/licences.rs"]
+mod licences;
+#[path = "floors/names.rs"]
+mod names;
+#[path = "floors/snippets.rs"]
+mod snippets;
+#[path = "floors/sources.rs"]
+mod sources;
+
+use check::House;
+
+/// The library, bottom floor first.
+const LARDER: House = House {
+    krate: "larder",
+    floors: &[
+        &["error", "policy", "clock", "ablation"], // words: no I/O, no async
+        &["key", "codec"],                         // names and values
+        &["entry", "flight", "ticket", "token", "breaker", "stats", "lock"], // parts
+        &["local", "remote"],                      // tiers
+        &["service"],                              // the one room that knows both tiers
+        &["session", "limit", "warm"],             // what applications build on a cache
+        &["builder"],                              // the door
+        &["testing"],                              // the public testing aid
+    ],
+    domains: &[],
+    rooms: &[],
+};
+
+/// The application: the ground floor, the domains in foreign-key order, and what is built on them.
+const CRM: House = House {
+    krate: "crm",
+    floors: &[
+        &["error", "time", "words", "edit"], // words of every domain; each stands alone
+        &["checks", "config", "lock"],
+        &["written"],  // the row of a write, until it is announced
+        &["database"], // connections, snapshots, changes
+        &["page"],
+        &["app"], // what a request needs: the database and the cache
+        &["http"],
+        &["companies"],
+        &["users"],
+        &["contacts"],
+        &["products"],
+        &["deals"],
+        &["analytics"],
+        &["import"],
+        &["demo"],
+        &["warm"],
+        &["console"],
+    ],
+    domains: &["companies", "users", "contacts", "products", "deals", "analytics"],
+    rooms: &["model", "store", "cache", "actions", "routes"],
+};
+
+#[test]
+fn imports_run_downstairs_in_larder() {
+    check::workspace_crate(&LARDER);
+}
+
+#[test]
+fn imports_run_downstairs_in_crm() {
+    check::workspace_crate(&CRM);
+}

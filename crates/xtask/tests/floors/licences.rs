@@ -1,0 +1,157 @@
+//! Holds `deny.toml` against the crates that the workspace builds on.
+//!
+//! The file is in cargo-deny's format and cargo-deny reads it too (`cargo deny check`), but it takes minutes to
+//! install and a moment to hold what we ask of it: these rules run in every `cargo test`. See
+//! docs/decisions/0012-licence-rules-are-a-test.md.
+
+use serde::Deserialize;
+use spdx::{Expression, LicenseReq, ParseError, ParseMode};
+
+use super::sources;
+
+/// The part of `deny.toml` that these rules hold.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Deny {
+    licenses: Licenses,
+    bans: Bans,
+    sources: Sources,
+}
+
+#[derive(Deserialize)]
+struct Licenses {
+    allow: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Bans {
+    deny: Vec<Ban>,
+}
+
+#[derive(Deserialize)]
+struct Ban {
+    #[serde(rename = "crate")]
+    krate: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Sources {
+    allow_registry: Vec<String>,
+    allow_git: Vec<String>,
+}
+
+/// What `cargo metadata` says of all packages, ours included.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    version: String,
+    license: Option<String>,
+    /// None for a crate of this workspace.
+    source: Option<String>,
+}
+
+fn deny() -> Deny {
+    let file = sources::below("", &["deny.toml"]).remove(0);
+    toml::from_str(&file.text).expect("deny.toml has licences, bans and sources")
+}
+
+fn packages() -> Vec<Package> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--all-features"])
+        .current_dir(testkit::workspace_root())
+        .output()
+        .expect("cargo can be started");
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).expect("cargo's metadata, format 1");
+    assert!(metadata.packages.len() > 10, "the workspace has dependencies");
+    metadata.packages
+}
+
+/// What is wrong with a package, in the words of one rule.
+fn findings(deny: &Deny, package: &Package) -> Vec<String> {
+    let Package { name, version, license, source } = package;
+    let mut found = Vec::new();
+    match license.as_deref().map(parse) {
+        None => found.push("states no licence".to_owned()),
+        Some(Err(error)) => {
+            found.push(format!("states a licence that is no SPDX expression: {}", error.reason))
+        }
+        Some(Ok(expression)) if !expression.evaluate(|licence| is_allowed(deny, licence)) => {
+            found.push(format!("is licensed {expression}, which `licenses.allow` does not cover"));
+        }
+        Some(Ok(_)) => {}
+    }
+    if let Some(ban) = deny.bans.deny.iter().find(|ban| ban.krate == *name) {
+        found.push(format!("is banned: {}", ban.reason));
+    }
+    let trusted = |source: &String| {
+        let registry = source
+            .strip_prefix("registry+")
+            .is_some_and(|url| deny.sources.allow_registry.iter().any(|known| known == url));
+        registry || deny.sources.allow_git.iter().any(|url| source.starts_with(&format!("git+{url}")))
+    };
+    if let Some(source) = source.as_ref().filter(|source| !trusted(source)) {
+        found.push(format!("comes from {source}, which `sources` does not name"));
+    }
+    found.into_iter().map(|what| format!("{name} {version} {what}")).collect()
+}
+
+/// Reads a licence expression as crates.io did over the years: `MIT/Apache-2.0` means either.
+fn parse(expression: &str) -> Result<Expression, ParseError> {
+    Expression::parse_mode(expression, ParseMode::LAX)
+}
+
+fn is_allowed(deny: &Deny, licence: &LicenseReq) -> bool {
+    deny.licenses.allow.contains(&licence.to_string())
+}
+
+#[test]
+fn dependencies_keep_the_rules_of_deny_toml() {
+    let deny = deny();
+    let found: Vec<String> = packages().iter().flat_map(|package| findings(&deny, package)).collect();
+    assert!(found.is_empty(), "use another crate, or decide for it in deny.toml:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn every_allowed_licence_is_needed() {
+    let needed: Vec<Expression> =
+        packages().iter().filter_map(|package| parse(package.license.as_deref()?).ok()).collect();
+    for allowed in deny().licenses.allow {
+        let used = needed.iter().any(|expression| {
+            expression.requirements().any(|requirement| requirement.req.to_string() == allowed)
+        });
+        assert!(used, "no dependency offers {allowed} any more: take it out of deny.toml");
+    }
+}
+
+#[test]
+fn each_rule_finds_what_breaks_it() {
+    let deny = deny();
+    let crates_io = "registry+https://github.com/rust-lang/crates.io-index";
+    let judge = |name: &str, license: Option<&str>, source: &str| {
+        let package = Package {
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            license: license.map(str::to_owned),
+            source: Some(source.to_owned()),
+        };
+        findings(&deny, &package).join("\n")
+    };
+    assert_eq!(judge("fine", Some("MIT"), crates_io), "");
+    assert_eq!(judge("fine", Some("GPL-3.0-only OR MIT"), crates_io), "");
+    assert_eq!(judge("fine", Some("MIT/Apache-2.0"), crates_io), "");
+    assert!(judge("copyleft", Some("GPL-3.0-only"), crates_io).contains("is licensed GPL-3.0-only"));
+    assert!(judge("half", Some("MIT AND GPL-3.0-only"), crates_io).contains("does not cover"));
+    assert!(judge("silent", None, crates_io).contains("states no licence"));
+    assert!(judge("odd", Some("see LICENSE"), crates_io).contains("no SPDX expression"));
+    assert!(judge("openssl", Some("MIT"), crates_io).contains("is banned"));
+    assert!(judge("forked", Some("MIT"), "git+https://example.com/fork#1234").contains("comes from git+"));
+    assert!(judge("elsewhere", Some("MIT"), "registry+https://example.com/index").contains("does not name"));
+}
