@@ -336,4 +336,27 @@ mod tests {
         assert_eq!(rows, [row(3, "b", "2"), row(5, "d", "5")]);
         assert_eq!(refused.len(), 2);
     }
+
+    #[test]
+    fn a_file_cut_anywhere_but_between_lines_is_refused() {
+        let whole = "name,size\r\nÅse,1\r\n\"b, \"\"c\"\"\",25\r\n\"d\r\ne\",3\r\n";
+        let (rows, _) = reading(whole.as_bytes());
+        assert_eq!(rows.len(), 3);
+        for end in 0..whole.len() {
+            let (kept, refused) = reading(&whole.as_bytes()[..end]);
+            let between_lines = [17, 33, 44].contains(&end);
+            assert_eq!(refused.is_empty(), between_lines, "{end}: {refused:?}");
+            assert_eq!(kept, if between_lines { &rows[..kept.len()] } else { &[] }, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::create(directory.path().join(FILE)).unwrap();
+        file.set_len(MAX_FILE_BYTES + 1).unwrap();
+        let mut findings = Findings::default();
+        assert!(read(directory.path(), FILE, &["name", "size"], &mut findings).is_empty());
+        assert_eq!(findings.refused[0].to_string(), "rows.csv: file too large: larger than 64 MiB: split it and import the parts");
+    }
 }

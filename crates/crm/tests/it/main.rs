@@ -2,4 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod import_refused;
+mod import_sales;
+mod importing;
 mod stores;

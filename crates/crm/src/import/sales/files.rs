@@ -20,6 +20,9 @@ const PRODUCTS: &str = "products.csv";
 const SALES_TEAMS: &str = "sales_teams.csv";
 const SALES_PIPELINE: &str = "sales_pipeline.csv";
 
+/// The names of the four files.
+pub(super) const NAMES: [&str; 4] = [ACCOUNTS, PRODUCTS, SALES_TEAMS, SALES_PIPELINE];
+
 /// An organisation that is sold to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {

@@ -11,13 +11,16 @@ use std::path::PathBuf;
 use super::findings::Findings;
 use super::progress::{Audience, Progress};
 use crate::companies;
-use crate::database::{Change, Database, DatabaseUrl};
+use crate::config::DatabaseUrl;
+use crate::database::Database;
 use crate::error::Error;
 use crate::lock::{DatabaseLock, LockError};
 
+use self::files::SalesFiles;
 use self::plan::Plan;
 use self::report::{Outcome, Report};
 use self::summary::Summary;
+pub use self::write::WriteError;
 use self::write::Writer;
 
 mod files;
@@ -67,15 +70,23 @@ Exit status: 0 when the database holds what the files say, 1 when the import was
 /// Why an import could not be carried out, other than by what the files say.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
+    /// There is no such directory.
+    #[error("{} is not a directory: name the one that holds {}", .0.display(), files::NAMES.join(", "))]
+    NoDirectory(PathBuf),
+    /// The database would be gone with this process.
+    #[error(
+        "the database is in the memory of this process and would be gone at its end: name a file, as in sqlite:crm.db"
+    )]
+    InMemory,
     /// Another process has the database.
     #[error(transparent)]
     Locked(#[from] LockError),
     /// The database cannot be opened.
     #[error("the database cannot be opened: {0}")]
     Open(#[source] sqlx::Error),
-    /// A row was refused by a domain or by the database; nothing was written.
-    #[error("nothing was imported, the database is as it was: {0}")]
-    Write(#[source] Error),
+    /// The database or a domain did not take the rows; nothing was written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The report cannot be printed; the import itself is done.
     #[error("the report cannot be printed: {0}")]
     Print(#[source] io::Error),
@@ -117,6 +128,12 @@ pub async fn run(args: &SalesArgs, url: &DatabaseUrl) -> Result<Ended, ImportErr
 }
 
 async fn import(args: &SalesArgs, url: &DatabaseUrl, progress: &Progress) -> Result<Report, ImportError> {
+    if !args.directory.is_dir() {
+        return Err(ImportError::NoDirectory(args.directory.clone()));
+    }
+    if url.file().is_none() {
+        return Err(ImportError::InMemory);
+    }
     // First, so that whoever has to stop a server is told before waiting for anything else.
     let lock = DatabaseLock::take(url)?;
     progress.begin("Reading");
@@ -126,41 +143,43 @@ async fn import(args: &SalesArgs, url: &DatabaseUrl, progress: &Progress) -> Res
         return Ok(Report::refused(findings));
     }
     let database = Database::open(url).await.map_err(ImportError::Open)?;
-    let mut change = database.change().await.map_err(|error| ImportError::Write(error.into()))?;
-    let countries = countries(&mut change).await.map_err(ImportError::Write)?;
-    let plan = Plan::of(files, &countries, &mut findings);
-    let report = if findings.any_refused() {
-        Report::refused(findings)
-    } else {
-        write(&plan, change, &lock, progress, findings).await.map_err(ImportError::Write)?
-    };
+    let report = import_into(&database, files, &lock, progress, findings).await;
     database.close().await;
-    Ok(report)
+    Ok(report?)
 }
 
-async fn countries(change: &mut Change) -> Result<HashMap<String, String>, Error> {
-    let countries = companies::store::countries(change).await?;
-    Ok(countries.into_iter().map(|country| (country.name, country.code)).collect())
-}
-
-async fn write(
-    plan: &Plan,
-    mut change: Change,
+async fn import_into(
+    database: &Database,
+    files: SalesFiles,
     lock: &DatabaseLock,
     progress: &Progress,
-    findings: Findings,
-) -> Result<Report, Error> {
+    mut findings: Findings,
+) -> Result<Report, WriteError> {
+    let countries =
+        countries(database).await.map_err(|error| WriteError::new("the list of countries", error))?;
+    let plan = Plan::of(files, &countries, &mut findings);
+    if findings.any_refused() {
+        return Ok(Report::refused(findings));
+    }
     let totals = plan.totals();
     progress.begin_rows("Writing", totals.rows(plan.companies.len()));
-    let (companies, rows) = Writer::new(&mut change, lock, progress).write(plan).await?;
-    change.commit_alone(lock).await?;
+    let whole = |error| WriteError::new("the whole", error);
+    let mut change = database.change().await.map_err(whole)?;
+    let (companies, rows) = Writer::new(&mut change, lock, progress).write(&plan).await?;
+    change.commit_alone(lock).await.map_err(whole)?;
     let outcome = if rows.created + rows.changed == 0 { Outcome::Unchanged } else { Outcome::Imported };
-    Ok(Report { outcome, companies, totals, rows, accepted: plan.accepted.clone(), findings })
+    Ok(Report { outcome, companies, totals, rows, accepted: plan.accepted, findings })
+}
+
+/// The code of each country that the CRM knows, by its name.
+async fn countries(database: &Database) -> Result<HashMap<String, String>, Error> {
+    let countries = companies::countries(&mut database.snapshot().await?).await?;
+    Ok(countries.into_iter().map(|country| (country.name, country.code)).collect())
 }
 
 fn print(report: &Report, args: &SalesArgs) -> io::Result<()> {
     if args.json {
-        return writeln!(io::stdout().lock(), "{}", report.json());
+        return writeln!(io::stdout().lock(), "{}", report.json()?);
     }
     match report.outcome {
         Outcome::Refused => write!(io::stderr().lock(), "{}", Summary(report)),

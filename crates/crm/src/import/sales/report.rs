@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::plan::{CURRENCY, Totals};
 use crate::import::findings::{Findings, Refusal};
@@ -46,6 +45,15 @@ pub(super) struct Report {
     pub(super) findings: Findings,
 }
 
+/// The repairs of one kind in one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct RepairGroup {
+    pub(super) cause: String,
+    pub(super) file: &'static str,
+    pub(super) column: &'static str,
+    pub(super) lines: Vec<u64>,
+}
+
 impl Report {
     /// The report of an import that was refused: nothing is in the database because of it.
     pub(super) fn refused(findings: Findings) -> Self {
@@ -60,28 +68,31 @@ impl Report {
     }
 
     /// Everything, for programs: counts by cause, and the place of every row that was repaired or refused.
-    pub(super) fn json(&self) -> Value {
-        let Totals { managers, agents, contacts, products, deals, won, lost, engaging, prospecting, .. } =
-            self.totals;
-        json!({
-            "outcome": self.outcome,
-            "companies": self.companies,
-            "users": agents + managers,
-            "agents": agents,
-            "managers": managers,
-            "contacts": contacts,
-            "products": products,
-            "deals": {
-                "total": deals, "won": won, "lost": lost, "engaging": engaging, "prospecting": prospecting,
+    pub(super) fn json(&self) -> serde_json::Result<String> {
+        let Self { outcome, companies, totals, rows, accepted, findings } = self;
+        serde_json::to_string(&Json {
+            outcome: *outcome,
+            companies,
+            users: totals.agents + totals.managers,
+            agents: totals.agents,
+            managers: totals.managers,
+            contacts: totals.contacts,
+            products: totals.products,
+            deals: JsonDeals {
+                total: totals.deals,
+                won: totals.won,
+                lost: totals.lost,
+                engaging: totals.engaging,
+                prospecting: totals.prospecting,
             },
-            "won_value_cents": self.totals.won_value_cents,
-            "currency": CURRENCY,
-            "rows": self.rows,
-            "accepted": self.accepted,
-            "repaired": self.findings.repaired_by_cause(),
-            "repaired_rows": Vec::from_iter(self.repair_groups().iter().map(RepairGroup::json)),
-            "refused": self.findings.refused_by_cause(),
-            "refused_rows": Vec::from_iter(self.findings.refused.iter().map(refusal_json)),
+            won_value_cents: totals.won_value_cents,
+            currency: CURRENCY,
+            rows: *rows,
+            accepted,
+            repaired: findings.repaired_by_cause(),
+            refused: findings.refused_by_cause(),
+            repaired_rows: self.repair_groups(),
+            refused_rows: findings.refused.iter().map(JsonRefusal::of).collect(),
         })
     }
 
@@ -99,22 +110,46 @@ impl Report {
     }
 }
 
-/// The repairs of one kind in one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RepairGroup {
-    pub(super) cause: String,
-    pub(super) file: &'static str,
-    pub(super) column: &'static str,
-    pub(super) lines: Vec<u64>,
+/// The object that programs read; its fields are promises.
+#[derive(Serialize)]
+struct Json<'r> {
+    outcome: Outcome,
+    companies: &'r [CompanyLine],
+    users: usize,
+    agents: usize,
+    managers: usize,
+    contacts: usize,
+    products: usize,
+    deals: JsonDeals,
+    won_value_cents: i64,
+    currency: &'static str,
+    rows: Tally,
+    accepted: &'r BTreeMap<&'static str, usize>,
+    repaired: BTreeMap<String, usize>,
+    refused: BTreeMap<&'static str, usize>,
+    repaired_rows: Vec<RepairGroup>,
+    refused_rows: Vec<JsonRefusal<'r>>,
 }
 
-impl RepairGroup {
-    fn json(&self) -> Value {
-        json!({ "cause": self.cause, "file": self.file, "column": self.column, "lines": self.lines })
+#[derive(Serialize)]
+struct JsonDeals {
+    total: usize,
+    won: usize,
+    lost: usize,
+    engaging: usize,
+    prospecting: usize,
+}
+
+#[derive(Serialize)]
+struct JsonRefusal<'r> {
+    cause: &'static str,
+    file: &'static str,
+    line: Option<u64>,
+    message: &'r str,
+}
+
+impl<'r> JsonRefusal<'r> {
+    fn of(Refusal { place, cause, message }: &'r Refusal) -> Self {
+        Self { cause: cause.as_str(), file: place.file, line: place.line, message }
     }
-}
-
-fn refusal_json(refusal: &Refusal) -> Value {
-    let Refusal { place, cause, message } = refusal;
-    json!({ "cause": cause.as_str(), "file": place.file, "line": place.line, "message": message })
 }

@@ -50,10 +50,12 @@ impl Summary<'_> {
         );
         counted(f, totals.deals, "deals", &stages)?;
         match self.0.outcome {
-            Outcome::Unchanged => writeln!(f, "Everything was in the database already; nothing was changed."),
+            Outcome::Unchanged => {
+                writeln!(f, "\nEverything was in the database already; nothing was changed.")
+            }
             _ => writeln!(
                 f,
-                "{} rows created, {} changed, {} as they were.",
+                "\n{} rows created, {} changed, {} as they were.",
                 number(rows.created),
                 number(rows.changed),
                 number(rows.unchanged)
@@ -68,9 +70,10 @@ impl Summary<'_> {
             let examples = Vec::from_iter(lines.iter().take(EXAMPLES).map(ToString::to_string)).join(", ");
             let more = match lines.len().saturating_sub(EXAMPLES) {
                 0 => String::new(),
-                more => format!(" and {} more", number(more)),
+                more => format!(" and {} more (--json lists them all)", number(more)),
             };
-            counted(f, lines.len(), &cause, &format!("{file}, line {examples}{more}"))?;
+            let line = if lines.len() == 1 { "line" } else { "lines" };
+            counted(f, lines.len(), &cause, &format!("{file}, {line} {examples}{more}"))?;
         }
         Ok(())
     }
@@ -83,7 +86,7 @@ impl Summary<'_> {
     fn refusals(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "The import was refused; the database is as it was.")?;
         for (cause, count) in self.0.findings.refused_by_cause() {
-            writeln!(f, "{} {cause}", HumanCount(count as u64))?;
+            writeln!(f, "\n{cause}: {}", number(count))?;
             let of_cause = |refusal: &&Refusal| Cause::as_str(refusal.cause) == cause;
             for refusal in self.0.findings.refused.iter().filter(of_cause).take(REFUSALS) {
                 writeln!(f, "  {}: {}", refusal.place, refusal.message)?;
@@ -97,7 +100,7 @@ impl Summary<'_> {
 }
 
 fn heading(f: &mut Formatter<'_>, text: &str, empty: bool) -> fmt::Result {
-    if empty { Ok(()) } else { writeln!(f, "{text}") }
+    if empty { Ok(()) } else { writeln!(f, "\n{text}") }
 }
 
 fn counted(f: &mut Formatter<'_>, count: usize, what: &str, detail: &str) -> fmt::Result {

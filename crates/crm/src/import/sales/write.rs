@@ -15,10 +15,34 @@ use crate::contacts::{self, Contact, ContactId, ContactKind, NewContact};
 use crate::database::Change;
 use crate::deals::{self, Deal, NewDeal};
 use crate::error::Error;
+use crate::import::findings::quoted;
 use crate::import::progress::Progress;
 use crate::lock::DatabaseLock;
 use crate::products::{self, NewProduct, Product, ProductId};
 use crate::users::{self, NewUser, User, UserId};
+
+/// What could not be written. Nothing of the import remains.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was imported, the database is as it was: {what}: {}", said(.source))]
+pub struct WriteError {
+    what: String,
+    source: Error,
+}
+
+impl WriteError {
+    /// `what` was not taken.
+    pub(super) fn new(what: impl Into<String>, source: impl Into<Error>) -> Self {
+        Self { what: what.into(), source: source.into() }
+    }
+}
+
+/// What whoever runs the command is told: the cause itself, which over HTTP only the log would say.
+fn said(error: &Error) -> String {
+    match error {
+        Error::Internal(cause) | Error::Unavailable(cause) => cause.to_string(),
+        error => error.to_string(),
+    }
+}
 
 /// Where a plan is written: a change that the lock keeps alone with the database, and what has been done in it so far.
 pub(super) struct Writer<'w> {
@@ -42,28 +66,41 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes everything. Nothing of it lasts before the change is committed.
-    pub(super) async fn write(mut self, plan: &Plan) -> Result<(Vec<CompanyLine>, Tally), Error> {
+    pub(super) async fn write(mut self, plan: &Plan) -> Result<(Vec<CompanyLine>, Tally), WriteError> {
         let mut products = HashMap::new();
         for product in &plan.products {
-            products.insert(product.name.clone(), self.product(product).await?);
+            let id = self.product(product).await.map_err(not_taken("product", &product.name))?;
+            products.insert(product.name.clone(), id);
         }
         let mut companies = Vec::new();
         for company in &plan.companies {
-            let id = self.company(&company.name).await?;
+            let id = self.company(&company.name).await.map_err(not_taken("company", &company.name))?;
+            self.belongings(&id, company, &products).await?;
             companies.push(CompanyLine { id: id.to_string(), name: company.name.clone() });
-            let mut references =
-                References { products: &products, users: HashMap::new(), contacts: HashMap::new() };
-            for user in &company.users {
-                references.users.insert(user.name.clone(), self.user(&id, user).await?);
-            }
-            for contact in &company.contacts {
-                references.contacts.insert(contact.name.clone(), self.contact(&id, contact).await?);
-            }
-            for deal in &company.deals {
-                self.deal(&id, deal, &references).await?;
-            }
         }
         Ok((companies, self.rows))
+    }
+
+    /// Writes what belongs to one company.
+    async fn belongings(
+        &mut self,
+        id: &CompanyId,
+        company: &plan::Company,
+        products: &HashMap<String, ProductId>,
+    ) -> Result<(), WriteError> {
+        let mut known = References { products, users: HashMap::new(), contacts: HashMap::new() };
+        for user in &company.users {
+            let user_id = self.user(id, user).await.map_err(not_taken("user", &user.name))?;
+            known.users.insert(user.name.clone(), user_id);
+        }
+        for contact in &company.contacts {
+            let contact_id = self.contact(id, contact).await.map_err(not_taken("contact", &contact.name))?;
+            known.contacts.insert(contact.name.clone(), contact_id);
+        }
+        for deal in &company.deals {
+            self.deal(id, deal, &known).await.map_err(not_taken("deal", &deal.opportunity.id))?;
+        }
+        Ok(())
     }
 
     async fn product(&mut self, product: &files::Product) -> Result<ProductId, Error> {
@@ -74,19 +111,19 @@ impl<'w> Writer<'w> {
             list_price_cents: product.list_price_cents,
             currency: CURRENCY.to_owned(),
         })?;
-        let Some(old) = products::store::by_external_id(self.change, &product.name).await? else {
+        let Some(old) = products::by_external_id(self.change, &product.name).await? else {
             self.created();
-            return Ok(products::store::insert(self.change, new).await?.alone(self.lock).id);
+            return Ok(products::insert(self.change, new).await?.alone(self.lock).id);
         };
         let next = Product { series: new.series, list_price_cents: new.list_price_cents, ..old.clone() };
         if self.changed(old != next) {
-            products::store::save(self.change, next).await?.alone(self.lock);
+            products::save(self.change, next).await?.alone(self.lock);
         }
         Ok(old.id)
     }
 
     async fn company(&mut self, name: &str) -> Result<CompanyId, Error> {
-        if let Some(old) = companies::store::by_external_id(self.change, name).await? {
+        if let Some(old) = companies::by_external_id(self.change, name).await? {
             self.changed(false);
             return Ok(old.id);
         }
@@ -97,11 +134,11 @@ impl<'w> Writer<'w> {
             ..NewCompany::default()
         })?;
         self.created();
-        Ok(companies::store::insert(self.change, company).await?.alone(self.lock).id)
+        Ok(companies::insert(self.change, company).await?.alone(self.lock).id)
     }
 
     async fn user(&mut self, company: &CompanyId, user: &plan::User) -> Result<UserId, Error> {
-        if let Some(old) = users::store::by_external_id(self.change, company, &user.name).await? {
+        if let Some(old) = users::by_external_id(self.change, company, &user.name).await? {
             self.changed(false);
             return Ok(old.id);
         }
@@ -112,7 +149,7 @@ impl<'w> Writer<'w> {
             role: user.role,
         };
         self.created();
-        Ok(users::store::insert(self.change, User::new(company, &new)?).await?.alone(self.lock).id)
+        Ok(users::insert(self.change, User::new(company, &new)?).await?.alone(self.lock).id)
     }
 
     async fn contact(&mut self, company: &CompanyId, contact: &plan::Contact) -> Result<ContactId, Error> {
@@ -127,14 +164,14 @@ impl<'w> Writer<'w> {
             country: Some(contact.country.clone()),
         };
         let new = Contact::new(company, &new)?;
-        let Some(old) = contacts::store::by_external_id(self.change, company, &contact.name).await? else {
+        let Some(old) = contacts::by_external_id(self.change, company, &contact.name).await? else {
             self.created();
-            return Ok(contacts::store::insert(self.change, new).await?.alone(self.lock).id);
+            return Ok(contacts::insert(self.change, new).await?.alone(self.lock).id);
         };
         let organisation = new.organisation.or_else(|| old.organisation.clone());
         let next = Contact { country: new.country, organisation, ..old.clone() };
         if self.changed(old != next) {
-            contacts::store::save(self.change, next).await?.alone(self.lock);
+            contacts::save(self.change, next).await?.alone(self.lock);
         }
         Ok(old.id)
     }
@@ -159,15 +196,15 @@ impl<'w> Writer<'w> {
             closed_on: opportunity.closed_on,
         };
         let new = Deal::new(company, &new)?;
-        let Some(old) = deals::store::by_external_id(self.change, company, &opportunity.id).await? else {
+        let Some(old) = deals::by_external_id(self.change, company, &opportunity.id).await? else {
             self.created();
-            deals::store::insert(self.change, new).await?.alone(self.lock);
+            deals::insert(self.change, new).await?.alone(self.lock);
             return Ok(());
         };
         let Deal { id, created_at, updated_at, version, .. } = old.clone();
         let next = Deal { id, created_at, updated_at, version, ..new };
         if self.changed(old != next) {
-            deals::store::save(self.change, &old, next).await?.alone(self.lock);
+            deals::save(self.change, &old, next).await?.alone(self.lock);
         }
         Ok(())
     }
@@ -184,4 +221,9 @@ impl<'w> Writer<'w> {
         self.progress.step();
         differs
     }
+}
+
+/// Says which row it was.
+fn not_taken(kind: &str, name: &str) -> impl FnOnce(Error) -> WriteError {
+    move |error| WriteError::new(format!("the {kind} {}", quoted(name)), error)
 }
