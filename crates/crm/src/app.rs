@@ -1,10 +1,11 @@
-//! What every request needs: the database, the settings, and a place for writes to run to their end.
+//! What every request needs: the database, the cache, the settings, and a place for writes to run to their end.
 
 use crate::body::Body;
 use crate::config::Settings;
-use crate::database::{Change, Database, StatementCount};
+use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
 use crate::written::Written;
+use larder::{CacheService, Key, Policy};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -15,9 +16,11 @@ use tokio::task::JoinSet;
 pub struct App {
     /// The database.
     pub database: Database,
+    /// The cache in front of it.
+    pub cache: CacheService,
     /// The settings that hold.
     pub settings: Settings,
-    writes: Mutex<JoinSet<()>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// Where the body of a read came from.
@@ -25,7 +28,7 @@ pub struct App {
 pub enum Source {
     /// The cache of this process.
     HitLocal,
-    /// The database; it is cached now.
+    /// The database, by this caller's load or one that it shared.
     Miss,
     /// The database, past the cache.
     Bypass,
@@ -39,6 +42,38 @@ impl Source {
             Self::HitLocal => "hit-local",
             Self::Miss => "miss",
             Self::Bypass => "bypass",
+        }
+    }
+}
+
+impl From<larder::Source> for Source {
+    fn from(source: larder::Source) -> Self {
+        match source {
+            larder::Source::Local => Self::HitLocal,
+            larder::Source::Bypass => Self::Bypass,
+            // Whoever shared another's load waited for the database too.
+            _ => Self::Miss,
+        }
+    }
+}
+
+/// Whose data a read may answer with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose<'a> {
+    /// That of the company with this id.
+    Of(&'a str),
+    /// What all companies share.
+    Shared,
+    /// Whatever company the row belongs to. Until there is a sign-in, a row that is asked for by its own id is anybody's.
+    Any,
+}
+
+impl Whose<'_> {
+    fn admits(self, company: Option<&str>) -> bool {
+        match self {
+            Self::Of(id) => company == Some(id),
+            Self::Shared => company.is_none(),
+            Self::Any => company.is_some(),
         }
     }
 }
@@ -57,20 +92,45 @@ pub struct Served {
 impl App {
     /// Puts the application together.
     #[must_use]
-    pub fn new(database: Database, settings: Settings) -> Arc<Self> {
-        Arc::new(Self { database, settings, writes: Mutex::default() })
+    pub fn new(database: Database, cache: CacheService, settings: Settings) -> Arc<Self> {
+        Arc::new(Self { database, cache, settings, tasks: Mutex::default() })
     }
 
-    /// Answers a read that is not cached.
+    /// Answers a read from the cache, or by `load`, which gets one snapshot of the database, opened after the cache has
+    /// taken note that it is loading.
     ///
     /// # Errors
-    /// What `load` reports.
+    /// What `load` reports. [`Error::Internal`] when the stored body is another company's: it is never served.
     ///
     /// # Cancel safety
-    /// As `load`.
-    pub async fn bypass(&self, load: impl Future<Output = Result<Body, Error>>) -> Result<Served, Error> {
-        let body = load.await?;
-        Ok(Served { body: Arc::new(body), source: Source::Bypass, age: Duration::ZERO })
+    /// The load is handed to another caller who waits for it, if there is one; else nothing has happened.
+    pub async fn read<F, Fut>(
+        &self,
+        key: Key<'_, Body>,
+        policy: Policy,
+        whose: Whose<'_>,
+        load: F,
+    ) -> Result<Served, Error>
+    where
+        F: FnOnce(Snapshot) -> Fut,
+        Fut: Future<Output = Result<Body, Error>>,
+    {
+        let read = self.cache.read_through(key, policy, || async {
+            let snapshot = self.database.snapshot().await?;
+            load(snapshot).await
+        });
+        let read = read.await?;
+        if !whose.admits(read.value.company.as_deref()) {
+            return Err(Error::internal("a body of another company lay under this key"));
+        }
+        Ok(Served { source: read.source.into(), age: read.age, body: read.value })
+    }
+
+    /// Runs a task to its end, whoever goes away. [`App::close`] waits for it.
+    pub fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while tasks.try_join_next().is_some() {} // those that have ended make room
+        tasks.spawn(task);
     }
 
     /// Runs a write to its end, even if whoever asked for it goes away: a change that is committed and then not
@@ -88,41 +148,38 @@ impl App {
     {
         let (result, answer) = oneshot::channel();
         let count = StatementCount::current();
-        {
-            let mut writes = self.writes.lock().unwrap_or_else(PoisonError::into_inner);
-            while writes.try_join_next().is_some() {} // those that have ended make room
-            writes.spawn(async move {
-                // Nobody may be waiting any more; the write has taken place all the same.
-                result.send(count.of(write).await).ok();
-            });
-        }
+        self.start(async move {
+            // Nobody may be waiting any more; the write has taken place all the same.
+            result.send(count.of(write).await).ok();
+        });
         answer.await.map_err(|_sender_dropped| Error::internal("a write panicked"))?
     }
 
-    /// Commits a change and announces it. To be called inside [`App::finish`].
+    /// Commits a change and announces it to the cache. To be called inside [`App::finish`].
     ///
     /// # Errors
-    /// What the database reports.
+    /// What the database reports. The change is announced then too: it may have taken place.
     ///
     /// # Cancel safety
     /// None: a committed change would not be announced. [`App::finish`] never drops it.
     pub async fn commit<T>(&self, change: Change, written: Written<T>) -> Result<T, Error> {
         match change.commit(written).await {
-            Ok(committed) => Ok(committed.announce()),
+            Ok(committed) => Ok(committed.announce(&self.cache).await),
             Err((error, unknown)) => {
-                drop(unknown.announce());
+                unknown.announce(&self.cache).await;
                 Err(error.into())
             }
         }
     }
 
-    /// Waits for the writes that are still going on, then closes the database.
+    /// Waits for the writes and tasks that are still going on, then ends the cache's tasks and closes the database.
     ///
     /// # Cancel safety
     /// Dropped early, writes that have not ended are cut off, as by a crash.
     pub async fn close(&self) {
-        let writes = std::mem::take(&mut *self.writes.lock().unwrap_or_else(PoisonError::into_inner));
-        writes.join_all().await;
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
+        self.cache.shutdown().await;
         self.database.close().await;
     }
 }

@@ -17,7 +17,14 @@ pub struct Layer {
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// The database: `sqlite:` and the path of a file, or `sqlite::memory:` [default: sqlite:crm.db]
-    #[arg(long, value_name = "URL", env = "CRM_DATABASE_URL", global = true, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CRM_DATABASE_URL",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
     pub database_url: Option<String>,
     /// The address to serve on; loopback only, until there is a sign-in [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRM_LISTEN", global = true, help_heading = "Settings")]
@@ -86,6 +93,14 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
+
+impl ConfigError {
+    /// Refuses a setting whose meaning only its user knows.
+    #[must_use]
+    pub const fn new(message: String) -> Self {
+        Self(message)
+    }
+}
 
 impl Settings {
     /// Puts the flags and variables over the file, and that over the defaults.

@@ -1,7 +1,8 @@
 //! A CRM back end whose every read goes through `larder` by a declared policy.
 //!
-//! Organised by domain, in foreign-key order: [`companies`], [`users`], [`contacts`], [`products`], [`deals`]. Each has
-//! the same rooms: `model` (types and rules), `store` (SQL), and what stands on them. A domain uses only those before it.
+//! Organised by domain, in foreign-key order: [`companies`], [`users`], [`contacts`], [`products`], [`deals`],
+//! [`analytics`]. Each has the same rooms: `model` (types and rules), `cache` (policy), `store` (SQL), `actions` (the verbs)
+//! and `routes` (HTTP). A domain uses only those before it.
 
 // Ground floor: what all domains stand on.
 pub mod app;
@@ -19,11 +20,16 @@ pub mod words;
 pub mod written;
 
 // The domains.
+pub mod analytics;
 pub mod companies;
 pub mod contacts;
 pub mod deals;
 pub mod products;
 pub mod users;
 
-// On top: what brings rows into the domains.
+// On top.
+pub mod cli;
+pub mod demo;
 pub mod import;
+pub mod server;
+pub mod warm;

@@ -1,3 +1,7 @@
-//! The `crm` command.
+//! The `crm` command. What it does is in the library beside it, so that tests can do it too.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    crm::cli::run()
+}

@@ -45,6 +45,29 @@ impl<S> Order<S> {
     }
 }
 
+/// What a list is narrowed and ordered by, written in one way only, so that two requests for the same list share an entry.
+#[derive(Debug)]
+pub(crate) struct Filter(String);
+
+impl Filter {
+    pub(crate) fn new(paging: Paging, sort: &str, descending: bool) -> Self {
+        let minus = if descending { "-" } else { "" };
+        Self(format!("per_page={},sort={minus}{sort}", paging.per_page))
+    }
+
+    /// Adds a condition, if there is one. Its length stands before its value: no value can look like a further condition.
+    pub(crate) fn and(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            self.0.push_str(&format!(",{name}={}={value}", value.len()));
+        }
+        self
+    }
+
+    pub(crate) fn into_segment(self) -> String {
+        self.0
+    }
+}
+
 /// One page of a list, and how many rows there are on all pages.
 #[derive(Debug, Clone, Serialize)]
 pub struct Page<T> {

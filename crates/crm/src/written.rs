@@ -1,15 +1,17 @@
-//! A row that was written, and the caches that do not know it yet.
+//! A row that was written, and what the write has made untrue in the cache.
 //!
 //! The row of a write is handed on wrapped: [`Written`] until the transaction has committed, [`Committed`] until the
 //! change has been announced. So a write that nobody announces is a value that nobody uses, which the compiler reports.
 
 use crate::lock::DatabaseLock;
+use larder::{CacheService, Invalidation};
 
 /// What a write in a transaction leaves behind: the row, to be had by committing and then announcing.
 #[must_use = "commit the change with what was written, and announce it: else the cache keeps what is no longer true"]
 #[derive(Debug)]
 pub struct Written<T> {
     row: T,
+    changed: Invalidation,
 }
 
 /// A committed write that has not been announced.
@@ -17,27 +19,23 @@ pub struct Written<T> {
 #[derive(Debug)]
 pub struct Committed<T> {
     row: T,
+    changed: Invalidation,
 }
 
 impl<T> Written<T> {
-    /// Wraps the row of a write. Only a `store` calls this.
-    pub(crate) const fn new(row: T) -> Self {
-        Self { row }
-    }
-
-    /// The row inside, before it is committed: to read in the same transaction what the write has made of it.
-    pub(crate) const fn row(&self) -> &T {
-        &self.row
+    /// Wraps the row of a write with what it changed. Only a `store` calls this, with what its `cache` names.
+    pub(crate) const fn new(row: T, changed: Invalidation) -> Self {
+        Self { row, changed }
     }
 
     /// The same change, with another row to show for it.
     pub(crate) fn showing<U>(self, row: U) -> Written<U> {
-        Written { row }
+        Written { row, changed: self.changed }
     }
 
     /// The change after its transaction has ended. Only [`crate::database`] calls this.
     pub(crate) fn ended(self) -> Committed<T> {
-        Committed { row: self.row }
+        Committed { row: self.row, changed: self.changed }
     }
 
     /// The row, where the lock proves that there is no cache to tell: before a server serves, and during an import.
@@ -47,8 +45,12 @@ impl<T> Written<T> {
 }
 
 impl<T> Committed<T> {
-    /// Announces the change, and hands out the row.
-    pub fn announce(self) -> T {
+    /// Announces the change to the cache, and hands out the row.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, some of what changed may not have been announced.
+    pub async fn announce(self, cache: &CacheService) -> T {
+        cache.invalidate(&self.changed).await;
         self.row
     }
 }

@@ -11,6 +11,8 @@ pub enum Ablation {
     TicketCheck,
     /// A hit, and an install, need every captured tag token to be still in force.
     TokenCheck,
+    /// A hit, and an install, need the era in which they began.
+    EraCheck,
     /// Who joined a load after it began takes its value only if the install was accepted.
     Vouching,
 }

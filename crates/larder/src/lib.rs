@@ -36,7 +36,7 @@
 //! # The doors
 //! | to | call |
 //! |---|---|
-//! | read, and load what is missing | [`get_or_set`](CacheService::get_or_set), [`read_through`](CacheService::read_through), [`get_or_set_many`](CacheService::get_or_set_many), [`get_or_permit`](CacheService::get_or_permit) |
+//! | read, and load what is missing | [`get_or_set`](CacheService::get_or_set), [`read_through`](CacheService::read_through), [`get_or_set_many`](CacheService::get_or_set_many), [`get_or_set_tagged`](CacheService::get_or_set_tagged), [`get_or_permit`](CacheService::get_or_permit) |
 //! | read what is there | [`get`](CacheService::get), [`lookup`](CacheService::lookup), [`get_many`](CacheService::get_many) |
 //! | store data whose source is the cache | [`set`](CacheService::set), [`set_many`](CacheService::set_many), with [`Policy::nx`] |
 //! | write a changed row through | [`set_versioned`](CacheService::set_versioned) |

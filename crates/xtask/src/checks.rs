@@ -1,13 +1,21 @@
 //! What must hold before a change lands.
 
 use crate::needs;
-use crate::step::{Failure, cargo, run};
+use crate::step::{Failure, cargo, run, tell};
 
 /// Formatting, lints, documentation. A warning fails.
 pub(crate) fn lint() -> Result<(), Failure> {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
-    run(cargo(&["doc", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    run(cargo(&["doc", "--workspace", "--all-features", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    if needs::on_path("cargo-deny".as_ref()) {
+        run(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]))
+    } else {
+        tell(
+            "cargo-deny is not installed: the tests of xtask hold the licences, bans and sources of deny.toml",
+        );
+        Ok(())
+    }
 }
 
 /// Set-up, then the tests; `arguments` go to `cargo test`, and choose the crates if they name any.

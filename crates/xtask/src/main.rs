@@ -29,8 +29,9 @@ enum Task {
     Setup,
     /// Check formatting, lints and documentation; a warning fails.
     ///
-    /// Runs `cargo fmt --check`, `cargo clippy` over all targets and features, and `cargo doc`. The rules on
-    /// module floors, licences and sources are tests: `cargo xtask test -p xtask` runs them alone.
+    /// Runs `cargo fmt --check`, `cargo clippy` over all targets and features, and `cargo doc`, and
+    /// `cargo deny` where it is installed. The rules on module floors, habits and licences are tests:
+    /// `cargo xtask test -p xtask` runs them alone.
     Lint,
     /// Set up, then run every test of every crate.
     ///

@@ -118,7 +118,7 @@ fn is_there(need: &Need) -> bool {
 }
 
 /// Whether `program` can be found the way a shell finds it.
-fn on_path(program: &OsStr) -> bool {
+pub(crate) fn on_path(program: &OsStr) -> bool {
     if Path::new(program).components().count() > 1 {
         return Path::new(program).is_file();
     }

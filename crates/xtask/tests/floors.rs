@@ -40,12 +40,12 @@ const LARDER: House = House {
 const CRM: House = House {
     krate: "crm",
     floors: &[
-        &["error", "time", "words", "edit"], // words of every domain; each stands alone
-        &["checks", "config", "lock"],
-        &["written"],  // the row of a write, until it is announced
-        &["database"], // connections, snapshots, changes
-        &["page"],
-        &["app"], // what a request needs: the database and the cache
+        &["config", "error", "time", "words", "edit"], // settings and words; each stands alone
+        &["checks", "body", "lock"],                   // fields, answers, one process at a time
+        &["written"],                                  // the row of a write, until it is announced
+        &["database"],                                 // connections, snapshots, changes
+        &["page"],                                     // pages of lists
+        &["app"],                                      // what every request needs
         &["http"],
         &["companies"],
         &["users"],
@@ -57,9 +57,12 @@ const CRM: House = House {
         &["demo"],
         &["warm"],
         &["console"],
+        &["server"], // puts the router together, serves and drains
+        &["cli"],    // the commands
     ],
     domains: &["companies", "users", "contacts", "products", "deals", "analytics"],
-    rooms: &["model", "store", "cache", "actions", "routes"],
+    // `store` stands on `cache`: a write comes with what it made untrue, so that no action can forget it.
+    rooms: &["model", "cache", "store", "actions", "routes"],
 };
 
 #[test]

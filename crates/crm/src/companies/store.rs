@@ -1,5 +1,6 @@
 //! The SQL of companies and countries.
 
+use super::cache;
 use super::model::{Company, CompanyId, CompanyQuery, CompanySort, Country};
 use crate::database::{Change, Statements};
 use crate::error::{Error, FieldErrors};
@@ -113,8 +114,9 @@ pub async fn save(change: &mut Change, mut company: Company) -> Result<Written<C
     Ok(written(company))
 }
 
-const fn written(company: Company) -> Written<Company> {
-    Written::new(company)
+fn written(company: Company) -> Written<Company> {
+    let changed = cache::changed(&company);
+    Written::new(company, changed)
 }
 
 /// All countries, by name.

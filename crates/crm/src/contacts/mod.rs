@@ -1,7 +1,12 @@
 //! Contacts: the people and organisations that a company does business with.
 
+mod actions;
+mod cache;
 mod model;
+mod routes;
 mod store;
 
+pub use cache::{CONTACT, CONTACTS, contacts_of, register};
 pub use model::{Contact, ContactEdit, ContactId, ContactKind, ContactQuery, ContactSort, NewContact};
+pub use routes::router;
 pub use store::{by_external_id, count, delete, find, insert, page, save};

@@ -1,5 +1,6 @@
 //! The SQL of contacts.
 
+use super::cache;
 use super::model::{Contact, ContactId, ContactQuery, ContactSort};
 use crate::companies::{self, CompanyId};
 use crate::database::{Change, Statements};
@@ -146,8 +147,9 @@ pub async fn delete(change: &mut Change, contact: Contact) -> Result<Written<Con
     Ok(written(contact))
 }
 
-const fn written(contact: Contact) -> Written<Contact> {
-    Written::new(contact)
+fn written(contact: Contact) -> Written<Contact> {
+    let changed = cache::changed(&contact);
+    Written::new(contact, changed)
 }
 
 fn refused(error: sqlx::Error) -> Error {

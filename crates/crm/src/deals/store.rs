@@ -1,5 +1,6 @@
 //! The SQL of deals.
 
+use super::cache;
 use super::model::{Deal, DealId, DealQuery, DealSort, DealView, Named};
 use crate::companies::CompanyId;
 use crate::database::{Change, Statements};
@@ -160,7 +161,8 @@ pub async fn insert(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Er
         .bind(deal.search_text())
         .execute(change.statement())
         .await?;
-    Ok(written(None, deal))
+    let changed = cache::changed(None, &deal);
+    Ok(Written::new(deal, changed))
 }
 
 /// Writes a changed deal over the row `before`, and raises the version.
@@ -192,7 +194,8 @@ pub async fn save(change: &mut Change, before: &Deal, mut deal: Deal) -> Result<
         return Err(Error::PreconditionFailed);
     }
     deal.version = before.version + 1;
-    Ok(written(Some(before), deal))
+    let changed = cache::changed(Some(before), &deal);
+    Ok(Written::new(deal, changed))
 }
 
 /// Removes a deal.
@@ -205,9 +208,6 @@ pub async fn delete(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Er
     if query.execute(change.statement()).await?.rows_affected() == 0 {
         return Err(Error::PreconditionFailed);
     }
-    Ok(written(None, deal))
-}
-
-fn written(_before: Option<&Deal>, deal: Deal) -> Written<Deal> {
-    Written::new(deal)
+    let changed = cache::removed(&deal);
+    Ok(Written::new(deal, changed))
 }

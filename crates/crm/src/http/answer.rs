@@ -21,8 +21,8 @@ impl AsRef<[u8]> for Shared {
     }
 }
 
-fn json_response(status: StatusCode, body: Arc<Body>) -> Response {
-    let mut response = Response::new(Payload::from(axum::body::Bytes::from_owner(Shared(Arc::clone(&body)))));
+fn json_response(status: StatusCode, body: &Arc<Body>) -> Response {
+    let mut response = Response::new(Payload::from(axum::body::Bytes::from_owner(Shared(Arc::clone(body)))));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -34,7 +34,7 @@ fn json_response(status: StatusCode, body: Arc<Body>) -> Response {
 
 impl IntoResponse for Served {
     fn into_response(self) -> Response {
-        let mut response = json_response(StatusCode::OK, self.body);
+        let mut response = json_response(StatusCode::OK, &self.body);
         let headers = response.headers_mut();
         headers.insert(X_CACHE, HeaderValue::from_static(self.source.word()));
         headers.insert(header::AGE, HeaderValue::from(self.age.as_secs()));
@@ -51,7 +51,7 @@ pub struct Changed<T>(pub T);
 impl<T: Serialize> IntoResponse for Changed<T> {
     fn into_response(self) -> Response {
         match Body::shared(&self.0) {
-            Ok(body) => json_response(StatusCode::OK, Arc::new(body)),
+            Ok(body) => json_response(StatusCode::OK, &Arc::new(body)),
             Err(error) => error.into_response(),
         }
     }
@@ -120,11 +120,18 @@ impl Seen {
         Self(headers)
     }
 
-    /// Refuses the change when the row, as a read would show it now, is not what the caller saw.
+    /// Refuses the change when the row is not what the caller saw: by `If-Match`, against the row as a read would show it
+    /// now, and by the version in the body, against that of the row.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`]; [`Error::Internal`] when the view cannot be written as JSON.
-    pub fn check(&self, view: &impl Serialize) -> Result<(), Error> {
+    /// [`Error::PreconditionFailed`] or [`Error::Conflict`]; [`Error::Internal`] when the view cannot be written as JSON.
+    pub fn check(&self, view: &impl Serialize, saw: Option<i64>, version: i64) -> Result<(), Error> {
+        if let Some(saw) = saw.filter(|saw| *saw != version) {
+            return Err(Error::Conflict(format!(
+                "`version` is {saw}, but it has been changed since and is at version {version}: read it again, and \
+                 repeat the change on what it is now"
+            )));
+        }
         if !self.0.contains_key(header::IF_MATCH) {
             return Ok(());
         }

@@ -21,7 +21,7 @@ pub(crate) enum Progress {
 
 /// Whom an import shows its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Audience {
+pub enum Audience {
     /// Whoever reads standard error, be it a terminal or a file.
     Anyone,
     /// Somebody at a terminal, but no file.

@@ -1,5 +1,6 @@
 //! The SQL of products.
 
+use super::cache;
 use super::model::{Product, ProductId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
@@ -91,8 +92,9 @@ pub async fn save(change: &mut Change, mut product: Product) -> Result<Written<P
     Ok(written(product))
 }
 
-const fn written(product: Product) -> Written<Product> {
-    Written::new(product)
+fn written(product: Product) -> Written<Product> {
+    let changed = cache::changed();
+    Written::new(product, changed)
 }
 
 fn refused(error: sqlx::Error) -> Error {

@@ -1,5 +1,6 @@
 //! The SQL of users.
 
+use super::cache;
 use super::model::{User, UserId, UserQuery, UserSort};
 use crate::companies::CompanyId;
 use crate::database::{Change, Statements};
@@ -139,8 +140,9 @@ pub async fn delete(change: &mut Change, user: User) -> Result<Written<User>, Er
     Ok(written(user))
 }
 
-const fn written(user: User) -> Written<User> {
-    Written::new(user)
+fn written(user: User) -> Written<User> {
+    let changed = cache::changed(&user);
+    Written::new(user, changed)
 }
 
 fn refused(error: sqlx::Error) -> Error {

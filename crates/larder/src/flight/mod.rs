@@ -9,7 +9,7 @@ mod chain;
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -27,6 +27,8 @@ pub(crate) struct Flights {
     shards: Box<[Mutex<Shard>]>,
     /// Orders arrivals and beginnings.
     moments: AtomicU64,
+    /// Callers that wait for somebody else's load.
+    following: AtomicUsize,
 }
 
 type Shard = HashMap<Arc<str>, Arc<Flight>>;
@@ -100,7 +102,11 @@ pub(crate) enum Joined<H> {
 
 impl Flights {
     pub(crate) fn new() -> Self {
-        Flights { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), moments: AtomicU64::new(0) }
+        Flights {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            moments: AtomicU64::new(0),
+            following: AtomicUsize::new(0),
+        }
     }
 
     /// The next moment: later than all that were drawn before.
@@ -119,6 +125,7 @@ impl Flights {
         let mut shard = self.shard(hash);
         if let Some(flight) = shard.get(name) {
             flight.state.lock().aboard += 1;
+            self.following.fetch_add(1, Ordering::Relaxed);
             return Joined::Follows(Follower { flights: Arc::clone(self), flight: Some(Arc::clone(flight)) });
         }
         if let Some(hit) = recheck() {
@@ -134,6 +141,11 @@ impl Flights {
     /// How many loads are under way.
     pub(crate) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// How many callers wait for somebody else's load.
+    pub(crate) fn following(&self) -> usize {
+        self.following.load(Ordering::Relaxed)
     }
 
     fn shard(&self, hash: u64) -> MutexGuard<'_, Shard> {
@@ -167,6 +179,12 @@ impl Leader {
         drop(shard);
         flight.changed.notify_waiters();
         landed
+    }
+
+    /// Lands with the loader's error, which everybody who follows gets a clone of.
+    pub(crate) fn fail<E: Clone + Send + Sync + 'static>(self, began: Moment, error: &E) {
+        let error: SharedError = Arc::new(error.clone());
+        self.land(|| Landed { result: Err(error), began, vouched: false, stored: false });
     }
 
     /// What identifies the flight within a chain of loads.
@@ -253,6 +271,7 @@ impl Flights {
 
 impl Drop for Follower {
     fn drop(&mut self) {
+        self.flights.following.fetch_sub(1, Ordering::Relaxed);
         let Some(flight) = self.flight.take() else { return };
         let mut shard = self.flights.shard(flight.hash);
         let mut state = flight.state.lock();

@@ -55,6 +55,15 @@ pub(crate) struct Grant {
     captured: Vec<Captured>,
 }
 
+impl Grant {
+    /// Cuts what was captured down to these tags; `false` if one of them was not captured.
+    pub(crate) fn narrow_to(&mut self, tags: &[Tag]) -> bool {
+        let covered = tags.iter().all(|tag| self.captured.iter().any(|captured| captured.tag == *tag));
+        self.captured.retain(|captured| tags.contains(&captured.tag));
+        covered
+    }
+}
+
 /// What became of an install.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Installed {
@@ -120,12 +129,17 @@ impl Local {
 
     #[inline]
     fn is_live(&self, entry: &Entry, now_ms: u64) -> bool {
-        now_ms < entry.expires_at_ms && entry.era == self.era() && self.holds(entry.captured())
+        now_ms < entry.expires_at_ms && self.is_of_this_era(entry.era) && self.holds(entry.captured())
     }
 
     #[inline]
     fn holds(&self, captured: &[Captured]) -> bool {
         captured.iter().all(Captured::holds) || self.ablations.is_out(Ablation::TokenCheck)
+    }
+
+    #[inline]
+    fn is_of_this_era(&self, era: u64) -> bool {
+        era == self.era() || self.ablations.is_out(Ablation::EraCheck)
     }
 
     #[inline]
@@ -148,11 +162,17 @@ impl Local {
         captured
     }
 
+    /// The tags of the last entry of this name that is still in memory, a hit or not: a guess at those of the next.
+    pub(crate) fn last_tags(&self, name: NameRef<'_>) -> Vec<Tag> {
+        let last = self.map.peek(&name);
+        last.map(|entry| entry.captured().iter().map(|captured| captured.tag).collect()).unwrap_or_default()
+    }
+
     /// Puts a loaded value in, unless its name, a tag, a scope or everything was removed or set since the grant.
     pub(crate) fn install(&self, name: NameRef<'_>, grant: Grant, candidate: Candidate) -> Installed {
         let slot = self.tickets.hold(name.hash);
         let current = (slot.honours(grant.ticket) || self.ablations.is_out(Ablation::TicketCheck))
-            && grant.era == self.era()
+            && self.is_of_this_era(grant.era)
             && self.holds(&grant.captured);
         let stored = current && candidate.weight <= self.max_weight;
         if stored {

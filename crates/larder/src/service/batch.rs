@@ -8,9 +8,7 @@ use std::sync::Arc;
 use super::read::Boarded;
 use super::{CacheService, Inner, Plan, Policy};
 use crate::codec::Value;
-use crate::flight::{
-    FlightId, Followed, Follower, Joined, Landed, Leader, Moment, SharedError, is_loading, while_loading,
-};
+use crate::flight::{FlightId, Followed, Follower, Joined, Leader, Moment, is_loading, while_loading};
 use crate::key::AsKey;
 use crate::local::{Grant, NameRef};
 use crate::stats::Count;
@@ -211,10 +209,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         let loaded = match while_loading(flights, async { load(wanted).await }).await {
             Ok(loaded) => loaded,
             Err(error) => {
-                for leader in led.into_iter().filter_map(|led| led.leader) {
-                    let shared: SharedError = Arc::new(error.clone());
-                    leader.land(|| Landed { result: Err(shared), began, vouched: false, stored: false });
-                }
+                led.into_iter().filter_map(|led| led.leader).for_each(|leader| leader.fail(began, &error));
                 return Err(error);
             }
         };

@@ -32,6 +32,8 @@ pub struct LocalStats {
     pub tags: u64,
     /// Loads that are under way.
     pub loading: u64,
+    /// Callers that wait for somebody else's load.
+    pub following: u64,
 }
 
 /// Whether and how the cache works.
@@ -75,6 +77,7 @@ impl CacheService {
             capacity: local.capacity(),
             tags: local.tags() as u64,
             loading: self.inner.flights.len() as u64,
+            following: self.inner.flights.following() as u64,
         };
         Stats { total, by_prefix, local }
     }

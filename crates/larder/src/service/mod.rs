@@ -8,6 +8,7 @@ mod options;
 mod permit;
 mod read;
 mod removal;
+mod tagged;
 mod write;
 
 use std::sync::Arc;

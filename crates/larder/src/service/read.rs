@@ -303,8 +303,7 @@ impl Inner {
             }
             Err(error) => {
                 if let Some(leader) = leader {
-                    let shared: SharedError = Arc::new(error.clone());
-                    leader.land(|| Landed { result: Err(shared), began, vouched: false, stored: false });
+                    leader.fail(began, &error);
                 }
                 Err(error)
             }

@@ -46,7 +46,7 @@ impl Rule {
             }
             Self::BehindTheDoor => "use what the domain's mod.rs shows, or show more there",
             Self::RoomUpstairs => {
-                "inside a domain, rooms know only rooms below: model, store, cache, actions, routes"
+                "inside a domain, rooms know only rooms below: model, cache, store, actions, routes"
             }
             Self::OwnDoor => "name the room that defines it: what mod.rs shows is for other domains",
         }

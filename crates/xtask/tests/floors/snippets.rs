@@ -63,7 +63,7 @@ fn each_rule_finds_its_snippet_in_crm() {
         &[
             ("", "fn main() { crate::deals::router() }", None),
             ("deals", "mod store; pub use store::find; pub use self::model::Deal;", None),
-            ("deals::store", "use super::model::Deal; use crate::companies::CompanyId;", None),
+            ("deals::store", "use super::{cache, model::Deal}; use crate::companies::CompanyId;", None),
             ("deals::routes", "use crate::deals::{actions, cache::DEAL, model::Deal};", None),
             ("import", "use crate::{companies, deals::Deal};", None),
             ("companies::store", "use crate::deals::Deal;", Some(Upstairs)),

@@ -5,8 +5,7 @@
 //! brings the database there; `report` and `summary` say what happened.
 
 use std::collections::HashMap;
-use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::findings::Findings;
 use super::progress::{Audience, Progress};
@@ -18,10 +17,11 @@ use crate::lock::{DatabaseLock, LockError};
 
 use self::files::SalesFiles;
 use self::plan::Plan;
-use self::report::{Outcome, Report};
-use self::summary::Summary;
-pub use self::write::WriteError;
+use self::report::Outcome;
 use self::write::Writer;
+
+pub use self::report::Report;
+pub use self::write::WriteError;
 
 mod files;
 mod plan;
@@ -29,43 +29,6 @@ mod repair;
 mod report;
 mod summary;
 mod write;
-
-/// What `crm import sales` is asked to do.
-#[derive(Clone, Debug, clap::Args)]
-#[command(about = "Import a sales pipeline from four CSV files", long_about = ABOUT, after_long_help = EXAMPLES)]
-pub struct SalesArgs {
-    /// The directory that holds accounts.csv, products.csv, sales_teams.csv and sales_pipeline.csv
-    #[arg(value_name = "DIR")]
-    pub directory: PathBuf,
-    /// Print one JSON object on standard output instead of a page for people
-    #[arg(long)]
-    pub json: bool,
-    /// Show no progress
-    #[arg(long, short)]
-    pub quiet: bool,
-}
-
-const ABOUT: &str = "\
-Import a sales pipeline from accounts.csv, products.csv, sales_teams.csv and sales_pipeline.csv.
-
-A regional office becomes a company, its agents and managers become users of it (without an e-mail address until you \
-give them one), an account becomes a contact of each company that has a deal with it, products are shared by all. \
-Dollars become cents. The names and ids of the files are kept as `external_id`.
-
-The import is whole or not at all. A file that is not UTF-8 or was cut, a column too few or too many, a row of the wrong \
-length, a date, number or stage that cannot be, a name that no other file knows, an id that comes twice: each refuses \
-the import with its file and line, and the database stays as it was. Known misspellings are repaired and reported \
-(GTXPro, technolgy, Philipines). Open deals without an account are accepted.
-
-Importing the same files again changes nothing. Importing newer files creates and changes what differs, and keeps the \
-ids; it never deletes. Stop `crm serve` first: it keeps a cache that would not see the import.";
-
-const EXAMPLES: &str = "\
-Examples:
-  crm import sales exports/2026-11
-  crm import sales exports/2026-11 --json | jq .repaired
-
-Exit status: 0 when the database holds what the files say, 1 when the import was refused or failed.";
 
 /// Why an import could not be carried out, other than by what the files say.
 #[derive(Debug, thiserror::Error)]
@@ -82,28 +45,20 @@ pub enum ImportError {
     #[error(transparent)]
     Locked(#[from] LockError),
     /// The database cannot be opened.
-    #[error("the database cannot be opened: {0}")]
-    Open(#[source] sqlx::Error),
+    #[error("the database {url} cannot be opened: {source}")]
+    Open {
+        /// The database.
+        url: DatabaseUrl,
+        /// What it said.
+        source: sqlx::Error,
+    },
     /// The database or a domain did not take the rows; nothing was written.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The report cannot be printed; the import itself is done.
-    #[error("the report cannot be printed: {0}")]
-    Print(#[source] io::Error),
 }
 
-/// Whether the database holds what the files say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Ended {
-    /// It does.
-    Well,
-    /// The files were refused, the report says why, and the database is as it was.
-    Refused,
-}
-
-/// Imports a directory and prints the report: on standard output, or, when the files were refused and a page for people
-/// was asked for, on standard error.
+/// Imports the files of a directory into a database, which is created if there is none, and says what came of it. Whoever
+/// is the `audience` sees on standard error how far it has come.
 ///
 /// # Errors
 /// When the database is in use, cannot be opened or does not take the rows. What is wrong with the files is no error
@@ -111,25 +66,20 @@ pub enum Ended {
 ///
 /// # Cancel safety
 /// Dropped midway, the database is as it was, or, when the commit was under way, holds the whole import.
-pub async fn run(args: &SalesArgs, url: &DatabaseUrl) -> Result<Ended, ImportError> {
-    let progress = Progress::new(match args {
-        SalesArgs { quiet: true, .. } => Audience::Nobody,
-        SalesArgs { json: true, .. } => Audience::Terminal,
-        _ => Audience::Anyone,
-    });
-    let report = import(args, url, &progress).await;
+pub async fn import(directory: &Path, url: &DatabaseUrl, audience: Audience) -> Result<Report, ImportError> {
+    let progress = Progress::new(audience);
+    let report = import_showing(directory, url, &progress).await;
     progress.end();
-    let report = report?;
-    print(&report, args).map_err(ImportError::Print)?;
-    Ok(match report.outcome {
-        Outcome::Refused => Ended::Refused,
-        Outcome::Imported | Outcome::Unchanged => Ended::Well,
-    })
+    report
 }
 
-async fn import(args: &SalesArgs, url: &DatabaseUrl, progress: &Progress) -> Result<Report, ImportError> {
-    if !args.directory.is_dir() {
-        return Err(ImportError::NoDirectory(args.directory.clone()));
+async fn import_showing(
+    directory: &Path,
+    url: &DatabaseUrl,
+    progress: &Progress,
+) -> Result<Report, ImportError> {
+    if !directory.is_dir() {
+        return Err(ImportError::NoDirectory(directory.to_owned()));
     }
     if url.file().is_none() {
         return Err(ImportError::InMemory);
@@ -138,11 +88,12 @@ async fn import(args: &SalesArgs, url: &DatabaseUrl, progress: &Progress) -> Res
     let lock = DatabaseLock::take(url)?;
     progress.begin("Reading");
     let mut findings = Findings::default();
-    let files = files::read(&args.directory, &mut findings);
+    let files = files::read(directory, &mut findings);
     if findings.any_refused() {
         return Ok(Report::refused(findings));
     }
-    let database = Database::open(url).await.map_err(ImportError::Open)?;
+    let database =
+        Database::open(url).await.map_err(|source| ImportError::Open { url: url.clone(), source })?;
     let report = import_into(&database, files, &lock, progress, findings).await;
     database.close().await;
     Ok(report?)
@@ -175,14 +126,4 @@ async fn import_into(
 async fn countries(database: &Database) -> Result<HashMap<String, String>, Error> {
     let countries = companies::countries(&mut database.snapshot().await?).await?;
     Ok(countries.into_iter().map(|country| (country.name, country.code)).collect())
-}
-
-fn print(report: &Report, args: &SalesArgs) -> io::Result<()> {
-    if args.json {
-        return writeln!(io::stdout().lock(), "{}", report.json()?);
-    }
-    match report.outcome {
-        Outcome::Refused => write!(io::stderr().lock(), "{}", Summary(report)),
-        Outcome::Imported | Outcome::Unchanged => write!(io::stdout().lock(), "{}", Summary(report)),
-    }
 }

@@ -34,9 +34,9 @@ pub(super) struct Tally {
     pub(super) unchanged: usize,
 }
 
-/// The whole report.
+/// What came of an import. Displayed, it is a page for people.
 #[derive(Clone, Debug)]
-pub(super) struct Report {
+pub struct Report {
     pub(super) outcome: Outcome,
     pub(super) companies: Vec<CompanyLine>,
     pub(super) totals: Totals,
@@ -67,10 +67,17 @@ impl Report {
         }
     }
 
+    /// Whether the files were refused, and the database is as it was.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.outcome == Outcome::Refused
+    }
+
     /// Everything, for programs: counts by cause, and the place of every row that was repaired or refused.
-    pub(super) fn json(&self) -> serde_json::Result<String> {
+    #[must_use]
+    pub fn json(&self) -> impl Serialize {
         let Self { outcome, companies, totals, rows, accepted, findings } = self;
-        serde_json::to_string(&Json {
+        Json {
             outcome: *outcome,
             companies,
             users: totals.agents + totals.managers,
@@ -93,7 +100,7 @@ impl Report {
             refused: findings.refused_by_cause(),
             repaired_rows: self.repair_groups(),
             refused_rows: findings.refused.iter().map(JsonRefusal::of).collect(),
-        })
+        }
     }
 
     /// The repairs, those of one kind in one file together, the most frequent first.

@@ -14,26 +14,20 @@ const EXAMPLES: usize = 3;
 /// How many refusals of one cause are shown, each on a line of its own: a page full, and time to look at the file.
 const REFUSALS: usize = 10;
 
-/// Shows a report.
-#[derive(Debug)]
-pub(super) struct Summary<'r>(pub(super) &'r Report);
-
-impl Display for Summary<'_> {
+impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self.0.outcome {
-            Outcome::Refused => self.refusals(f),
-            Outcome::Imported | Outcome::Unchanged => {
-                self.counts(f)?;
-                self.repairs(f)?;
-                self.accepted(f)
-            }
+        if self.is_refused() {
+            return self.refusals(f);
         }
+        self.counts(f)?;
+        self.repairs(f)?;
+        self.accepted(f)
     }
 }
 
-impl Summary<'_> {
+impl Report {
     fn counts(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Report { totals, rows, companies, .. } = self.0;
+        let Report { totals, rows, companies, .. } = self;
         let names = Vec::from_iter(companies.iter().map(|company| company.name.as_str())).join(", ");
         counted(f, companies.len(), "companies", &names)?;
         let roles = format!("{} agents, {} managers", totals.agents, totals.managers);
@@ -49,7 +43,7 @@ impl Summary<'_> {
             dollars(totals.won_value_cents),
         );
         counted(f, totals.deals, "deals", &stages)?;
-        match self.0.outcome {
+        match self.outcome {
             Outcome::Unchanged => {
                 writeln!(f, "\nEverything was in the database already; nothing was changed.")
             }
@@ -64,7 +58,7 @@ impl Summary<'_> {
     }
 
     fn repairs(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let groups = self.0.repair_groups();
+        let groups = self.repair_groups();
         heading(f, "Repaired", groups.is_empty())?;
         for RepairGroup { cause, file, lines, .. } in groups {
             let examples = Vec::from_iter(lines.iter().take(EXAMPLES).map(ToString::to_string)).join(", ");
@@ -79,16 +73,16 @@ impl Summary<'_> {
     }
 
     fn accepted(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        heading(f, "Accepted", self.0.accepted.is_empty())?;
-        self.0.accepted.iter().try_for_each(|(what, count)| counted(f, *count, what, ""))
+        heading(f, "Accepted", self.accepted.is_empty())?;
+        self.accepted.iter().try_for_each(|(what, count)| counted(f, *count, what, ""))
     }
 
     fn refusals(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "The import was refused; the database is as it was.")?;
-        for (cause, count) in self.0.findings.refused_by_cause() {
+        for (cause, count) in self.findings.refused_by_cause() {
             writeln!(f, "\n{cause}: {}", number(count))?;
             let of_cause = |refusal: &&Refusal| Cause::as_str(refusal.cause) == cause;
-            for refusal in self.0.findings.refused.iter().filter(of_cause).take(REFUSALS) {
+            for refusal in self.findings.refused.iter().filter(of_cause).take(REFUSALS) {
                 writeln!(f, "  {}: {}", refusal.place, refusal.message)?;
             }
             if count > REFUSALS {

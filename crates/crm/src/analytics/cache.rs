@@ -1,0 +1,70 @@
+//! How analytics is cached. It depends on deals, users, contacts and companies, and none of them has heard of it.
+//!
+//! The currency of a company, which all of these show, never changes.
+
+use crate::body::Body;
+use crate::companies::{CompanyId, details_of};
+use crate::contacts::contacts_of;
+use crate::deals::{deals_of, deals_owned_by};
+use crate::time::Day;
+use crate::users::{UserId, users_of};
+use larder::{Builder, Policy, Space, Tag, Ttl};
+
+/// The pipeline of a company.
+pub static PIPELINE: Space<CompanyId, Body> = Space::new(
+    "pipeline:stats:{company}",
+    "Read by every board and dashboard; changes with any deal of the company; sums that do not match their list cost trust.",
+)
+.ttl(Ttl::MEDIUM)
+.prefix("analytics");
+
+/// The months of a company: the one view that is not removed by what it shows. It is dear to make, nobody acts on the last
+/// hour of it, and it says in itself how old it may be. Its lifetime ends by its hour or by a refresh.
+pub static MONTHLY: Space<CompanyId, Body> = Space::new(
+    "analytics:company:{company}:monthly",
+    "Read in meetings; changes with every deal, which would empty it all day; an hour's lag is announced and costs nothing.",
+)
+.ttl(MONTHLY_TTL);
+
+const MONTHLY_TTL: Ttl = Ttl::LONG;
+
+/// The numbers on a company's first page.
+pub static DASHBOARD: Space<CompanyId, Body> = Space::new(
+    "dashboard:{company}",
+    "Read by everybody in the morning; changes with any deal, contact or user of the company; wrong numbers cost trust.",
+)
+.ttl(Ttl::MEDIUM);
+
+/// What one user has in hand and has achieved.
+pub static USER_STATS: Space<(UserId, CompanyId), Body> = Space::new(
+    "user:{id}:stats:{company}",
+    "Read by the user and its manager; changes with a deal of that user; a sale that does not show up is asked about.",
+)
+.ttl(Ttl::MEDIUM)
+.prefix("analytics");
+
+/// Makes the spaces known to a cache.
+pub fn register(builder: Builder) -> Builder {
+    builder.space(&PIPELINE).space(&MONTHLY).space(&DASHBOARD).space(&USER_STATS)
+}
+
+/// What the pipeline depends on.
+pub(super) fn pipeline_policy(company: &CompanyId) -> Policy {
+    Policy::new().tag(deals_of(company))
+}
+
+/// What the dashboard depends on; the day too, because "this month" and "for so many days" mean something else tomorrow.
+pub(super) fn dashboard_policy(company: &CompanyId, today: Day) -> Policy {
+    let parts = [deals_of(company), contacts_of(company), users_of(company), details_of(company)];
+    Policy::new().tags(parts).tag(Tag::new("day", today))
+}
+
+/// What a user's statistics depend on.
+pub(super) fn user_stats_policy(user: &UserId) -> Policy {
+    Policy::new().tag(deals_owned_by(user))
+}
+
+/// How long the months may lag behind the deals, in seconds.
+pub(super) const fn monthly_max_age_seconds() -> u64 {
+    MONTHLY_TTL.as_millis() / 1_000
+}

@@ -1,0 +1,138 @@
+//! The command line: one subcommand a file.
+
+mod check_config;
+mod import;
+mod migrate;
+mod serve;
+mod warm;
+
+use crate::config::{ConfigError, Layer, Settings};
+use crate::error::Error;
+use crate::import::sales::ImportError;
+use crate::lock::LockError;
+use crate::warm::AskError;
+use clap::{Parser, Subcommand};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+const EXAMPLES: &str = "\
+Examples:
+  crm                                     serve on 127.0.0.1:8080, with demo data when the database is new
+  crm serve --listen 127.0.0.1:9000 --warm
+  crm import sales exports/2026-11        bring in a sales pipeline; `crm import sales --help` says how
+  crm warm                                ask the running server to fill its cache
+  CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
+
+Once it serves:
+  curl http://127.0.0.1:8080/api/companies
+  curl http://127.0.0.1:8080/api/health
+
+Under /api:
+  GET companies, products, countries, health
+  GET, PATCH                  companies/{id}
+  GET, POST                   companies/{id}/deals, …/contacts, …/users
+  GET                         companies/{id}/pipeline, …/dashboard, …/analytics/monthly
+  POST                        companies/{id}/analytics/refresh
+  GET, PATCH, DELETE          deals/{id}, contacts/{id}, users/{id}
+  POST                        deals/{id}/stage
+  GET                         users/{id}/stats
+  PATCH                       products/{id}
+Lists take page, per_page (at most 200), sort (-name for the reverse), q (words to search for) and filters.";
+
+/// A CRM back end on SQLite whose every read goes through an in-process cache.
+///
+/// Without a command it serves. Settings come from flags, over CRM_… variables, over crm.toml.
+#[derive(Debug, Parser)]
+#[command(name = "crm", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    settings: Layer,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve over HTTP until a signal to stop (the default)
+    Serve(serve::Arguments),
+    /// Bring in data of another system
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Create the database, or bring its tables up to date, and end
+    Migrate,
+    /// Ask the running server to load companies and their pipelines into its cache
+    Warm,
+    /// Show the settings that hold, and what is wrong with them
+    CheckConfig,
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error("the database {url} cannot be opened: {source}")]
+    Open { url: String, source: sqlx::Error },
+    #[error("{0}")]
+    Data(#[from] Error),
+    #[error(transparent)]
+    Cache(#[from] larder::Error),
+    #[error(
+        "{address} cannot be listened on: {source}. Is another server running there? Name another port with --listen"
+    )]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Warm(#[from] AskError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Runs the command that the arguments of this process name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            // With stderr gone there is nobody left to tell.
+            writeln!(std::io::stderr().lock(), "crm: {failure}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let settings = Settings::load(cli.settings)?;
+    log_to_stderr(&settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.command.unwrap_or(Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => runtime.block_on(serve::run(settings, arguments)),
+        // Only an import can end without success and without a failure: when it refuses what the files say.
+        Command::Import(what) => return runtime.block_on(import::run(&settings, &what)),
+        Command::Migrate => runtime.block_on(migrate::run(&settings)),
+        Command::Warm => runtime.block_on(warm::run(&settings)),
+        Command::CheckConfig => check_config::run(&settings),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_to_stderr(settings: &Settings) -> Result<(), ConfigError> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&settings.log)
+        .map_err(|error| ConfigError::new(format!("log: {error}: write it as `warn,crm=info`")))?;
+    tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
+/// Opens the database of these settings.
+async fn open(settings: &Settings) -> Result<crate::database::Database, Failure> {
+    let opened = crate::database::Database::open(&settings.database_url).await;
+    opened.map_err(|source| Failure::Open { url: settings.database_url.to_string(), source })
+}

@@ -1,0 +1,33 @@
+//! `crm warm`: asks the running server, whose process has the cache, and shows how it gets on.
+
+use super::Failure;
+use crate::config::Settings;
+use crate::warm::ask;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::time::Duration;
+
+pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
+    // Drawn on stderr, and only where that is a terminal.
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos} of {len} companies") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let result = ask(settings.listen, |progress| {
+        bar.set_length(u64::try_from(progress.of).unwrap_or(u64::MAX));
+        bar.set_position(u64::try_from(progress.done).unwrap_or(u64::MAX));
+    });
+    let result = result.await;
+    bar.finish_and_clear();
+    let summary = result?;
+    writeln!(
+        std::io::stdout().lock(),
+        "warmed {} companies: {} entries loaded, {} were there already, {} failed",
+        summary.companies,
+        summary.loaded,
+        summary.present,
+        summary.failed
+    )?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! How companies and countries are cached, and what changes with them.
+//!
+//! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction, and the
+//! list of ids that warming walks through, which is read once.
+
+use super::model::{Company, CompanyId, CompanyQuery};
+use crate::body::Body;
+use crate::page::Filter;
+use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
+
+/// One company.
+pub static COMPANY: Space<CompanyId, Body> = Space::new(
+    "company:{id}",
+    "Read by every page of a company; changes when somebody edits it, a few times a year; a stale name confuses.",
+)
+.ttl(Ttl::LONG);
+
+/// One page of the list of companies.
+pub static COMPANIES: Space<(u32, String), Body> = Space::new(
+    "companies:page:{n}:{filter}",
+    "Read by whoever chooses a company; changes with any of them; a stale name confuses.",
+)
+.ttl(Ttl::LONG)
+.prefix("company");
+
+/// All countries.
+pub static COUNTRIES: Space<(), Body> = Space::new(
+    "reference:countries",
+    "Read by every form with an address; changes with a migration, when no process is running; nothing can be stale.",
+)
+.ttl(Ttl::DAY);
+
+/// Makes the spaces known to a cache.
+pub fn register(builder: Builder) -> Builder {
+    builder.space(&COMPANY).space(&COMPANIES).space(&COUNTRIES)
+}
+
+impl Id for CompanyId {
+    const SEGMENTS: usize = 1;
+
+    fn write(&self, key: &mut KeyWriter<'_>) {
+        key.segment(self.as_str());
+    }
+}
+
+/// What depends on the details or settings of one company.
+#[must_use]
+pub fn details_of(company: &CompanyId) -> Tag {
+    Tag::new("company", company)
+}
+
+/// What depends on any company.
+fn any_company() -> Tag {
+    Tag::named("companies")
+}
+
+/// What a page of the list depends on.
+pub(super) fn list_policy() -> Policy {
+    Policy::new().tag(any_company())
+}
+
+/// The page and the rest of a query, as segments of a key.
+pub(super) fn list_key(query: &CompanyQuery) -> (u32, String) {
+    let filter = Filter::new(query.paging, query.order.by.word(), query.order.descending);
+    (query.paging.page, filter.and("q", query.search.as_deref()).into_segment())
+}
+
+/// What is no longer true when a company is added or changed.
+pub(super) fn changed(company: &Company) -> Invalidation {
+    Invalidation::new().key(COMPANY.key(&company.id)).tag(details_of(&company.id)).tag(any_company())
+}

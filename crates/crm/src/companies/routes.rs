@@ -1,0 +1,51 @@
+//! The HTTP of companies and countries.
+
+use super::actions;
+use super::model::{Company, CompanyEdit, CompanyId, CompanyQuery, CompanySort};
+use crate::app::{App, Served};
+use crate::error::Error;
+use crate::http::answer::{Changed, Seen};
+use crate::http::params::{NoParams, Params};
+use crate::http::request::{Id, Json};
+use crate::page::Order;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use std::sync::Arc;
+
+async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Served, Error> {
+    let by_name = Order { by: CompanySort::Name, descending: false };
+    let query = CompanyQuery {
+        paging: params.paging(),
+        order: params.order(CompanySort::parse, CompanySort::WORDS, by_name),
+        search: params.search(),
+    };
+    params.finish()?;
+    actions::list(&app, &query).await
+}
+
+async fn one(State(app): State<Arc<App>>, Id(id): Id<CompanyId>, _none: NoParams) -> Result<Served, Error> {
+    actions::get(&app, &id).await
+}
+
+async fn countries(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Error> {
+    actions::countries(&app).await
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Id(id): Id<CompanyId>,
+    _none: NoParams,
+    seen: Seen,
+    Json(edit): Json<CompanyEdit>,
+) -> Result<Changed<Company>, Error> {
+    actions::update(&app, id, edit, seen).await.map(Changed)
+}
+
+/// The routes of this domain.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/companies", get(list))
+        .route("/api/companies/{id}", get(one).patch(update))
+        .route("/api/countries", get(countries))
+}

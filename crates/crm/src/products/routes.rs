@@ -1,0 +1,32 @@
+//! The HTTP of products.
+
+use super::actions;
+use super::model::{Product, ProductEdit, ProductId};
+use crate::app::{App, Served};
+use crate::error::Error;
+use crate::http::answer::{Changed, Seen};
+use crate::http::params::NoParams;
+use crate::http::request::{Id, Json};
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, patch};
+use std::sync::Arc;
+
+async fn list(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Error> {
+    actions::list(&app).await
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Id(id): Id<ProductId>,
+    _none: NoParams,
+    seen: Seen,
+    Json(edit): Json<ProductEdit>,
+) -> Result<Changed<Product>, Error> {
+    actions::update(&app, id, edit, seen).await.map(Changed)
+}
+
+/// The routes of this domain.
+pub fn router() -> Router<Arc<App>> {
+    Router::new().route("/api/products", get(list)).route("/api/products/{id}", patch(update))
+}

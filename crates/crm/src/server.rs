@@ -1,0 +1,91 @@
+//! The server: the cache with every space, the routes of every domain, and serving until it is told to stop.
+
+use crate::app::App;
+use crate::config::{Settings, Switch};
+use crate::{analytics, companies, contacts, deals, http, products, users};
+use axum::Router;
+use larder::CacheService;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// The cache, with the spaces of every domain; with the cache switched off, one that keeps nothing.
+///
+/// # Errors
+/// [`larder::ErrorKind::Config`] when the spaces do not fit together.
+pub fn cache(settings: &Settings) -> Result<CacheService, larder::Error> {
+    if settings.cache == Switch::Off {
+        return Ok(CacheService::bypass());
+    }
+    let domains = [
+        companies::register,
+        users::register,
+        contacts::register,
+        products::register,
+        deals::register,
+        analytics::register,
+    ];
+    let builder = CacheService::builder().local_capacity_bytes(settings.cache_capacity_bytes);
+    domains.into_iter().fold(builder, |builder, register| register(builder)).build()
+}
+
+/// Every domain's routes. What stands above the domains adds its own.
+pub fn routes() -> Router<Arc<App>> {
+    let domains = [
+        companies::router(),
+        users::router(),
+        contacts::router(),
+        products::router(),
+        deals::router(),
+        analytics::router(),
+        http::health::router(),
+    ];
+    domains.into_iter().fold(Router::new(), Router::merge)
+}
+
+/// Serves `routes` until `stop` is ready; then takes no more requests, and ends when those under way are answered, or at
+/// the drain limit.
+///
+/// # Errors
+/// When the listener fails.
+///
+/// # Cancel safety
+/// Dropped early, requests under way are cut off, and writes among them go on until [`App::close`] or the end of the runtime.
+pub async fn serve(
+    app: Arc<App>,
+    routes: Router<Arc<App>>,
+    listener: TcpListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let limit = app.settings.drain_limit;
+    let router = http::edge::around(routes, Arc::clone(&app));
+    let (draining, drain) = oneshot::channel();
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
+        stop.await;
+        draining.send(()).ok(); // whoever does not wait for it has ended already
+    });
+    let drained = async {
+        // The sender is dropped only with `serving`, whose end is what is waited for then.
+        if drain.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tracing::info!(
+            limit_ms = limit.as_millis(),
+            "stopping: no more requests, those under way are finished"
+        );
+        tokio::time::sleep(limit).await;
+    };
+    let result = tokio::select! {
+        result = async { serving.await } => result,
+        () = drained => {
+            tracing::warn!("requests were still under way at the drain limit and are cut off");
+            Ok(())
+        }
+    };
+    if tokio::time::timeout(limit, app.close()).await.is_err() {
+        tracing::warn!("writes were still under way at the drain limit and are cut off");
+    }
+    result
+}

@@ -1,0 +1,72 @@
+//! The HTTP of users.
+
+use super::actions;
+use super::model::{Active, NewUser, Role, User, UserEdit, UserId, UserQuery, UserSort};
+use crate::app::{App, Served};
+use crate::companies::CompanyId;
+use crate::error::Error;
+use crate::http::answer::{Changed, Created, Gone, Seen};
+use crate::http::params::{NoParams, Params};
+use crate::http::request::{Id, Json};
+use crate::page::Order;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use std::sync::Arc;
+
+async fn list(
+    State(app): State<Arc<App>>,
+    Id(company): Id<CompanyId>,
+    mut params: Params,
+) -> Result<Served, Error> {
+    let by_name = Order { by: UserSort::Name, descending: false };
+    let query = UserQuery {
+        paging: params.paging(),
+        order: params.order(UserSort::parse, UserSort::WORDS, by_name),
+        role: params.word("role", Role::parse, Role::WORDS),
+        active: params.word("active", |word| word.parse().ok().map(Active), &["true", "false"]),
+        search: params.search(),
+    };
+    params.finish()?;
+    actions::list(&app, &company, &query).await
+}
+
+async fn one(State(app): State<Arc<App>>, Id(id): Id<UserId>, _none: NoParams) -> Result<Served, Error> {
+    actions::get(&app, &id).await
+}
+
+async fn create(
+    State(app): State<Arc<App>>,
+    Id(company): Id<CompanyId>,
+    _none: NoParams,
+    Json(new): Json<NewUser>,
+) -> Result<Created<User>, Error> {
+    let row = actions::create(&app, company, new).await?;
+    Ok(Created { location: format!("/api/users/{}", row.id), row })
+}
+
+async fn update(
+    State(app): State<Arc<App>>,
+    Id(id): Id<UserId>,
+    _none: NoParams,
+    seen: Seen,
+    Json(edit): Json<UserEdit>,
+) -> Result<Changed<User>, Error> {
+    actions::update(&app, id, edit, seen).await.map(Changed)
+}
+
+async fn remove(
+    State(app): State<Arc<App>>,
+    Id(id): Id<UserId>,
+    _none: NoParams,
+    seen: Seen,
+) -> Result<Gone, Error> {
+    actions::delete(&app, id, seen).await.map(|()| Gone)
+}
+
+/// The routes of this domain.
+pub fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/api/companies/{id}/users", get(list).post(create))
+        .route("/api/users/{id}", get(one).patch(update).delete(remove))
+}

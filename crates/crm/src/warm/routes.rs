@@ -1,0 +1,63 @@
+//! The server's side of `crm warm`: it warms, and streams how it gets on.
+
+use super::{Line, run};
+use crate::app::App;
+use crate::config::Switch;
+use crate::error::Error;
+use crate::http::params::NoParams;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// Lines that wait for a slow reader before warming waits for it too.
+const LINES_AHEAD: usize = 64;
+
+async fn warm(
+    State(app): State<Arc<App>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    _none: NoParams,
+) -> Result<Response, Error> {
+    if !peer.ip().is_loopback() {
+        return Err(Error::NoSuchPath); // an operator's door: from elsewhere it is not there
+    }
+    if app.settings.cache == Switch::Off {
+        return Err(Error::Conflict(
+            "this server runs with its cache off: start it with CRM_CACHE=on to warm it".to_owned(),
+        ));
+    }
+    let (lines, receiver) = mpsc::channel(LINES_AHEAD);
+    let owned = Arc::clone(&app);
+    app.start(async move {
+        let progress = |progress| {
+            let lines = lines.clone();
+            // Whoever asked has gone: there is nobody to warm for.
+            async move { lines.send(Line::Progress(progress)).await.is_ok() }
+        };
+        match run(&owned, progress).await {
+            Ok(summary) => drop(lines.send(Line::Summary(summary)).await),
+            Err(error) => tracing::warn!(%error, "warming failed"), // the stream ends without a summary
+        }
+    });
+    let body = ReceiverStream::new(receiver).map(|line| Ok::<_, Infallible>(written(&line)));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(body)).into_response())
+}
+
+fn written(line: &Line) -> Bytes {
+    let mut text = serde_json::to_vec(line).unwrap_or_default(); // strings and numbers can always be written
+    text.push(b'\n');
+    Bytes::from(text)
+}
+
+/// The route for operators.
+pub fn router() -> Router<Arc<App>> {
+    Router::new().route("/api/cache/warm", post(warm))
+}

@@ -1,0 +1,152 @@
+//! Loads that know only afterwards what their value depends on.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::read::Boarded;
+use super::{CacheService, Inner, MAX_TAGS, Plan, Policy, Read, Source};
+use crate::codec::Value;
+use crate::error::{Error, ErrorKind};
+use crate::flight::{FlightId, Landed, Leader, while_loading};
+use crate::key::{AsKey, Tag, Typed};
+use crate::local::NameRef;
+use crate::stats::Count;
+
+/// How often such a load runs at most: once to learn the tags, once more with them captured before.
+const ATTEMPTS: usize = 2;
+
+impl CacheService {
+    /// Like [`get_or_set`](Self::get_or_set), for a value that tells what it depends on: the loader answers the value and
+    /// its tags.
+    ///
+    /// What a tag was at the time of the load has to be captured before the load. The tags of the key's last entry are
+    /// captured as a guess; where the guess falls short, the loader is called a second time, with what the first call told.
+    /// Should the second tell of still others, its value is returned and not stored.
+    ///
+    /// ```
+    /// # use larder::{CacheService, Policy, Tag};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = CacheService::builder().build()?;
+    /// let load = || async {
+    ///     let (deal, contact) = ("a deal of", 7); // queried
+    ///     Ok::<_, std::convert::Infallible>((format!("{deal} {contact}"), vec![Tag::new("contact", contact)]))
+    /// };
+    /// cache.get_or_set_tagged("deal:17", Policy::new(), load).await?;
+    ///
+    /// cache.invalidate_tag(Tag::new("contact", 7)).await;
+    /// assert!(cache.get::<String>("deal:17").await.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Consistency
+    /// As for [`get_or_set`](Self::get_or_set).
+    ///
+    /// # Errors
+    /// The loader's.
+    ///
+    /// # Cancel safety
+    /// As for [`get_or_set`](Self::get_or_set).
+    pub async fn get_or_set_tagged<T, E, F, Fut>(
+        &self,
+        key: impl AsKey<T>,
+        policy: impl Into<Policy>,
+        mut load: F,
+    ) -> Result<Read<T>, E>
+    where
+        T: Value,
+        E: Clone + Send + Sync + 'static,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<(T, Vec<Tag>), E>>,
+    {
+        let inner = &*self.inner;
+        let policy = policy.into();
+        let name = inner.local.name(key.name());
+        if let Ok(Some(read)) = inner.find(name, &policy.tags) {
+            return Ok(read);
+        }
+        let plan = match inner.plan(name.name, key.space(), &policy) {
+            Ok(plan) if !inner.settings.bypass => plan,
+            refused => {
+                refused.err().inspect(|error| inner.report("get_or_set", name.name, error));
+                inner.count(name.name, Count::Load);
+                let source = if inner.settings.bypass { Source::Bypass } else { Source::Loaded };
+                return load().await.map(|(value, _tags)| Read::of_load(Arc::new(value), source, false));
+            }
+        };
+        let leader = match inner.board(name, &policy.tags, &plan).await {
+            Boarded::Hit(read) => return Ok(read),
+            Boarded::Joined { result: Ok(value), stored } => {
+                return Ok(Read::of_load(value, Source::Joined, stored));
+            }
+            Boarded::Joined { result: Err(error), .. } => match error.downcast_ref::<E>() {
+                Some(error) => return Err(error.clone()),
+                None => None,
+            },
+            Boarded::Loads(leader) => leader,
+        };
+        inner.load_tagged(name, key.typed(), plan, leader, &mut load).await
+    }
+}
+
+impl Inner {
+    async fn load_tagged<T, E, Fut>(
+        &self,
+        name: NameRef<'_>,
+        typed: Option<&Typed<T>>,
+        plan: Plan,
+        leader: Option<Leader>,
+        load: &mut impl FnMut() -> Fut,
+    ) -> Result<Read<T>, E>
+    where
+        T: Value,
+        E: Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(T, Vec<Tag>), E>>,
+    {
+        let mut capture: SmallVec<[Tag; 8]> = plan.tags.clone();
+        capture.extend(self.local.last_tags(name));
+        for attempt in 1..=ATTEMPTS {
+            self.counters.count(plan.group, Count::Load);
+            let began = self.flights.moment();
+            let mut grant = self.local.begin(name, capture.iter().copied());
+            let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
+            let (value, told) = match while_loading(flights, async { load().await }).await {
+                Ok((value, told)) => (Arc::new(value), told),
+                Err(error) => {
+                    leader.into_iter().for_each(|leader| leader.fail(began, &error));
+                    return Err(error);
+                }
+            };
+            let mut needed = plan.tags.clone();
+            needed.extend(told.iter().copied().filter(|tag| !plan.tags.contains(tag)));
+            let too_many = told.len() > MAX_TAGS;
+            if !too_many && grant.narrow_to(&needed) {
+                let installed = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
+                return Ok(Read::of_load(value, Source::Loaded, installed.stored));
+            }
+            if too_many || attempt == ATTEMPTS {
+                self.report("set", name.name, &unstorable(told.len()));
+                if let Some(leader) = leader {
+                    let result = Ok(Arc::clone(&value) as _);
+                    leader.land(|| Landed { result, began, vouched: false, stored: false });
+                }
+                return Ok(Read::of_load(value, Source::Loaded, false));
+            }
+            capture = needed;
+        }
+        unreachable!("the last attempt returns")
+    }
+}
+
+fn unstorable(tags: usize) -> Error {
+    let message = if tags > MAX_TAGS {
+        format!("the loader told {tags} tags and {MAX_TAGS} are the most; depend on fewer, coarser things")
+    } else {
+        "the loader told other tags each time; what a value depends on should follow from its key and its row"
+            .to_owned()
+    };
+    Error::new(ErrorKind::InvalidInput, message)
+}

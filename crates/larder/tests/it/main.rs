@@ -1,0 +1,5 @@
+//! The behaviour of the library, through its public API.
+
+mod flights;
+mod races;
+mod tagged;
