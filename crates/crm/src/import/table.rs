@@ -257,8 +257,11 @@ mod tests {
 
     const FILE: &str = "rows.csv";
 
+    /// The line and the fields of a row.
+    type Read = (Option<u64>, [String; 2]);
+
     /// What `bytes` are read as: the rows with their lines, and what was refused.
-    fn reading(bytes: &[u8]) -> (Vec<(Option<u64>, [String; 2])>, Vec<String>) {
+    fn reading(bytes: &[u8]) -> (Vec<Read>, Vec<String>) {
         let mut findings = Findings::default();
         let rows = decode(bytes.to_vec(), FILE)
             .and_then(|text| parse(&text, FILE, &["name", "size"], &mut findings));
@@ -267,7 +270,7 @@ mod tests {
         (rows, findings.refused.iter().map(ToString::to_string).collect())
     }
 
-    fn row(line: u64, name: &str, size: &str) -> (Option<u64>, [String; 2]) {
+    fn row(line: u64, name: &str, size: &str) -> Read {
         (Some(line), [name.to_owned(), size.to_owned()])
     }
 

@@ -4,5 +4,6 @@
 
 mod import_refused;
 mod import_sales;
+mod import_served;
 mod importing;
 mod stores;
