@@ -30,5 +30,6 @@ pub mod users;
 // On top.
 pub mod cli;
 pub mod demo;
+pub mod import;
 pub mod server;
 pub mod warm;

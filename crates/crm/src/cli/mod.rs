@@ -1,12 +1,14 @@
 //! The command line: one subcommand a file.
 
 mod check_config;
+mod import;
 mod migrate;
 mod serve;
 mod warm;
 
 use crate::config::{ConfigError, Layer, Settings};
 use crate::error::Error;
+use crate::import::sales::ImportError;
 use crate::lock::LockError;
 use crate::warm::AskError;
 use clap::{Parser, Subcommand};
@@ -17,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   crm                                     serve on 127.0.0.1:8080, with demo data when the database is new
   crm serve --listen 127.0.0.1:9000 --warm
+  crm import sales exports/2026-11        bring in a sales pipeline; `crm import sales --help` says how
   crm warm                                ask the running server to fill its cache
   CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
 
@@ -52,6 +55,9 @@ struct Cli {
 enum Command {
     /// Serve over HTTP until a signal to stop (the default)
     Serve(serve::Arguments),
+    /// Bring in data of another system
+    #[command(subcommand)]
+    Import(import::Import),
     /// Create the database, or bring its tables up to date, and end
     Migrate,
     /// Ask the running server to load companies and their pipelines into its cache
@@ -78,6 +84,8 @@ enum Failure {
     )]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
     Warm(#[from] AskError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -88,7 +96,7 @@ enum Failure {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             // With stderr gone there is nobody left to tell.
             writeln!(std::io::stderr().lock(), "crm: {failure}").ok();
@@ -97,16 +105,19 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn dispatch(cli: Cli) -> Result<(), Failure> {
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let settings = Settings::load(cli.settings)?;
     log_to_stderr(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command.unwrap_or(Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => runtime.block_on(serve::run(settings, arguments)),
+        // Only an import can end without success and without a failure: when it refuses what the files say.
+        Command::Import(what) => return runtime.block_on(import::run(&settings, &what)),
         Command::Migrate => runtime.block_on(migrate::run(&settings)),
         Command::Warm => runtime.block_on(warm::run(&settings)),
         Command::CheckConfig => check_config::run(&settings),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn log_to_stderr(settings: &Settings) -> Result<(), ConfigError> {
