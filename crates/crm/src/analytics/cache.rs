@@ -68,3 +68,28 @@ pub(super) fn user_stats_policy(user: &UserId) -> Policy {
 pub(super) const fn monthly_max_age_seconds() -> u64 {
     MONTHLY_TTL.as_millis() / 1_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use larder::{CacheService, Source};
+    use std::convert::Infallible;
+
+    #[test]
+    fn the_dashboard_of_yesterday_is_not_served_today() {
+        testkit::run(async {
+            let cache = register(CacheService::builder()).build().unwrap();
+            let company = CompanyId::named("c");
+            let read = async |today: &str| {
+                let policy = dashboard_policy(&company, Day::parse(today).unwrap());
+                let load = || async { Ok::<_, Infallible>(Body::of(&"c", &today).unwrap()) };
+                let read = cache.read_through(DASHBOARD.key(&company), policy, load).await.unwrap();
+                (read.source, read.value.json.to_string())
+            };
+            assert_eq!(read("2026-01-31").await.0, Source::Loaded);
+            assert_eq!(read("2026-01-31").await.0, Source::Local);
+            assert_eq!(read("2026-02-01").await, (Source::Loaded, "\"2026-02-01\"".to_owned()));
+            assert_eq!(read("2026-02-01").await.0, Source::Local);
+        });
+    }
+}
