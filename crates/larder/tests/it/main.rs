@@ -1,4 +1,7 @@
 //! The behaviour of the library, through its public API.
 
+mod allocations;
 mod flights;
 mod races;
+mod replay;
+mod weight;
