@@ -14,6 +14,7 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
         bar.set_style(style);
     }
     bar.enable_steady_tick(Duration::from_millis(100));
+    let begun = std::time::SystemTime::now();
     let result = ask(settings.listen, |progress| {
         bar.set_length(u64::try_from(progress.of).unwrap_or(u64::MAX));
         bar.set_position(u64::try_from(progress.done).unwrap_or(u64::MAX));
@@ -23,8 +24,9 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     let summary = result?;
     writeln!(
         std::io::stdout().lock(),
-        "warmed {} companies: {} entries loaded, {} were there already, {} failed",
+        "warmed {} companies in {} ms: {} entries loaded, {} were there already, {} failed",
         summary.companies,
+        begun.elapsed().unwrap_or_default().as_millis(),
         summary.loaded,
         summary.present,
         summary.failed

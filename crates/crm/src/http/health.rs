@@ -11,10 +11,12 @@ use axum::{Json, Router};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// The document of `/api/health`. Under `cache` it is, field for field, that of the specification.
+/// The document of `/api/health`. Under `cache` it is, field for field, that of the
+/// specification; the rest stands beside it.
 #[derive(Debug, Serialize)]
 struct Health {
     cache: CacheHealth,
+    memory: MemoryHealth,
     database: DatabaseHealth,
 }
 
@@ -37,6 +39,14 @@ struct CacheCounts {
     errors: u64,
 }
 
+/// What the cache holds in the memory of this process.
+#[derive(Debug, Serialize)]
+struct MemoryHealth {
+    entries: u64,
+    weight_bytes: u64,
+    capacity_bytes: u64,
+}
+
 #[derive(Debug, Serialize)]
 struct DatabaseHealth {
     status: &'static str,
@@ -45,7 +55,7 @@ struct DatabaseHealth {
 
 async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
     let cache = app.cache.health().await;
-    let counts = cache.stats.total;
+    let (counts, local) = (cache.stats.total, cache.stats.local);
     let database = match app.database.ping().await {
         Ok(()) => "connected",
         Err(error) => {
@@ -65,6 +75,11 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
                 errors: counts.errors,
             },
             redis: None,
+        },
+        memory: MemoryHealth {
+            entries: local.entries,
+            weight_bytes: local.weight,
+            capacity_bytes: local.capacity,
         },
         database: DatabaseHealth { status: database, kind: app.database.kind().name() },
     };

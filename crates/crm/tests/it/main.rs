@@ -1,9 +1,20 @@
-//! The behaviour of the application, one file per domain.
+//! The behaviour of the application, through its HTTP and its commands.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod analytics;
+mod companies;
+mod contacts;
+mod deals;
+mod freshness;
+mod http;
 mod import_refused;
 mod import_sales;
 mod import_served;
 mod importing;
+mod process;
+mod running;
 mod stores;
+mod users;
+mod warm;
+mod writes;

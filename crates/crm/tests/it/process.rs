@@ -1,0 +1,157 @@
+//! The real command as a process of its own: the lock, the refusals, the signal to stop.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+/// A process that starts and stops takes well under a second; a machine that is busy with builds may take longer.
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn crm(directory: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crm"));
+    command.current_dir(directory).args(arguments).env_clear().stdin(Stdio::null());
+    command
+}
+
+fn output(directory: &std::path::Path, arguments: &[&str]) -> Output {
+    crm(directory, arguments).output().unwrap()
+}
+
+fn refused(output: &Output) -> String {
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A serving process; killed when dropped.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Serving {
+    fn start(directory: &std::path::Path, arguments: &[&str]) -> Self {
+        let mut command = crm(directory, &["serve", "--listen", "127.0.0.1:0"]);
+        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn terminate(mut self) -> bool {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.child.kill().ok(); // it may have ended already
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn a_second_process_on_one_database_is_refused_with_the_reason() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let serving = Serving::start(directory.path(), &[]);
+        for arguments in [["serve", "--listen=127.0.0.1:0"], ["migrate", "--log=info"]] {
+            let message = refused(&output(directory.path(), &arguments));
+            assert!(message.contains("another `crm` process has the database crm.db open"), "{message}");
+        }
+        assert!(serving.terminate());
+        assert!(output(directory.path(), &["migrate"]).status.success());
+    });
+}
+
+#[test]
+fn a_killed_process_leaves_no_lock() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        drop(Serving::start(directory.path(), &["--no-demo"]));
+        assert!(Serving::start(directory.path(), &["--no-demo"]).terminate());
+    });
+}
+
+#[test]
+fn an_address_that_others_can_reach_is_refused() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        for address in ["0.0.0.0:0", "192.168.1.1:80", "[::]:0"] {
+            let message = refused(&output(directory.path(), &["serve", "--listen", address]));
+            assert!(message.contains("there is no sign-in yet"), "{message}");
+        }
+        assert!(!directory.path().join("crm.db").exists());
+    });
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_refused_and_those_that_hold_are_shown() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("crm.toml"), "listn = \"127.0.0.1:1\"\n").unwrap();
+        let message = refused(&output(directory.path(), &["check-config"]));
+        assert!(message.contains("crm.toml") && message.contains("listn"), "{message}");
+        std::fs::write(directory.path().join("crm.toml"), "listen = \"127.0.0.1:1\"\n").unwrap();
+        let mut command = crm(directory.path(), &["check-config", "--cache", "off"]);
+        let shown = command.env("CRM_LISTEN", "127.0.0.1:2").output().unwrap();
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains("listen = \"127.0.0.1:2\"\ncache = \"off\"\n"), "{shown}");
+    });
+}
+
+#[test]
+fn the_command_warms_a_running_server() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let serving = Serving::start(directory.path(), &["--warm"]);
+        let warmed = output(directory.path(), &["warm", "--listen", &serving.address]);
+        let text = String::from_utf8(warmed.stdout).unwrap();
+        assert!(text.starts_with("warmed 3 companies in "), "{text}");
+        assert!(text.contains("0 entries loaded, 6 were there already"), "{text}");
+        let address = serving.address.clone();
+        assert!(serving.terminate());
+        let message = refused(&output(directory.path(), &["warm", "--listen", &address]));
+        assert!(message.contains("start `crm serve` first"), "{message}");
+    });
+}
+
+#[test]
+fn the_address_that_is_taken_is_named() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let message = refused(&output(directory.path(), &["serve", "--listen", &address]));
+        assert!(message.contains(&address) && message.contains("--listen"), "{message}");
+    });
+}
+
+#[test]
+fn a_request_under_way_is_answered_after_the_signal_to_stop() {
+    testkit::run_sync(LIMIT, || {
+        use std::io::Write;
+        let directory = tempfile::tempdir().unwrap();
+        let serving = Serving::start(directory.path(), &[]);
+        let mut client = std::net::TcpStream::connect(&serving.address).unwrap();
+        // The head says that a body of two bytes follows; the server has the request and waits for them.
+        let head = "PATCH /api/companies/x HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                    expect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+        client.write_all(head.as_bytes()).unwrap();
+        let mut continued = [0; 25];
+        client.read_exact(&mut continued).unwrap();
+        assert_eq!(&continued[..12], b"HTTP/1.1 100");
+        let pid = serving.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        // Draining has begun when nobody can connect any more.
+        while std::net::TcpStream::connect(&serving.address).is_ok() {
+            std::thread::yield_now();
+        }
+        client.write_all(b"{}").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    });
+}
