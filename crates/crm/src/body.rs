@@ -11,8 +11,8 @@ pub struct Body {
     pub company: Option<String>,
     /// The strong entity tag, with its quotes: 128 bits of the SHA-256 of the JSON.
     pub etag: String,
-    /// The JSON.
-    pub json: String,
+    /// The JSON; boxed, because it is kept, and a string that has grown holds up to twice what it needs.
+    pub json: Box<str>,
 }
 
 impl Body {
@@ -36,7 +36,7 @@ impl Body {
                 tag.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
                 tag
             });
-        Ok(Self { company: None, etag: etag + "\"", json })
+        Ok(Self { company: None, etag: etag + "\"", json: json.into_boxed_str() })
     }
 }
 

@@ -9,8 +9,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Connections to one database. SQLite answers readers in parallel but writers one by one: more than a few gain nothing.
+/// Connections to one database: readers that SQLite answers in parallel. More than a few gain nothing.
 const CONNECTIONS: u32 = 8;
 /// How long a request waits for a connection before it is told to come back: well below the request's own limit.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +75,9 @@ impl Kind {
 pub struct Database {
     pool: AnyPool,
     kind: Kind,
+    /// Whose turn it is to write. SQLite lets waiting writers try again and again, and each would hold a connection that
+    /// readers need; here they wait in line, without one.
+    writer: Arc<Mutex<()>>,
 }
 
 impl Database {
@@ -98,7 +102,7 @@ impl Database {
             .connect_with(AnyConnectOptions::from_str(url.as_str())?)
             .await?;
         sqlx::migrate!().run(&pool).await?;
-        Ok(Self { pool, kind: Kind::Sqlite })
+        Ok(Self { pool, kind: Kind::Sqlite, writer: Arc::default() })
     }
 
     /// Which database this is.
@@ -126,8 +130,11 @@ impl Database {
     /// # Cancel safety
     /// Nothing has happened if it is dropped.
     pub async fn change(&self) -> Result<Change, sqlx::Error> {
+        let turn = Arc::clone(&self.writer).lock_owned();
+        let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, turn).await;
+        let turn = turn.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
         // A deferred transaction that reads and then writes fails at once when somebody else wrote in between.
-        Ok(Change { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await? })
+        Ok(Change { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
     }
 
     /// Asks the database for a sign of life.
@@ -170,6 +177,8 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Change {
     transaction: Transaction<'static, Any>,
+    /// Given up after the transaction has ended: fields are dropped in order.
+    _turn: OwnedMutexGuard<()>,
 }
 
 /// What SQL can be sent through: a [`Snapshot`] or a [`Change`].

@@ -58,6 +58,9 @@ pub enum Error {
     /// 404: no route has this path.
     #[error("nothing is served at this path; `crm --help` lists what is")]
     NoSuchPath,
+    /// 421: the request names a host that is not this machine.
+    #[error("the Host header must name this machine: ask for http://127.0.0.1 or http://localhost")]
+    ForeignHost,
     /// 405: the path exists, but not for this method.
     #[error("this path does not answer this method; the Allow header lists those that it answers")]
     MethodNotAllowed,

@@ -12,7 +12,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, body};
 use std::any::Any;
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
 
 /// How many SQL statements an answer took; sent where a setting asks for it.
@@ -36,18 +38,36 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
         if_none_match: conditions(request.headers()),
     };
     let count = StatementCount::default();
-    let limit = app.settings.request_limit;
-    let answer = tokio::time::timeout(limit, count.of(next.run(request))).await;
-    let response = answer.unwrap_or_else(|_elapsed| {
-        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        Error::TimedOut { limit_ms }.into_response()
-    });
+    let response = if is_this_machine(request.headers()) {
+        within_limit(app.settings.request_limit, count.of(next.run(request))).await
+    } else {
+        Error::ForeignHost.into_response()
+    };
     let mut response = asked.not_modified(response);
     if app.settings.show_queries == Switch::On {
         response.headers_mut().insert(X_DB_QUERIES, HeaderValue::from(count.get()));
     }
     asked.log(&response);
     response
+}
+
+async fn within_limit(limit: Duration, answer: impl Future<Output = Response>) -> Response {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_elapsed| {
+        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Error::TimedOut { limit_ms }.into_response()
+    })
+}
+
+/// Whether the request is meant for this machine. Until there is a sign-in, this is what keeps a web page from reading
+/// everything through the browser of somebody on this machine, by letting its own name point here (DNS rebinding).
+fn is_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn conditions(headers: &HeaderMap) -> HeaderMap {
@@ -103,4 +123,28 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     Error::internal(format!("a handler panicked: {}", text.unwrap_or_default())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        for (host, here) in [
+            ("127.0.0.1:8080", true),
+            ("127.0.0.1", true),
+            ("LocalHost:1", true),
+            ("[::1]:8080", true),
+            ("[::1]", true),
+            ("127.0.0.1.example.com", false),
+            ("example.com:8080", false),
+            ("192.168.0.1", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(is_this_machine(&headers), here, "{host}");
+        }
+        assert!(!is_this_machine(&HeaderMap::new()));
+    }
 }

@@ -30,6 +30,9 @@ impl Error {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "urn:crm:problem:not-found", "Not found"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "urn:crm:problem:no-such-path", "No such path"),
+            Self::ForeignHost => {
+                (StatusCode::MISDIRECTED_REQUEST, "urn:crm:problem:foreign-host", "Foreign host")
+            }
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "urn:crm:problem:method-not-allowed", "Method not allowed")
             }

@@ -12,6 +12,9 @@ use std::convert::Infallible;
 /// Longest body of a request: every field at its longest fits several times.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
+/// Longest id in a path: ours have 36 characters, and what is longer finds nothing but would be a key of the cache.
+pub const MAX_ID_BYTES: usize = 100;
+
 /// The id in the path.
 #[derive(Debug)]
 pub struct Id<T>(pub T);
@@ -26,6 +29,9 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let Path(id) = path.map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
+        if id.len() > MAX_ID_BYTES {
+            return Err(Error::BadRequest(format!("an id has at most {MAX_ID_BYTES} characters")));
+        }
         Ok(Self(T::from(id)))
     }
 }

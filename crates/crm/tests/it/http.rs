@@ -17,6 +17,7 @@ fn every_refusal_is_a_problem_document() {
         let deals = format!("/api/companies/{company}/deals");
         let one = format!("/api/companies/{company}");
         let long = "x".repeat(70_000);
+        let overlong = format!("/api/deals/{}", "x".repeat(200));
         let (none, get, post, patch) = (None, Method::GET, Method::POST, Method::PATCH);
         for (method, path, body, status) in [
             (get.clone(), "/nope", none.clone(), 404),
@@ -24,6 +25,7 @@ fn every_refusal_is_a_problem_document() {
             (get.clone(), "/api/companies/nope/deals", none.clone(), 404),
             (get.clone(), "/api/companies/%FF", none.clone(), 400),
             (get.clone(), "/api/deals/nope", none.clone(), 404),
+            (get.clone(), overlong.as_str(), none.clone(), 400),
             (Method::PUT, "/api/companies", none.clone(), 405),
             (Method::DELETE, one.as_str(), none.clone(), 405),
             (get.clone(), "/api/companies?nope=1", none.clone(), 400),
@@ -63,6 +65,17 @@ fn a_body_that_is_no_json_is_refused_with_the_place() {
         let response = request.body("{\"name\": \"a\",}").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(response.text().await.unwrap().contains("line 1 column 14"));
+    });
+}
+
+#[test]
+fn a_web_page_that_lets_its_name_point_here_reads_nothing() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let answer = server.send(Method::GET, "/api/companies", None, &[("host", "evil.example")]).await;
+        assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST);
+        answer.wrong_fields();
     });
 }
 

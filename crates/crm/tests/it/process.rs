@@ -137,7 +137,7 @@ fn a_request_under_way_is_answered_after_the_signal_to_stop() {
         let serving = Serving::start(directory.path(), &[]);
         let mut client = std::net::TcpStream::connect(&serving.address).unwrap();
         // The head says that a body of two bytes follows; the server has the request and waits for them.
-        let head = "PATCH /api/companies/x HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        let head = "PATCH /api/companies/x HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
                     expect: 100-continue\r\ncontent-length: 2\r\n\r\n";
         client.write_all(head.as_bytes()).unwrap();
         let mut continued = [0; 25];
