@@ -21,7 +21,8 @@ the import with its file and line, and the database stays as it was. Known missp
 (GTXPro, technolgy, Philipines). Open deals without an account are accepted.
 
 Importing the same files again changes nothing. Importing newer files creates and changes what differs, and keeps the \
-ids; it never deletes. Stop `crm serve` first: it keeps a cache that would not see the import.";
+ids; it never deletes. In the fields that the files hold they win over what was edited in the CRM; e-mail addresses, \
+roles, titles and phone numbers stay as they were set there. Stop `crm serve` first: it keeps a cache that would not see the import.";
 
 const SALES_EXAMPLES: &str = "\
 Examples:

@@ -56,9 +56,9 @@ impl Progress {
     pub(crate) fn begin_rows(&self, what: &str, rows: usize) {
         match self {
             Self::Bar(bar) => {
-                bar.set_style(style());
                 bar.set_message(what.to_owned());
                 bar.set_length(rows as u64);
+                bar.set_style(style());
             }
             Self::Lines => line(&format!("{what} {} rows …", HumanCount(rows as u64))),
             Self::Silent => {}
@@ -82,7 +82,7 @@ impl Progress {
 
 fn style() -> ProgressStyle {
     // A template that does not parse would be a defect; the plain bar does as well.
-    ProgressStyle::with_template("{msg} {bar:40} {human_pos}/{human_len} rows, {eta} to go")
+    ProgressStyle::with_template("{msg} {bar:40} {human_pos} of {human_len} rows")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 

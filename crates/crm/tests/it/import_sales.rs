@@ -68,7 +68,7 @@ fn the_sample_gives_its_known_answers_and_a_second_import_changes_nothing() {
         assert_eq!(first["refused"], json!({}));
         assert_eq!(
             first["accepted"],
-            json!({ "agent without a deal": 1, "open deal without an account": 11 })
+            json!({ "agent without a deal": 1, "open deal without an account": 11, "Korea taken for South Korea": 1 })
         );
 
         let before = desk.dump();

@@ -13,6 +13,7 @@ mod import_sales;
 mod import_served;
 mod importing;
 mod process;
+mod readme;
 mod running;
 mod stores;
 mod users;

@@ -5,15 +5,15 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// A process that starts and stops takes well under a second; a machine that is busy with builds may take longer.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-fn crm(directory: &std::path::Path, arguments: &[&str]) -> Command {
+pub(crate) fn crm(directory: &std::path::Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crm"));
     command.current_dir(directory).args(arguments).env_clear().stdin(Stdio::null());
     command
 }
 
-fn output(directory: &std::path::Path, arguments: &[&str]) -> Output {
+pub(crate) fn output(directory: &std::path::Path, arguments: &[&str]) -> Output {
     crm(directory, arguments).output().unwrap()
 }
 
@@ -23,13 +23,13 @@ fn refused(output: &Output) -> String {
 }
 
 /// A serving process; killed when dropped.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Serving {
-    fn start(directory: &std::path::Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(directory: &std::path::Path, arguments: &[&str]) -> Self {
         let mut command = crm(directory, &["serve", "--listen", "127.0.0.1:0"]);
         let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -38,7 +38,7 @@ impl Serving {
         Self { child, address }
     }
 
-    fn terminate(mut self) -> bool {
+    pub(crate) fn terminate(mut self) -> bool {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.child.wait().unwrap().success()

@@ -28,6 +28,10 @@ pub(crate) const SCAN_BATCH: usize = 256;
 /// How many parts the map has at most. More parts mean less waiting, and a smaller largest value.
 const MAX_SHARDS: u64 = 64;
 
+/// How much of the map is for entries that were asked for again. Recorded traffic decides: with quick_cache's own 0.97 the
+/// rest is too little for new entries to prove themselves (docs/decisions/0002-in-process-eviction.md).
+const HOT_ALLOCATION: f64 = 0.9;
+
 /// The in-process tier.
 pub(crate) struct Local {
     map: Cache<StoredName, Entry, ByWeight, Prehashed, DefaultLifecycle<StoredName, Entry>>,
@@ -95,11 +99,12 @@ impl Local {
         let options = OptionsBuilder::new()
             .shards(usize::try_from(shards).unwrap_or(1))
             .weight_capacity(capacity)
+            .hot_allocation(HOT_ALLOCATION)
             .estimated_items_capacity(size.expected_entries)
             .build()
             .map_err(|error| Error::new(ErrorKind::Config, format!("the in-process tier: {error}")))?;
         let map = Cache::with_options(options, ByWeight, Prehashed, DefaultLifecycle::default());
-        let max_weight = size.max_weight.min(map.shard_capacity());
+        let max_weight = size.max_weight.min(largest_entry(map.shard_capacity()));
         Ok(Local {
             map,
             hasher: RandomState::default(),
@@ -307,6 +312,11 @@ impl Local {
     pub(crate) fn tags(&self) -> usize {
         self.tokens.len()
     }
+}
+
+/// The largest weight that a shard takes: the map refuses, without a word, what does not fit among the hot.
+fn largest_entry(shard_capacity: u64) -> u64 {
+    ((shard_capacity as f64 * HOT_ALLOCATION) as u64).max(1)
 }
 
 impl std::fmt::Debug for Local {

@@ -3,6 +3,17 @@
 //! The rooms, in the order in which an import walks through them: `files` reads the four files and checks them against
 //! each other, with `repair` for what is known to be misspelt; `plan` turns their rows into what they become; `write`
 //! brings the database there; `report` and `summary` say what happened.
+//!
+//! | what is found | what is done |
+//! |---|---|
+//! | the file cannot be trusted: missing, larger than 64 MiB, not UTF-8, cut, broken quotes, a column missing or too many, no rows, a row of the wrong length | refused |
+//! | a row cannot be true: a bad date, number, stage or text, a value below zero, dates or a value that contradict the stage, an id or name that comes twice, a name that no other file or the list of countries knows | refused |
+//! | known misspellings, listed in `repair` | repaired and reported |
+//! | open deals without an account, agents and accounts without deals, countries by another name | accepted and counted |
+//!
+//! One refusal refuses the import: a pipeline with rows left out adds up to wrong sums, and nobody would know. All
+//! refusals are reported together, so that one round of corrections is enough. A deal whose agent has moved to another
+//! office is a new deal of that company, and the old one stays: a deal belongs to its company for good.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -19,8 +19,16 @@ use crate::users::Role;
 /// The currency of the files.
 pub(super) const CURRENCY: &str = "USD";
 
-/// Names of countries that the files use and the CRM's list writes differently. They are no mistakes.
-const OTHER_NAMES: [(&str, &str); 1] = [("Korea", "South Korea")];
+/// A name of a country that the files use and the CRM's list writes differently. It is no mistake.
+struct OtherName {
+    name: &'static str,
+    listed: &'static str,
+    /// How the report says so.
+    accepted: &'static str,
+}
+
+const OTHER_NAMES: [OtherName; 1] =
+    [OtherName { name: "Korea", listed: "South Korea", accepted: "Korea taken for South Korea" }];
 
 /// Everything that is to be in the database after the import.
 #[derive(Debug, Default)]
@@ -95,7 +103,7 @@ impl Plan {
         countries: &HashMap<String, String>,
         findings: &mut Findings,
     ) -> Self {
-        let mut accepted = BTreeMap::new();
+        let mut accepted = other_names(&files.accounts);
         let contact_of = contacts_by_name(&files.accounts, countries, findings);
         let mut companies = offices(&files.agents);
         let office_of: HashMap<&str, &str> =
@@ -154,8 +162,7 @@ fn contacts_by_name<'a>(
     findings: &mut Findings,
 ) -> HashMap<&'a str, Contact> {
     let contact = |account: &'a Account| {
-        let other = OTHER_NAMES.iter().find(|(name, _)| *name == account.country);
-        let listed = other.map_or(account.country.as_str(), |(_, listed)| listed);
+        let listed = other_name(account).map_or(account.country.as_str(), |other| other.listed);
         let country = countries.get(listed).cloned().ok_or_else(|| {
             let message = format!(
                 "office_location is {}: the CRM has no such country; GET /api/countries lists their names",
@@ -167,6 +174,19 @@ fn contacts_by_name<'a>(
         Ok((account.name.as_str(), contact))
     };
     accounts.iter().filter_map(|account| findings.keep(contact(account))).collect()
+}
+
+fn other_name(account: &Account) -> Option<&'static OtherName> {
+    OTHER_NAMES.iter().find(|other| other.name == account.country)
+}
+
+/// How often the files write a country differently.
+fn other_names(accounts: &[Account]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for other in accounts.iter().filter_map(other_name) {
+        *counts.entry(other.accepted).or_default() += 1;
+    }
+    counts
 }
 
 /// The companies with their users, in the order of the alphabet.

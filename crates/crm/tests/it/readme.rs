@@ -1,0 +1,134 @@
+//! The README's five minutes, its commands and its settings, run as printed.
+
+use crate::process::{LIMIT, Serving, crm, output};
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+fn readme() -> String {
+    std::fs::read_to_string(testkit::workspace_root().join("README.md")).unwrap()
+}
+
+/// The text of a section, without its heading.
+fn section<'a>(readme: &'a str, heading: &str) -> &'a str {
+    let start = readme.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no section {heading}"));
+    let text = &readme[start + heading.len() + 5..];
+    &text[..text.find("\n## ").unwrap_or(text.len())]
+}
+
+/// The shell blocks of a section.
+fn blocks(section: &str) -> Vec<&str> {
+    let after = section.split("```sh\n").skip(1);
+    after.map(|block| block.split("\n```").next().unwrap()).collect()
+}
+
+/// Runs the lines of a block in one shell, and answers what each of them printed.
+fn run(directory: &Path, lines: &[String]) -> Vec<String> {
+    const MARK: &str = "<<end of line>>";
+    let mut script = String::from("set -eu\n");
+    for line in lines {
+        writeln!(script, "{line}\necho '{MARK}'").unwrap();
+    }
+    let ran = Command::new("bash").args(["-c", &script]).current_dir(directory).output().unwrap();
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    assert!(ran.status.success(), "{script}\n{printed}\n{}", String::from_utf8_lossy(&ran.stderr));
+    printed.split(MARK).take(lines.len()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_five_minutes_go_as_printed() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let readme = readme();
+        let blocks = blocks(section(&readme, "Five minutes"));
+        assert_eq!(blocks[0], "cargo run --release", "the first command serves");
+        let serving = Serving::start(directory.path(), &[]);
+        let requests: Vec<&str> =
+            blocks.iter().filter(|block| block.contains("curl")).flat_map(|block| block.lines()).collect();
+        assert!(requests.len() >= 6, "{requests:?}");
+        let as_run: Vec<String> = requests
+            .iter()
+            .map(|line| {
+                line.replace("127.0.0.1:8080", &serving.address)
+                    .replace("curl -s", "curl --fail-with-body -s")
+            })
+            .collect();
+        for (line, printed) in requests.iter().zip(run(directory.path(), &as_run)) {
+            let printed = printed.to_lowercase();
+            if let Some((_, expected)) = line.split_once("# X-Cache: ") {
+                let expected = expected.split([' ', ':', ',']).next().unwrap();
+                assert!(printed.contains(&format!("x-cache: {expected}\r\n")), "{line}\n{printed}");
+            } else if line.starts_with("curl") {
+                assert!(printed.trim_start().starts_with(['{', '[']), "{line}\n{printed}");
+            }
+        }
+        assert!(serving.terminate());
+    });
+}
+
+#[test]
+fn the_sample_is_imported_and_served_as_printed() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let readme = readme();
+        let blocks = blocks(section(&readme, "Five minutes"));
+        let commands = blocks.iter().find(|block| block.contains("import sales")).unwrap();
+        let samples = testkit::workspace_root().join("crates/crm/samples");
+        let mut imports = 0;
+        for line in commands.lines() {
+            let line = line.replace("crates/crm/samples", samples.to_str().unwrap());
+            let arguments: Vec<&str> =
+                line.strip_prefix("cargo run --release -- ").unwrap().split(' ').collect();
+            match arguments[0] {
+                "import" => {
+                    let imported = output(directory.path(), &arguments);
+                    assert!(
+                        imported.status.success(),
+                        "{line}\n{}",
+                        String::from_utf8_lossy(&imported.stderr)
+                    );
+                    imports += 1;
+                }
+                "serve" => assert!(Serving::start(directory.path(), &arguments[1..]).terminate()),
+                other => panic!("unknown command {other}"),
+            }
+        }
+        assert!(imports > 0);
+    });
+}
+
+#[test]
+fn every_command_and_setting_of_the_tables_exists() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let help = |arguments: &[&str]| {
+            let said = crm(directory.path(), arguments).output().unwrap();
+            String::from_utf8(said.stdout).unwrap()
+        };
+        let readme = readme();
+        let first_cell = |row: &str| row.split('`').nth(1).unwrap_or_default().to_owned();
+        let rows = |heading| {
+            section(&readme, heading).lines().filter(|line| line.starts_with("| `")).collect::<Vec<_>>()
+        };
+        for row in rows("The commands of `crm`") {
+            let cell = first_cell(row);
+            let words: Vec<&str> = cell
+                .split(' ')
+                .skip(1)
+                .take_while(|word| word.chars().all(|c| c.is_lowercase() || c == '-'))
+                .collect();
+            let said = help(&[&words[..], &["--help"]].concat());
+            assert!(said.contains("Usage: crm"), "{cell}: {said}");
+        }
+        let serve = help(&["serve", "--help"]);
+        let settings = rows("Settings");
+        assert!(settings.len() >= 8, "{settings:?}");
+        for row in settings {
+            let (flag, variable) = (first_cell(row), row.split('`').nth(3).unwrap());
+            assert!(
+                serve.contains(&flag) && serve.contains(variable),
+                "{flag} or {variable} is not in:\n{serve}"
+            );
+        }
+    });
+}
