@@ -19,3 +19,5 @@ CREATE TABLE companies (
     updated_at_ms    BIGINT NOT NULL,
     version          BIGINT NOT NULL DEFAULT 1
 );
+
+CREATE INDEX companies_by_name ON companies (name, id);

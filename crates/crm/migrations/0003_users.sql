@@ -16,3 +16,4 @@ CREATE TABLE users (
 );
 
 CREATE INDEX users_by_name ON users (company_id, name, id);
+CREATE INDEX users_by_creation ON users (company_id, created_at_ms, id);

@@ -86,6 +86,7 @@ pub struct Page<T> {
 pub(crate) struct Select {
     columns: &'static str,
     from: &'static str,
+    joins: &'static str,
     conditions: String,
     values: Vec<String>,
 }
@@ -93,7 +94,13 @@ pub(crate) struct Select {
 impl Select {
     /// `SELECT columns FROM from`, without conditions yet.
     pub(crate) fn new(columns: &'static str, from: &'static str) -> Self {
-        Self { columns, from, conditions: String::new(), values: Vec::new() }
+        Self { columns, from, joins: "", conditions: String::new(), values: Vec::new() }
+    }
+
+    /// Adds what is joined to each row without adding or removing any: rows are counted without it.
+    pub(crate) const fn joining(mut self, joins: &'static str) -> Self {
+        self.joins = joins;
+        self
     }
 
     /// Adds `before $n after`, with the value bound as `$n`.
@@ -123,12 +130,12 @@ impl Select {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        let Self { columns, from, conditions, values } = self;
+        let Self { columns, from, joins, conditions, values } = self;
         let count = format!("SELECT COUNT(*) FROM {from}{conditions}");
         let mut count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count));
         let offset = u64::from(paging.page.saturating_sub(1)) * u64::from(paging.per_page);
         let rows = format!(
-            "SELECT {columns} FROM {from}{conditions} ORDER BY {order_by} LIMIT {} OFFSET {offset}",
+            "SELECT {columns} FROM {from}{joins}{conditions} ORDER BY {order_by} LIMIT {} OFFSET {offset}",
             paging.per_page
         );
         let mut rows = sqlx::query_as::<_, T>(AssertSqlSafe(rows));

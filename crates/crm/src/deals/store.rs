@@ -20,7 +20,7 @@ macro_rules! columns {
     };
 }
 
-/// The columns of a [`DealView`], read from [`view_tables!`].
+/// The columns of a [`DealView`], read from `deals d` and [`view_joins!`].
 macro_rules! view_columns {
     () => {
         "d.id, d.company_id, d.external_id, d.title, d.stage, d.value_cents, d.engaged_on, d.closed_on, \
@@ -29,9 +29,9 @@ macro_rules! view_columns {
     };
 }
 
-macro_rules! view_tables {
+macro_rules! view_joins {
     () => {
-        "deals d JOIN companies company ON company.id = d.company_id \
+        " JOIN companies company ON company.id = d.company_id \
          LEFT JOIN contacts contact ON contact.id = d.contact_id \
          LEFT JOIN products product ON product.id = d.product_id \
          LEFT JOIN users owner ON owner.id = d.owner_id"
@@ -92,7 +92,7 @@ pub async fn by_external_id(
 /// # Errors
 /// What the database reports.
 pub async fn view(statements: &mut impl Statements, id: &DealId) -> Result<Option<DealView>, Error> {
-    let sql = concat!("SELECT ", view_columns!(), " FROM ", view_tables!(), " WHERE d.id = $1");
+    let sql = concat!("SELECT ", view_columns!(), " FROM deals d", view_joins!(), " WHERE d.id = $1");
     Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
 }
 
@@ -123,7 +123,8 @@ pub async fn page(
         DealSort::Closed => format!("d.closed_on {direction} NULLS LAST"),
         DealSort::Title => format!("d.title {direction}"),
     };
-    Select::new(view_columns!(), view_tables!())
+    Select::new(view_columns!(), "deals d")
+        .joining(view_joins!())
         .and("d.company_id =", company.as_str(), "")
         .and_if("d.stage =", query.stage.map(|stage| stage.word()), "")
         .and_if("d.owner_id =", query.owner.as_ref().map(|owner| owner.as_str()), "")
