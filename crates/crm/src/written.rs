@@ -2,6 +2,66 @@
 //!
 //! The row of a write is handed on wrapped: [`Written`] until the transaction has committed, [`Committed`] until the
 //! change has been announced. So a write that nobody announces is a value that nobody uses, which the compiler reports.
+//!
+//! A row that is written and announced compiles with that warning as an error:
+//!
+//! ```
+//! # #![deny(unused_must_use)]
+//! # use crm::{app::App, companies::{self, Company}, error::Error};
+//! async fn save(app: &App, company: Company) -> Result<Company, Error> {
+//!     let mut change = app.database.change().await?;
+//!     let written = companies::save(&mut change, company).await?;
+//!     app.commit(change, written).await
+//! }
+//! ```
+//!
+//! Forgetting what was written is the warning, and nothing else: the same lines compile where it is allowed, and do not where
+//! it is denied, as in every build that lands.
+//!
+//! ```
+//! # #![allow(unused_must_use)]
+//! # use crm::{companies::{self, Company}, database::Change, error::Error};
+//! async fn save(change: &mut Change, company: Company) -> Result<(), Error> {
+//!     companies::save(change, company).await?;
+//!     Ok(())
+//! }
+//! ```
+//! ```compile_fail
+//! # #![deny(unused_must_use)]
+//! # use crm::{companies::{self, Company}, database::Change, error::Error};
+//! async fn save(change: &mut Change, company: Company) -> Result<(), Error> {
+//!     companies::save(change, company).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! So is committing and then not announcing:
+//!
+//! ```
+//! # #![allow(unused_must_use)]
+//! # use crm::{companies::Company, database::Change, written::Written};
+//! async fn commit(change: Change, company: Written<Company>) -> Result<(), sqlx::Error> {
+//!     change.commit(company).await.map_err(|(error, _unknown)| error)?;
+//!     Ok(())
+//! }
+//! ```
+//! ```compile_fail
+//! # #![deny(unused_must_use)]
+//! # use crm::{companies::Company, database::Change, written::Written};
+//! async fn commit(change: Change, company: Written<Company>) -> Result<(), sqlx::Error> {
+//!     change.commit(company).await.map_err(|(error, _unknown)| error)?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! And the row cannot be had in another way:
+//!
+//! ```compile_fail,E0616
+//! # use crm::{companies::Company, written::Written};
+//! fn name(company: Written<Company>) -> String {
+//!     company.row.name
+//! }
+//! ```
 
 use crate::lock::DatabaseLock;
 use larder::{CacheService, Invalidation};

@@ -8,7 +8,7 @@ use crate::lock::DatabaseLock;
 use crate::time::Day;
 use crate::{companies, demo, server, warm};
 use clap::Args;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -38,7 +38,10 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
         let summary = warm::run(&app, |_progress| async { true }).await?;
         tracing::info!(companies = summary.companies, entries = summary.loaded, "the cache is warm");
     }
-    greet(listener.local_addr()?, &app.settings, demo, example.as_deref())?;
+    if let Err(error) = greet(listener.local_addr()?, &app.settings, demo, example.as_deref()) {
+        // Whoever started it may have closed standard output: that is no reason not to serve.
+        tracing::warn!(%error, "the greeting could not be printed");
+    }
     let routes = server::routes().merge(warm::router());
     server::serve(Arc::clone(&app), routes, listener, stop).await?;
     drop(lock); // held until nothing of this process touches the database
@@ -51,7 +54,7 @@ async fn example_company(database: &Database) -> Result<Option<String>, Failure>
     Ok(companies::ids(&mut snapshot).await?.first().map(ToString::to_string))
 }
 
-fn greet(address: SocketAddr, settings: &Settings, demo: bool, example: Option<&str>) -> Result<(), Failure> {
+fn greet(address: SocketAddr, settings: &Settings, demo: bool, example: Option<&str>) -> io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -68,8 +71,7 @@ fn greet(address: SocketAddr, settings: &Settings, demo: bool, example: Option<&
         writeln!(out, "  curl '{base}/deals?stage=won&sort=-value&per_page=5'\n  curl -i {base}/pipeline")?;
     }
     writeln!(out, "Stop it with Ctrl-C.")?;
-    out.flush()?;
-    Ok(())
+    out.flush()
 }
 
 /// Ready when the process is asked to end: by Ctrl-C, or by SIGTERM as supervisors send it.

@@ -1,4 +1,5 @@
-//! A write is announced, whatever happens to whoever asked for it, and forgetting it does not compile.
+//! A write is announced, whatever happens to whoever asked for it. (That forgetting it does not compile is shown by the
+//! examples of `crm::written`.)
 
 use crate::running::Data;
 use crm::config::Switch;
@@ -38,9 +39,4 @@ fn a_write_that_panics_is_an_error_and_not_a_hang() {
         let result = server.app.finish::<(), _>(async { panic!("on purpose") }).await;
         assert!(matches!(result, Err(crm::error::Error::Internal(_))));
     });
-}
-
-#[test]
-fn a_forgotten_announcement_does_not_compile() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
 }
