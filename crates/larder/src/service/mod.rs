@@ -85,7 +85,7 @@ impl CacheService {
             local,
             flights: Arc::new(Flights::new()),
             locks: Locks::default(),
-            counters: Counters::new(),
+            counters: Counters::new(registry.spaces().map(SpaceInfo::group).chain([removal::TAGS])),
             registry,
             settings,
             tasks: Mutex::default(),
