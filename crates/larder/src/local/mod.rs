@@ -28,6 +28,10 @@ pub(crate) const SCAN_BATCH: usize = 256;
 /// How many parts the map has at most. More parts mean less waiting, and a smaller largest value.
 const MAX_SHARDS: u64 = 64;
 
+/// The share of each part of the map that entries can fill which have proved themselves. What is larger than this share
+/// the map takes in and throws away at once, so it is the largest weight, too.
+const HOT_SHARE: f64 = 0.97;
+
 /// The in-process tier.
 pub(crate) struct Local {
     map: Cache<StoredName, Entry, ByWeight, Prehashed, DefaultLifecycle<StoredName, Entry>>,
@@ -86,11 +90,12 @@ impl Local {
         let options = OptionsBuilder::new()
             .shards(usize::try_from(shards).unwrap_or(1))
             .weight_capacity(capacity)
+            .hot_allocation(HOT_SHARE)
             .estimated_items_capacity(size.expected_entries)
             .build()
             .map_err(|error| Error::new(ErrorKind::Config, format!("the in-process tier: {error}")))?;
         let map = Cache::with_options(options, ByWeight, Prehashed, DefaultLifecycle::default());
-        let max_weight = size.max_weight.min(map.shard_capacity());
+        let max_weight = size.max_weight.min(largest_admitted(map.shard_capacity()));
         Ok(Local {
             map,
             hasher: RandomState::default(),
@@ -287,6 +292,18 @@ impl Local {
     pub(crate) fn tags(&self) -> usize {
         self.tokens.len()
     }
+}
+
+/// The largest weight that a part of the map of this capacity keeps; computed as `quick_cache` does.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it has to be the number of the map, which computes it so"
+)]
+fn largest_admitted(shard_capacity: u64) -> u64 {
+    let hot = (shard_capacity as f64 * HOT_SHARE) as u64;
+    hot.clamp(shard_capacity.min(1), shard_capacity)
 }
 
 impl std::fmt::Debug for Local {
