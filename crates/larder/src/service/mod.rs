@@ -191,6 +191,11 @@ impl Inner {
         self.counters.group(prefix.unwrap_or_else(|| name.split(':').next().unwrap_or(name)))
     }
 
+    /// Under which group a call with this policy is counted.
+    fn group_of_call(&self, name: &str, policy: &Policy) -> Group {
+        self.group_of(name, self.registry.owner(name), policy.prefix)
+    }
+
     /// The group of a name about which nothing else is known.
     fn group_of_name(&self, name: &str) -> Group {
         self.group_of(name, self.registry.owner(name), None)
