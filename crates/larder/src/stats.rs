@@ -53,12 +53,16 @@ pub(crate) struct Counters {
 struct Stripe([AtomicU64; COUNTS]);
 
 impl Counters {
-    pub(crate) fn new() -> Self {
+    /// The groups that are known from the beginning are counted apart whatever other names come first.
+    pub(crate) fn new<'a>(known: impl IntoIterator<Item = &'a str>) -> Self {
         let counters = Counters {
             groups: (0..=MAX_GROUPS).map(|_| OnceLock::new()).collect(),
             by_name: RwLock::default(),
         };
         counters.by_name.write().insert(OTHER.to_owned(), Group(0));
+        for name in known {
+            counters.group(name);
+        }
         counters
     }
 
@@ -189,7 +193,7 @@ mod tests {
 
     #[test]
     fn groups_beyond_the_limit_are_counted_together() {
-        let counters = Counters::new();
+        let counters = Counters::new([]);
         for i in 0..MAX_GROUPS + 10 {
             counters.count(counters.group(&format!("g{i}")), Count::Hit);
         }

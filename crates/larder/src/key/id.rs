@@ -35,6 +35,8 @@ pub trait Id {
 pub struct KeyWriter<'a> {
     name: &'a mut KeyName,
     rest: &'static str,
+    /// Something was written that makes no name of this template.
+    broken: bool,
 }
 
 impl fmt::Debug for KeyWriter<'_> {
@@ -45,7 +47,7 @@ impl fmt::Debug for KeyWriter<'_> {
 
 impl<'a> KeyWriter<'a> {
     pub(crate) fn new(name: &'a mut KeyName, template: &'static str) -> Self {
-        let mut writer = KeyWriter { name, rest: template };
+        let mut writer = KeyWriter { name, rest: template, broken: false };
         writer.copy_literal();
         writer
     }
@@ -55,14 +57,14 @@ impl<'a> KeyWriter<'a> {
     /// Two different ids are therefore never written alike, and no id contains `:`, a glob or a hash tag.
     pub fn segment(&mut self, id: impl Display) {
         let Some(end) = self.rest.find('}') else {
-            self.name.push_str(":%%"); // more ids than placeholders: a name that no template and no id can make
+            self.broken = true; // more ids than placeholders
             return;
         };
         self.rest = &self.rest[end + 1..];
         let before = self.name.as_str().len();
         let written = write!(Escape(self.name), "{id}");
         if written.is_err() {
-            self.name.push_str("%%"); // a Display that fails: likewise
+            self.broken = true; // how the id goes on is not known: another one may begin like it
         } else if self.name.as_str().len() == before {
             self.name.push_str("%");
         }
@@ -76,10 +78,12 @@ impl<'a> KeyWriter<'a> {
         self.rest = &self.rest[end..];
     }
 
-    /// Closes the name: placeholders that were not written put it outside of every space.
+    /// Closes the name. One that is not whole gets a segment that no id can make, and one more than its template has, so
+    /// that it is not of its space.
     pub(crate) fn finish(self) {
-        if !self.rest.is_empty() {
-            self.name.push_str("%%");
+        if self.broken || !self.rest.is_empty() {
+            self.name.push_str(&self.rest.replace(['{', '}'], "%"));
+            self.name.push_str(":%%");
         }
     }
 }
@@ -242,6 +246,6 @@ mod tests {
     #[test]
     fn ids_that_do_not_fit_the_template_make_names_that_no_id_can_make() {
         assert_eq!(name("u:{id}", &("a", "b")), "u:a:%%");
-        assert_eq!(name("u:{a}:{b}", &"a"), "u:a:%%");
+        assert_eq!(name("u:{a}:{b}", &"a"), "u:a:%b%:%%");
     }
 }

@@ -55,6 +55,10 @@ impl Registry {
                 other.template
             ));
         }
+        if info.ttl.is_some_and(|ttl| ttl.as_millis() == 0) {
+            return Err("its lifetime is 0, so nothing could be stored in it; leave it out for the default"
+                .to_owned());
+        }
         if info.too_many_scopes {
             return Err(format!("more than {} scopes are declared", super::space::MAX_SCOPES));
         }

@@ -207,6 +207,11 @@ impl SpaceInfo {
     pub fn version(&self) -> u16 {
         self.format
     }
+
+    /// The group under which its entries are counted.
+    pub(crate) fn group(&self) -> &'static str {
+        self.prefix.unwrap_or_else(|| self.template.split(':').next().unwrap_or(self.template))
+    }
 }
 
 impl<V> fmt::Debug for Typed<V> {

@@ -173,14 +173,16 @@ impl Local {
         last.map(|entry| entry.captured().iter().map(|captured| captured.tag).collect()).unwrap_or_default()
     }
 
-    /// Puts a loaded value in, unless its name, a tag, a scope or everything was removed or set since the grant.
-    pub(crate) fn install(&self, name: NameRef<'_>, grant: Grant, candidate: Candidate) -> Installed {
+    /// Puts a loaded value in, unless its name, a tag, a scope or everything was removed or set since the grant. Without a
+    /// candidate (the value cannot be stored) it only answers whether that is so.
+    pub(crate) fn install(&self, name: NameRef<'_>, grant: Grant, candidate: Option<Candidate>) -> Installed {
         let slot = self.tickets.hold(name.hash);
         let current = (slot.honours(grant.ticket) || self.ablations.is_out(Ablation::TicketCheck))
             && self.is_of_this_era(grant.era)
             && self.holds(&grant.captured);
-        let stored = current && candidate.weight <= self.max_weight;
-        if stored {
+        let candidate = candidate.filter(|candidate| current && candidate.weight <= self.max_weight);
+        let stored = candidate.is_some();
+        if let Some(candidate) = candidate {
             self.map.insert(name.to_stored(), Entry::new(candidate, grant.era, grant.captured));
         } else if current {
             self.map.remove(&name); // what was there is older than what was loaded

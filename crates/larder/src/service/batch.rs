@@ -144,11 +144,11 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 continue;
             }
             let name = inner.local.name(key.name());
-            if let Ok(Some(read)) = inner.find(name, &self.policy.tags) {
+            if let Ok(Some(read)) = inner.find_for(name, self.policy) {
                 self.values[at] = Some(read.value);
                 continue;
             }
-            inner.count(name.name, Count::Miss);
+            inner.counters.count(inner.group_of_call(name.name, self.policy), Count::Miss);
             let plan = match inner.plan(name.name, key.space(), self.policy) {
                 _ if inner.settings.bypass => None,
                 Ok(plan) => Some(plan),
@@ -172,9 +172,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 continue;
             }
             let name = missing.name;
-            match inner
-                .flights
-                .join(name.name, name.hash, || inner.find::<T>(name, &self.policy.tags).ok().flatten())
+            match inner.flights.join(name.name, name.hash, || inner.find_again::<T>(name, &self.policy.tags))
             {
                 Joined::Hit(read) => self.values[missing.at] = Some(read.value),
                 Joined::Leads(leader) => led.push(Led { missing, leader: Some(leader) }),
@@ -200,7 +198,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
     {
         let (inner, ids, keys) = (self.inner, self.ids, self.keys);
         if let Some(first) = led.first() {
-            inner.count(first.missing.name.name, Count::Load);
+            inner.counters.count(inner.group_of_call(first.missing.name.name, self.policy), Count::Load);
         }
         let began = inner.flights.moment();
         let grants: Vec<Option<Grant>> = led.iter().map(|led| led.missing.grant(inner)).collect();
@@ -245,7 +243,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         };
         match inner.take::<T>(landed, arrived) {
             Some(Boarded::Joined { result: Ok(value), .. }) => {
-                inner.count(missing.name.name, Count::Joined);
+                inner.counters.count(inner.group_of_call(missing.name.name, self.policy), Count::Joined);
                 self.values[missing.at] = Some(value);
                 Ok(Waited::Done)
             }

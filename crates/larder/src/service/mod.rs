@@ -86,7 +86,7 @@ impl CacheService {
             local,
             flights: Arc::new(Flights::new()),
             locks: Locks::default(),
-            counters: Counters::new(),
+            counters: Counters::new(registry.spaces().map(SpaceInfo::group).chain([removal::TAGS])),
             registry,
             settings,
             tasks: Mutex::default(),
@@ -190,6 +190,11 @@ impl Inner {
     fn group_of(&self, name: &str, owner: Option<&SpaceInfo>, prefix: Option<&str>) -> Group {
         let prefix = prefix.or_else(|| owner.and_then(|owner| owner.prefix));
         self.counters.group(prefix.unwrap_or_else(|| name.split(':').next().unwrap_or(name)))
+    }
+
+    /// Under which group a call with this policy is counted.
+    fn group_of_call(&self, name: &str, policy: &Policy) -> Group {
+        self.group_of(name, self.registry.owner(name), policy.prefix)
     }
 
     /// The group of a name about which nothing else is known.

@@ -7,7 +7,7 @@ use super::{CacheService, Plan, Policy, Read, Refusal, Source, Stored};
 use crate::codec::Value;
 use crate::flight::{Leader, Moment};
 use crate::key::{AsKey, Typed};
-use crate::local::{Grant, Installed};
+use crate::local::Grant;
 use crate::stats::Count;
 
 /// The answer of [`CacheService::get_or_permit`].
@@ -29,8 +29,8 @@ pub struct Permit<T> {
     cache: CacheService,
     name: String,
     typed: Option<Typed<T>>,
-    /// What a fill compares; `None` where nothing can be stored.
-    granted: Option<Granted>,
+    /// What a fill compares; the reason where nothing can be stored.
+    granted: Result<Granted, Refusal>,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl CacheService {
         let inner = &*self.inner;
         let policy = policy.into();
         let name = inner.local.name(key.name());
-        if let Ok(Some(read)) = inner.find(name, &policy.tags) {
+        if let Ok(Some(read)) = inner.find_for(name, &policy) {
             return Lookup::Hit(read);
         }
         let permit = |granted| {
@@ -77,14 +77,15 @@ impl CacheService {
             Lookup::Permit(Permit { cache: self.clone(), name: name.name.to_owned(), typed, granted })
         };
         if inner.settings.bypass {
-            inner.count(name.name, Count::Miss);
-            return permit(None);
+            inner.count_unplanned_load(name.name, &policy);
+            return permit(Err(Refusal::Bypass));
         }
         let plan = match inner.plan(name.name, key.space(), &policy) {
             Ok(plan) => plan,
             Err(error) => {
                 inner.report("get_or_permit", name.name, &error);
-                return permit(None);
+                inner.count_unplanned_load(name.name, &policy);
+                return permit(Err(Refusal::Failed));
             }
         };
         let leader = match inner.board(name, &policy.tags, &plan).await {
@@ -99,7 +100,7 @@ impl CacheService {
         inner.counters.count(plan.group, Count::Load);
         let began = inner.flights.moment();
         let grant = inner.local.begin(name, plan.tags.iter().copied());
-        permit(Some(Granted { plan, leader, began, grant }))
+        permit(Ok(Granted { plan, leader, began, grant }))
     }
 }
 
@@ -129,17 +130,16 @@ impl<T: Value> Permit<T> {
     fn settle(self, value: T) -> (Read<T>, Stored) {
         let inner = &*self.cache.inner;
         let value = Arc::new(value);
-        let Some(Granted { plan, leader, began, grant }) = self.granted else {
-            return (Read::of_load(value, Source::Loaded, false), Stored::no(Refusal::Failed));
+        let Granted { plan, leader, began, grant } = match self.granted {
+            Ok(granted) => granted,
+            Err(refusal) => {
+                let source = if refusal == Refusal::Bypass { Source::Bypass } else { Source::Loaded };
+                return (Read::of_load(value, source, false), Stored::no(refusal));
+            }
         };
         let name = inner.local.name(&self.name);
-        let installed =
+        let stored =
             inner.settle(name, self.typed.as_ref(), &plan, leader, (began, grant), Arc::clone(&value));
-        let stored = match installed {
-            Installed { stored: true, .. } => Stored::YES,
-            Installed { current: true, .. } => Stored::no(Refusal::TooLarge),
-            Installed { .. } => Stored::no(Refusal::Superseded),
-        };
-        (Read::of_load(value, Source::Loaded, installed.stored), stored)
+        (Read::of_load(value, Source::Loaded, stored.is_stored()), stored)
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CacheService, Inner, Plan, Policy, Read, Source};
+use super::{CacheService, Inner, Plan, Policy, Read, Refusal, Source, Stored};
 use crate::ablation::Ablation;
 use crate::codec::{Value, typed};
 use crate::error::Error;
@@ -157,19 +157,18 @@ impl CacheService {
         let inner = &*self.inner;
         let policy = policy.into();
         let name = inner.local.name(key.name());
-        if let Ok(Some(read)) = inner.find(name, &policy.tags) {
+        if let Ok(Some(read)) = inner.find_for(name, &policy) {
             return Ok(read);
         }
         if inner.settings.bypass {
-            inner.count(name.name, Count::Miss);
-            inner.count(name.name, Count::Load);
+            inner.count_unplanned_load(name.name, &policy);
             return load().await.map(|value| Read::of_load(Arc::new(value), Source::Bypass, false));
         }
         let plan = match inner.plan(name.name, key.space(), &policy) {
             Ok(plan) => plan,
             Err(error) => {
                 inner.report("get_or_set", name.name, &error);
-                inner.count(name.name, Count::Load);
+                inner.count_unplanned_load(name.name, &policy);
                 return load().await.map(|value| Read::of_load(Arc::new(value), Source::Loaded, false));
             }
         };
@@ -210,8 +209,36 @@ impl Inner {
         Ok(Some(Read { value, source: Source::Local, age, stored: true }))
     }
 
+    /// Looks a value up for a reader who declares what it has to depend on.
+    #[inline]
+    pub(super) fn find_for<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        policy: &Policy,
+    ) -> Result<Option<Read<T>>, Error> {
+        if policy.too_many_tags {
+            return Ok(None); // no entry can depend on all of them, and the policy has forgotten some
+        }
+        self.find(name, &policy.tags)
+    }
+
+    /// Looks once more, before a flight is opened. What cannot be read is told, then loaded, and thereby replaced.
+    pub(super) fn find_again<T: Value>(&self, name: NameRef<'_>, declared: &[Tag]) -> Option<Read<T>> {
+        self.find(name, declared).unwrap_or_else(|error| {
+            self.report("get", name.name, &error);
+            None
+        })
+    }
+
     pub(super) fn count(&self, name: &str, what: Count) {
         self.counters.count(self.group_of_name(name), what);
+    }
+
+    /// Counts a miss and a load for which nothing can be stored.
+    pub(super) fn count_unplanned_load(&self, name: &str, policy: &Policy) {
+        let group = self.group_of_call(name, policy);
+        self.counters.count(group, Count::Miss);
+        self.counters.count(group, Count::Load);
     }
 
     /// Joins the flight of a key that was not there: waits for what another caller loads, or becomes the one who loads.
@@ -226,13 +253,7 @@ impl Inner {
     ) -> Boarded<T> {
         let arrived = self.flights.moment();
         loop {
-            let joined = self.flights.join(name.name, name.hash, || match self.find::<T>(name, declared) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.report("get", name.name, &error); // what cannot be read is loaded, and thereby replaced
-                    None
-                }
-            });
+            let joined = self.flights.join(name.name, name.hash, || self.find_again::<T>(name, declared));
             let follower = match joined {
                 Joined::Hit(read) => return Boarded::Hit(read),
                 Joined::Leads(leader) => {
@@ -298,8 +319,8 @@ impl Inner {
         match loaded {
             Ok(value) => {
                 let value = Arc::new(value);
-                let installed = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
-                Ok(Read::of_load(value, Source::Loaded, installed.stored))
+                let stored = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
+                Ok(Read::of_load(value, Source::Loaded, stored.is_stored()))
             }
             Err(error) => {
                 if let Some(leader) = leader {
@@ -319,14 +340,11 @@ impl Inner {
         leader: Option<Leader>,
         (began, grant): (Moment, Grant),
         value: Arc<T>,
-    ) -> Installed {
+    ) -> Stored {
         let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan);
         let candidate = candidate.inspect_err(|error| self.report("set", name.name, error)).ok();
         let failed = candidate.is_none();
-        let install = || match candidate {
-            Some(candidate) => self.local.install(name, grant, candidate),
-            None => Installed { current: false, stored: false },
-        };
+        let install = || self.local.install(name, grant, candidate);
         let installed = match leader {
             None => install(),
             Some(leader) => {
@@ -337,12 +355,13 @@ impl Inner {
                 Installed { current: landed.vouched, stored: landed.stored }
             }
         };
-        match installed {
-            Installed { stored: true, .. } => self.counters.count(plan.group, Count::Set),
-            Installed { current: true, .. } => self.counters.count(plan.group, Count::TooLarge),
-            Installed { .. } if failed => {} // reported already
-            Installed { .. } => self.counters.count(plan.group, Count::Superseded),
-        }
-        installed
+        let (stored, what) = match installed {
+            Installed { stored: true, .. } => (Stored::YES, Count::Set),
+            _ if failed => return Stored::no(Refusal::Failed), // counted already
+            Installed { current: true, .. } => (Stored::no(Refusal::TooLarge), Count::TooLarge),
+            Installed { .. } => (Stored::no(Refusal::Superseded), Count::Superseded),
+        };
+        self.counters.count(plan.group, what);
+        stored
     }
 }

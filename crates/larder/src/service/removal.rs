@@ -182,7 +182,7 @@ impl CacheService {
 }
 
 /// The group under which removals that are no names are counted.
-const TAGS: &str = "(tags)";
+pub(super) const TAGS: &str = "(tags)";
 
 impl<K: Id + ?Sized, V> Space<K, V> {
     /// Removes all entries of this space, at the same cost for any number of them.

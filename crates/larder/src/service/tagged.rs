@@ -65,14 +65,14 @@ impl CacheService {
         let inner = &*self.inner;
         let policy = policy.into();
         let name = inner.local.name(key.name());
-        if let Ok(Some(read)) = inner.find(name, &policy.tags) {
+        if let Ok(Some(read)) = inner.find_for(name, &policy) {
             return Ok(read);
         }
         let plan = match inner.plan(name.name, key.space(), &policy) {
             Ok(plan) if !inner.settings.bypass => plan,
             refused => {
                 refused.err().inspect(|error| inner.report("get_or_set", name.name, error));
-                inner.count(name.name, Count::Load);
+                inner.count_unplanned_load(name.name, &policy);
                 let source = if inner.settings.bypass { Source::Bypass } else { Source::Loaded };
                 return load().await.map(|(value, _tags)| Read::of_load(Arc::new(value), source, false));
             }
@@ -124,8 +124,8 @@ impl Inner {
             needed.extend(told.iter().copied().filter(|tag| !plan.tags.contains(tag)));
             let too_many = told.len() > MAX_TAGS;
             if !too_many && grant.narrow_to(&needed) {
-                let installed = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
-                return Ok(Read::of_load(value, Source::Loaded, installed.stored));
+                let stored = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
+                return Ok(Read::of_load(value, Source::Loaded, stored.is_stored()));
             }
             if too_many || attempt == ATTEMPTS {
                 self.report("set", name.name, &unstorable(told.len()));

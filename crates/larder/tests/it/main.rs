@@ -1,8 +1,19 @@
 //! The behaviour of the library, through its public API.
 
 mod allocations;
+mod batches;
+mod fixture;
 mod flights;
+mod lifecycle;
+mod locks;
+mod names;
+mod permits;
+mod policy;
 mod races;
 mod replay;
+mod spaces;
+mod specification;
 mod tagged;
+mod trouble;
+mod versions;
 mod weight;
