@@ -75,8 +75,10 @@ fn text(of: &'static [&'static str], most: usize) -> impl Strategy<Value = Strin
     vec(prop::sample::select(of), 0..=most).prop_map(|parts| parts.concat())
 }
 
-const GLOB_PARTS: &[&str] =
-    &["a", "b", "c", ":", "*", "*", "?", "[", "]", "^", "-", "\\", "[ab]", "[^a]", "[a-b]", "é"];
+const GLOB_PARTS: &[&str] = &[
+    "a", "b", "c", ":", "*", "*", "?", "[", "]", "^", "-", "\\", "[ab]", "[^a]", "[a-b]", "é", "[\\]]",
+    "[^\\]a]", "[b-", "[a\\-c]",
+];
 const NAME_PARTS: &[&str] = &["a", "b", "c", "a", "b", ":", "*", "?", "[", "]", "^", "-", "\\", "é"];
 
 #[test]
