@@ -11,6 +11,7 @@ mod removal;
 mod tagged;
 mod write;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,12 +44,17 @@ pub const ENTRY_OVERHEAD_BYTES: u64 = 192;
 /// A cache in front of slower data. Cloning it is cheap, and all clones are the same cache.
 ///
 /// See the [crate's documentation](crate) for a walk through the doors.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CacheService {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for CacheService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService").field("local", &self.inner.local).finish_non_exhaustive()
+    }
+}
+
 pub(crate) struct Inner {
     local: Local,
     flights: Arc<Flights>,

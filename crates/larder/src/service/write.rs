@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{CacheService, Inner, Policy, Refusal, SetOptions, Stored};
 use crate::codec::Value;
 use crate::error::{Error, ErrorKind};
-use crate::key::{AsKey, AsName, Key, SpaceInfo};
+use crate::key::{AsKey, AsName, Key};
 use crate::local::Put;
 use crate::stats::Count;
 
@@ -112,7 +112,7 @@ impl Inner {
             return Ok(Stored::no(Refusal::Bypass));
         }
         let name = self.local.name(key.name());
-        self.refuse_owned(name.name, key.space())?;
+        self.refuse_owned(name.name)?;
         let plan = self.plan(name.name, key.space(), &options.policy)?;
         let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan)?;
         let tags = plan.tags.iter().copied();
@@ -125,8 +125,8 @@ impl Inner {
     }
 
     /// A bare set on a name whose data has another owner could leave a stale value behind.
-    fn refuse_owned(&self, name: &str, space: Option<&SpaceInfo>) -> Result<(), Error> {
-        match self.registry.owner(name).or(space) {
+    fn refuse_owned(&self, name: &str) -> Result<(), Error> {
+        match self.registry.owner(name) {
             Some(owner) if !owner.cache_is_source => {
                 let message = "a bare set on a name of this space is refused, since it could overwrite a newer value; load it with `get_or_set`, write a row through with `set_versioned`, or declare the space with `cache_is_source`";
                 Err(Error::new(ErrorKind::Refused, message).in_space(owner.template))

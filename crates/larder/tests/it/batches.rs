@@ -15,15 +15,15 @@ fn users() -> CacheService {
     CacheService::builder().space(&USER).build().unwrap()
 }
 
+type Brings = std::future::Ready<Result<Vec<(u32, String)>, Infallible>>;
+
 /// Keeps what each call of the loader was asked for.
 #[derive(Clone, Default)]
 struct Asked(Arc<Mutex<Vec<Vec<u32>>>>);
 
 impl Asked {
     /// A loader that knows every id but those above 100.
-    fn load(
-        &self,
-    ) -> impl FnMut(Vec<u32>) -> std::future::Ready<Result<Vec<(u32, String)>, Infallible>> + use<> {
+    fn load(&self) -> impl FnMut(Vec<u32>) -> Brings + use<> {
         let asked = self.0.clone();
         move |missing| {
             asked.lock().unwrap().push(missing.clone());

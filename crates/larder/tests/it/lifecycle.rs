@@ -213,3 +213,13 @@ fn a_cache_may_outlive_the_runtime_that_it_was_built_in() {
         cache.shutdown().await;
     });
 }
+
+#[test]
+fn what_a_service_shows_of_itself_fits_on_a_screen_and_shows_no_value() {
+    testkit::run(async {
+        let cache = cache();
+        cache.set("a", "top secret".to_owned(), Policy::new()).await;
+        let shown = format!("{cache:?}");
+        assert!(shown.len() < 500 && !shown.contains("secret"), "{shown}");
+    });
+}

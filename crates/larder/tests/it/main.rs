@@ -6,6 +6,7 @@ mod fixture;
 mod flights;
 mod lifecycle;
 mod locks;
+mod model;
 mod names;
 mod permits;
 mod policy;

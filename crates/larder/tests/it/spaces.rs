@@ -103,11 +103,15 @@ fn a_space_that_is_not_registered_is_loaded_and_stores_nothing() {
         }
         assert_eq!(runs.count(), 2);
         assert!(!cache.set(STRANGE.key("1"), 1, Policy::new()).await.is_stored());
-        let error = cache.try_set(STRANGE_DRAFT.key("1"), 1, Policy::new()).await.unwrap_err();
-        assert_eq!((error.kind(), error.space()), (ErrorKind::Unregistered, Some("strange:draft:{id}")));
-        assert!(error.to_string().contains("CacheService::builder().space("), "{error}");
+        for (key, template) in
+            [(STRANGE.key("1"), "strange:{id}"), (STRANGE_DRAFT.key("1"), "strange:draft:{id}")]
+        {
+            let error = cache.try_set(key, 1, Policy::new()).await.unwrap_err();
+            assert_eq!((error.kind(), error.space()), (ErrorKind::Unregistered, Some(template)));
+            assert!(error.to_string().contains("CacheService::builder().space("), "{error}");
+        }
         assert_eq!(cache.stats().local.entries, 0);
-        assert_eq!(cache.stats().total.errors, 4);
+        assert_eq!(cache.stats().total.errors, 5);
     });
 }
 
