@@ -96,11 +96,26 @@ impl Day {
         format!("{:04}-{:02}", self.0.year(), self.0.month())
     }
 
-    /// The first day of the month that lies so many months before this day's.
+    /// The first day of this day's month.
     #[must_use]
-    pub fn first_of_month_before(self, months: i64) -> Self {
-        let first = self.0.first_of_month();
-        Self(first.saturating_sub(jiff::Span::new().months(months.clamp(0, 10_000))))
+    pub fn first_of_month(self) -> Self {
+        Self(self.0.first_of_month())
+    }
+
+    /// The first day of the month after this day's; stays at the calendar's end.
+    #[must_use]
+    pub fn first_of_next_month(self) -> Self {
+        Self(self.0.first_of_month().saturating_add(jiff::Span::new().months(1)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            let expected = "a day of the calendar as YYYY-MM-DD, from 1900-01-01 on";
+            de::Error::invalid_value(de::Unexpected::Str(&text), &expected)
+        })
     }
 }
 
@@ -149,7 +164,8 @@ mod tests {
         assert_eq!(day("2024-03-01").days_since(day("2024-02-28")), 2);
         assert_eq!(day("2024-02-28").days_since(day("2024-03-01")), -2);
         assert_eq!(day("2024-02-28").plus_days(2), day("2024-03-01"));
-        assert_eq!(day("2024-03-31").first_of_month_before(1), day("2024-02-01"));
+        assert_eq!(day("2024-02-29").first_of_month(), day("2024-02-01"));
+        assert_eq!(day("2024-12-31").first_of_next_month(), day("2025-01-01"));
         assert_eq!(day("2024-03-31").month(), "2024-03");
     }
 }
