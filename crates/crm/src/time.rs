@@ -1,7 +1,7 @@
 //! Moments and calendar days as the database stores them and as JSON shows them.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use sqlx::any::{Any, AnyTypeInfo};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -58,8 +58,11 @@ impl<'r> Decode<'r, Any> for Moment {
     }
 }
 
+/// The earliest year of a day. Years of other than four digits would sort wrongly as text, and one such as 0206 is a slip.
+const MIN_YEAR: i16 = 1900;
+
 /// A calendar day without a time zone: text `YYYY-MM-DD` in the database and in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Day(Date);
 
@@ -70,12 +73,12 @@ impl Day {
         Self(TimeZone::UTC.to_datetime(Timestamp::now()).date())
     }
 
-    /// Reads `YYYY-MM-DD`; `None` for anything else, and for days that no calendar has.
+    /// Reads `YYYY-MM-DD`; `None` for anything else, for days that no calendar has, and for those before 1900.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let date: Date = text.parse().ok()?;
         // jiff also reads other ISO 8601 forms; one spelling is enough, and only that one sorts as text.
-        (date.to_string() == text).then_some(Self(date))
+        (date.year() >= MIN_YEAR && date.to_string() == text).then_some(Self(date))
     }
 
     /// The day so many days later (earlier, when negative); stays at the calendar's ends.
@@ -152,8 +155,20 @@ mod tests {
 
     #[test]
     fn only_the_one_spelling_of_a_day_is_read() {
-        for wrong in ["", "2026-2-1", "2026-02-30", "20260201", "2026-02-01T00:00:00", "01.02.2026"] {
+        for wrong in [
+            "",
+            "2026-2-1",
+            "2026-02-30",
+            "20260201",
+            "2026-02-01T00:00:00",
+            "01.02.2026",
+            "-000001-01-01",
+            "0206-02-01",
+            "1899-12-31",
+            "10000-01-01",
+        ] {
             assert_eq!(Day::parse(wrong), None, "{wrong}");
+            assert!(serde_json::from_value::<Day>(wrong.into()).is_err(), "{wrong}");
         }
         assert_eq!(Day::parse("2024-02-29").map(|day| day.to_string()).as_deref(), Some("2024-02-29"));
     }
