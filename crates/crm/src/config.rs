@@ -216,7 +216,9 @@ impl DatabaseUrl {
                 "the database URL must be `sqlite:` and the path of a file, without options".to_owned()
             );
         }
-        Ok(Self { url: format!("sqlite:{path}?mode=rwc"), file: Some(PathBuf::from(path)) })
+        // The driver decodes what follows a percent sign; the lock and the messages mean the same file as the setting.
+        let encoded = path.replace('%', "%25");
+        Ok(Self { url: format!("sqlite:{encoded}?mode=rwc"), file: Some(PathBuf::from(path)) })
     }
 
     /// The file of the database; `None` for one in memory.
