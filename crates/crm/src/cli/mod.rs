@@ -7,6 +7,7 @@ mod serve;
 mod warm;
 
 use crate::config::{ConfigError, Layer, Settings};
+use crate::database::{Database, OpenError};
 use crate::error::Error;
 use crate::import::sales::ImportError;
 use crate::lock::LockError;
@@ -73,8 +74,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("the database {url} cannot be opened: {source}")]
-    Open { url: String, source: sqlx::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("{0}")]
     Data(#[from] Error),
     #[error(transparent)]
@@ -132,7 +133,6 @@ fn log_to_stderr(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 /// Opens the database of these settings.
-async fn open(settings: &Settings) -> Result<crate::database::Database, Failure> {
-    let opened = crate::database::Database::open(&settings.database_url).await;
-    opened.map_err(|source| Failure::Open { url: settings.database_url.to_string(), source })
+async fn open(settings: &Settings) -> Result<Database, Failure> {
+    Ok(Database::open(&settings.database_url).await?)
 }

@@ -1,5 +1,6 @@
 //! The real command as a process of its own: the lock, the refusals, the signal to stop.
 
+use crate::importing::Desk;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -63,6 +64,30 @@ fn a_second_process_on_one_database_is_refused_with_the_reason() {
         }
         assert!(serving.terminate());
         assert!(output(directory.path(), &["migrate"]).status.success());
+    });
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_is_named_with_what_to_do() {
+    testkit::run_sync(LIMIT, || {
+        let desk = Desk::new();
+        assert!(desk.crm().arg("migrate").status().unwrap().success());
+        desk.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 6");
+        let directory = desk.database().parent().unwrap().to_owned();
+        std::fs::write(directory.join("no.db"), "a text of some length, and no database".repeat(50)).unwrap();
+        std::fs::create_dir(directory.join("folder.db")).unwrap();
+        for (file, words) in [
+            ("no.db", "file is not a database. Name another file"),
+            ("folder.db", "unable to open database file. It must be a file"),
+            ("crm.db", "A newer `crm` has made its tables"),
+        ] {
+            let message = refused(&output(&directory, &["--database-url", &format!("sqlite:{file}")]));
+            assert!(
+                message.starts_with(&format!("crm: the database sqlite:{file} cannot be opened: ")),
+                "{message}"
+            );
+            assert!(message.contains(words) && message.lines().count() == 1, "{message}");
+        }
     });
 }
 
