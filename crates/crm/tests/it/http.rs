@@ -1,6 +1,6 @@
 //! HTTP as all routes speak it: refusals, conditional reads, and the headers of every read.
 
-use crate::running::Data;
+use crate::running::{Data, client};
 use crm::app::App;
 use crm::config::{Settings, Switch};
 use crm::http::edge;
@@ -61,7 +61,7 @@ fn a_body_that_is_no_json_is_refused_with_the_place() {
         let data = Data::demo().await;
         let server = data.serve(Switch::On).await;
         let url = format!("http://{}/api/companies/{}", server.address, server.company().await);
-        let request = reqwest::Client::new().patch(url).header("content-type", "application/json");
+        let request = client().patch(url).header("content-type", "application/json");
         let response = request.body("{\"name\": \"a\",}").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(response.text().await.unwrap().contains("line 1 column 14"));
@@ -171,7 +171,7 @@ fn panics_and_slow_requests_are_answered_with_problem_documents() {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
         for (path, status, words) in [("panics", 500, "internal"), ("hangs", 503, "timed-out")] {
-            let response = reqwest::get(format!("http://{address}/{path}")).await.unwrap();
+            let response = client().get(format!("http://{address}/{path}")).send().await.unwrap();
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let text = response.text().await.unwrap();

@@ -51,12 +51,17 @@ impl Data {
             stopped.await.ok();
         });
         tasks.spawn(async move { serving.await.unwrap() });
-        Running { app, address, client: reqwest::Client::new(), _stop: stop, _tasks: tasks }
+        Running { app, address, client: client(), _stop: stop, _tasks: tasks }
     }
 
     pub(crate) fn settings(&self) -> Settings {
         self.settings.clone()
     }
+}
+
+/// A client that talks to this machine, whatever proxy the environment names for the world outside.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// A running server. It ends when this is dropped.
