@@ -34,6 +34,7 @@ fn every_refusal_is_a_problem_document() {
             (get.clone(), "/api/companies?per_page=201", none.clone(), 422),
             (get.clone(), "/api/companies?page=1&page=2", none.clone(), 422),
             (get.clone(), "/api/companies?sort=colour", none.clone(), 422),
+            (get.clone(), "/api/companies?q=%00", none.clone(), 422),
             (patch.clone(), one.as_str(), none.clone(), 415),
             (patch.clone(), one.as_str(), Some(json!({"nope": 1})), 422),
             (patch.clone(), one.as_str(), Some(json!({"name": 1})), 422),
@@ -41,6 +42,12 @@ fn every_refusal_is_a_problem_document() {
             (patch.clone(), one.as_str(), Some(json!({"name": long})), 413),
             (patch, one.as_str(), Some(json!({"country": "XX"})), 422),
             (post.clone(), deals.as_str(), Some(json!({"title": "t", "stage": "sold"})), 422),
+            (
+                post.clone(),
+                deals.as_str(),
+                Some(json!(["t", null, null, null, "prospecting", 0, null, null])),
+                422,
+            ),
             (post, deals.as_str(), Some(json!({})), 422),
         ] {
             let answer = server.send(method, path, body.as_ref(), &[]).await;
