@@ -32,7 +32,7 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let database = open(&settings).await?;
     let demo = !arguments.no_demo && demo::fill(&database, &lock, Day::today()).await?;
     let example = example_company(&database).await?;
-    let cache = server::cache(&settings)?;
+    let cache = server::cache(&settings, larder::Clock::system())?;
     let app = App::new(database, cache, settings);
     if arguments.warm {
         let summary = warm::run(&app, |_progress| async { true }).await?;

@@ -4,6 +4,7 @@ use crate::running::{Data, client};
 use crm::app::App;
 use crm::config::{Settings, Switch};
 use crm::http::edge;
+use larder::testing::MovableClock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use std::time::Duration;
@@ -103,6 +104,30 @@ fn a_reader_who_has_the_answer_is_told_so() {
         }
         let other = server.send(Method::GET, &path, None, &[("if-none-match", "\"other\"")]).await;
         assert_eq!(other.text, first.text);
+    });
+}
+
+#[test]
+fn an_answer_says_how_old_it_is_and_ends_with_its_lifetime() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let clock = MovableClock::new();
+        let server = data.serve_at(clock.clock(), data.settings()).await;
+        let company = server.company().await;
+        for (path, lifetime_seconds) in [("deals", 300), ("pipeline", 1_800), ("analytics/monthly", 3_600)] {
+            let path = format!("/api/companies/{company}/{path}");
+            let first = server.get(&path).await;
+            assert_eq!((first.header("x-cache"), first.header("age")), ("miss", "0"), "{path}");
+            clock.advance(Duration::from_secs(lifetime_seconds - 1));
+            let headers = [("if-none-match", first.header("etag"))];
+            for answer in [server.get(&path).await, server.send(Method::GET, &path, None, &headers).await] {
+                let age = (lifetime_seconds - 1).to_string();
+                assert_eq!((answer.header("x-cache"), answer.header("age")), ("hit-local", &*age), "{path}");
+            }
+            clock.advance(Duration::from_secs(1));
+            let after = server.get(&path).await;
+            assert_eq!((after.header("x-cache"), after.header("age")), ("miss", "0"), "{path}");
+        }
     });
 }
 
