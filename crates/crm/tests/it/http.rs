@@ -163,6 +163,27 @@ fn one_list_in_two_spellings_is_one_entry() {
 }
 
 #[test]
+fn an_entry_weighs_what_it_takes_whatever_was_searched_for() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let deals = format!("/api/companies/{}/deals?per_page=200", server.company().await);
+        let weight =
+            async || server.get("/api/health").await.json()["memory"]["weight_bytes"].as_u64().unwrap();
+        let (long, other) = ("%2A".repeat(100), "%2A".repeat(99));
+        let searches =
+            [String::new(), format!("&q={long}"), format!("&q={other}&owner={long}&contact={long}")];
+        for search in searches {
+            let before = weight().await;
+            let answer = server.get(&format!("{deals}{search}")).await;
+            assert_eq!(answer.header("x-cache"), "miss", "{search}");
+            let beside = weight().await - before - answer.text.len() as u64;
+            assert!((400..1_000).contains(&beside), "{search}: {beside} bytes beside the JSON");
+        }
+    });
+}
+
+#[test]
 fn health_is_the_document_of_the_specification_and_more_beside_it() {
     testkit::run(async {
         let data = Data::demo().await;
