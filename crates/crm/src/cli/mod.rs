@@ -6,7 +6,7 @@ mod migrate;
 mod serve;
 mod warm;
 
-use crate::config::{ConfigError, Layer, Settings};
+use crate::config::{self, ConfigError, Layer, Settings};
 use crate::database::{Database, OpenError};
 use crate::error::Error;
 use crate::import::sales::ImportError;
@@ -109,6 +109,14 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let settings = Settings::load(cli.settings)?;
     log_to_stderr(&settings)?;
+    let unknown = config::unknown_variables(std::env::vars_os().map(|(name, _)| name));
+    if !unknown.is_empty() {
+        // Not refused: whoever runs a service named `crm` may be given variables of that name by its surroundings.
+        tracing::warn!(
+            variables = unknown.join(", "),
+            "these variables are no settings of crm and do nothing"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command.unwrap_or(Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => runtime.block_on(serve::run(settings, arguments)),

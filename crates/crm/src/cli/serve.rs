@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 /// What `serve` takes besides the settings.
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
-    /// Leave an empty database empty
+    /// Leave an empty database empty, instead of filling it with demo data
     #[arg(long)]
     no_demo: bool,
     /// Load companies and their pipelines into the cache before the first request

@@ -121,9 +121,11 @@ fn a_setting_that_does_not_exist_is_refused_and_those_that_hold_are_shown() {
         assert!(message.contains("crm.toml") && message.contains("listn"), "{message}");
         std::fs::write(directory.path().join("crm.toml"), "listen = \"127.0.0.1:1\"\n").unwrap();
         let mut command = crm(directory.path(), &["check-config", "--cache", "off"]);
-        let shown = command.env("CRM_LISTEN", "127.0.0.1:2").output().unwrap();
-        let shown = String::from_utf8(shown.stdout).unwrap();
+        let shown = command.env("CRM_LISTEN", "127.0.0.1:2").env("CRM_LISTN", "a secret").output().unwrap();
+        let (shown, log) =
+            (String::from_utf8(shown.stdout).unwrap(), String::from_utf8(shown.stderr).unwrap());
         assert!(shown.contains("listen = \"127.0.0.1:2\"\ncache = \"off\"\n"), "{shown}");
+        assert!(log.contains("CRM_LISTN") && !log.contains("CRM_LISTEN") && !log.contains("secret"), "{log}");
     });
 }
 
