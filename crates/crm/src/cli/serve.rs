@@ -2,7 +2,7 @@
 
 use super::{Failure, open};
 use crate::app::App;
-use crate::config::Settings;
+use crate::config::{Settings, Switch};
 use crate::database::Database;
 use crate::lock::DatabaseLock;
 use crate::time::Day;
@@ -34,7 +34,9 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let example = example_company(&database).await?;
     let cache = server::cache(&settings, larder::Clock::system())?;
     let app = App::new(database, cache, settings);
-    if arguments.warm {
+    if arguments.warm && app.settings.cache == Switch::Off {
+        tracing::warn!("the cache is off: there is nothing to warm, and --warm does nothing");
+    } else if arguments.warm {
         let summary = warm::run(&app, |_progress| async { true }).await?;
         tracing::info!(companies = summary.companies, entries = summary.loaded, "the cache is warm");
     }

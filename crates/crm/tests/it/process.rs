@@ -148,6 +148,19 @@ fn the_command_warms_a_running_server() {
 }
 
 #[test]
+fn a_cache_that_is_off_is_not_said_to_be_warm() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = crm(directory.path(), &["serve", "--listen=127.0.0.1:0", "--warm", "--cache=off"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+        child.kill().unwrap();
+        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        assert!(log.contains("the cache is off") && !log.contains("the cache is warm"), "{log}");
+    });
+}
+
+#[test]
 fn the_address_that_is_taken_is_named() {
     testkit::run_sync(LIMIT, || {
         let directory = tempfile::tempdir().unwrap();
