@@ -140,3 +140,28 @@ async fn the_lock_admits_one_and_is_free_again_afterwards() {
     drop(first);
     DatabaseLock::take(&url).unwrap();
 }
+
+#[test]
+fn a_link_to_a_database_that_is_not_there_yet_has_its_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("data.db", directory.path().join("link.db")).unwrap();
+    let url = |name: &str| {
+        DatabaseUrl::parse(&format!("sqlite:{}", directory.path().join(name).display())).unwrap()
+    };
+    let first = DatabaseLock::take(&url("link.db")).unwrap();
+    assert!(matches!(DatabaseLock::take(&url("data.db")), Err(LockError::Taken(_))));
+    drop(first);
+    DatabaseLock::take(&url("data.db")).unwrap();
+}
+
+#[tokio::test]
+async fn the_database_is_in_the_file_that_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a b.db", "a%20b.db", "a#b.db", "\u{e9}.db", "100%.db"] {
+        let file = directory.path().join(name);
+        let url = DatabaseUrl::parse(&format!("sqlite:{}", file.display())).unwrap();
+        assert!(!file.exists(), "{name} is another's");
+        Database::open(&url).await.unwrap().close().await;
+        assert!(file.exists(), "{name}");
+    }
+}
