@@ -95,8 +95,10 @@ fn decode<T: Value>(bytes: &[u8]) -> Result<T, Error> {
 }
 
 fn encode_error(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Encode, "the value cannot be written as JSON; look at its Serialize")
-        .caused_by(error)
+    // The words of a Serialize may quote the value, so only the kind is told.
+    let message =
+        format!("the value cannot be written as JSON: {:?} error; look at its Serialize", error.classify());
+    Error::new(ErrorKind::Encode, message)
 }
 
 fn type_name<T>() -> &'static str {
