@@ -17,4 +17,5 @@ mod specification;
 mod tagged;
 mod trouble;
 mod versions;
+mod vouching;
 mod weight;
