@@ -2,7 +2,8 @@
 //!
 //! Who may take what a flight brought is rule 1 of the protocol, *vouching*: a follower takes a value only if something that
 //! happened after it joined vouched for it (an accepted install; a flight is closed to joiners in the same step), or if the
-//! load began after it arrived. [`Landed::vouches_for`] is that rule.
+//! load began after it arrived. An error is held to the same: "there is no such row" is news of the data, too.
+//! [`Landed::vouches_for`] is that rule.
 
 mod chain;
 
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 pub(crate) use chain::{is_loading, while_loading};
 
 use crate::codec::Payload;
+use crate::key::Tag;
 
 /// How many parts the table has, so that loads of different keys seldom wait for each other.
 const SHARDS: usize = 64;
@@ -66,8 +69,10 @@ pub(crate) struct Landed {
     pub(crate) result: Result<Payload, SharedError>,
     /// The load began after this moment.
     pub(crate) began: Moment,
-    /// Nothing was removed or set between the beginning and the landing.
+    /// Nothing that the load captured was removed or set between the beginning and the landing.
     pub(crate) vouched: bool,
+    /// The tags that the load captured: of no others does it know whether they were invalidated.
+    pub(crate) tags: SmallVec<[Tag; 8]>,
     pub(crate) stored: bool,
 }
 
@@ -84,10 +89,9 @@ impl std::fmt::Debug for Landed {
 }
 
 impl Landed {
-    /// Whether a caller that arrived at this moment may take the value. An error may be taken by everybody: it says nothing
-    /// about the data.
-    pub(crate) fn vouches_for(&self, arrived: Moment) -> bool {
-        self.vouched || arrived < self.began || self.result.is_err()
+    /// Whether a caller that arrived at this moment, and declares these tags, may take what the flight brought.
+    pub(crate) fn vouches_for(&self, arrived: Moment, declared: &[Tag]) -> bool {
+        arrived < self.began || (self.vouched && declared.iter().all(|tag| self.tags.contains(tag)))
     }
 }
 
@@ -179,12 +183,6 @@ impl Leader {
         drop(shard);
         flight.changed.notify_waiters();
         landed
-    }
-
-    /// Lands with the loader's error, which everybody who follows gets a clone of.
-    pub(crate) fn fail<E: Clone + Send + Sync + 'static>(self, began: Moment, error: &E) {
-        let error: SharedError = Arc::new(error.clone());
-        self.land(|| Landed { result: Err(error), began, vouched: false, stored: false });
     }
 
     /// What identifies the flight within a chain of loads.

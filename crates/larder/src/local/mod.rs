@@ -19,7 +19,7 @@ pub(crate) use entry::{Candidate, Hit, NameRef};
 use crate::ablation::{Ablation, Ablations};
 use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, Tag};
-use crate::ticket::{Ticket, Tickets};
+use crate::ticket::{Slot, Ticket, Tickets};
 use crate::token::{Captured, Tokens};
 
 /// How many entries a sweep or a scan looks at before it lets other tasks run.
@@ -60,6 +60,11 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// The tags that were captured.
+    pub(crate) fn tags(&self) -> impl Iterator<Item = Tag> {
+        self.captured.iter().map(|captured| captured.tag)
+    }
+
     /// Cuts what was captured down to these tags; `false` if one of them was not captured.
     pub(crate) fn narrow_to(&mut self, tags: &[Tag]) -> bool {
         let covered = tags.iter().all(|tag| self.captured.iter().any(|captured| captured.tag == *tag));
@@ -177,9 +182,7 @@ impl Local {
     /// candidate (the value cannot be stored) it only answers whether that is so.
     pub(crate) fn install(&self, name: NameRef<'_>, grant: Grant, candidate: Option<Candidate>) -> Installed {
         let slot = self.tickets.hold(name.hash);
-        let current = (slot.honours(grant.ticket) || self.ablations.is_out(Ablation::TicketCheck))
-            && self.is_of_this_era(grant.era)
-            && self.holds(&grant.captured);
+        let current = self.honours(&slot, &grant);
         let candidate = candidate.filter(|candidate| current && candidate.weight <= self.max_weight);
         let stored = candidate.is_some();
         if let Some(candidate) = candidate {
@@ -189,6 +192,17 @@ impl Local {
         }
         drop(slot);
         Installed { current, stored }
+    }
+
+    /// Whether nothing that the grant captured has changed since.
+    pub(crate) fn is_current(&self, name: NameRef<'_>, grant: &Grant) -> bool {
+        self.honours(&self.tickets.hold(name.hash), grant)
+    }
+
+    fn honours(&self, slot: &Slot<'_>, grant: &Grant) -> bool {
+        (slot.honours(grant.ticket) || self.ablations.is_out(Ablation::TicketCheck))
+            && self.is_of_this_era(grant.era)
+            && self.holds(&grant.captured)
     }
 
     /// Sets a value; loads that began before install nothing over it.

@@ -207,7 +207,11 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         let loaded = match while_loading(flights, async { load(wanted).await }).await {
             Ok(loaded) => loaded,
             Err(error) => {
-                led.into_iter().filter_map(|led| led.leader).for_each(|leader| leader.fail(began, &error));
+                for (Led { missing, leader }, grant) in led.into_iter().zip(grants) {
+                    if let Some(grant) = grant {
+                        inner.fail(missing.name, leader, (began, grant), &error);
+                    }
+                }
                 return Err(error);
             }
         };
@@ -241,16 +245,13 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 return Ok(Waited::StartAgain);
             }
         };
-        match inner.take::<T>(landed, arrived) {
-            Some(Boarded::Joined { result: Ok(value), .. }) => {
+        match inner.take(landed, arrived, &self.policy.tags) {
+            Some(Boarded::Found(read)) => {
                 inner.counters.count(inner.group_of_call(missing.name.name, self.policy), Count::Joined);
-                self.values[missing.at] = Some(value);
+                self.values[missing.at] = Some(read.value);
                 Ok(Waited::Done)
             }
-            Some(Boarded::Joined { result: Err(error), .. }) => match error.downcast_ref::<E>() {
-                Some(error) => Err(error.clone()),
-                None => Ok(Waited::StartAgain),
-            },
+            Some(Boarded::Failed(error)) => Err(error),
             _ => Ok(Waited::StartAgain),
         }
     }

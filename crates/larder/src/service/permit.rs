@@ -1,5 +1,6 @@
 //! For callers who cannot hand a loader over: get, miss, query, fill.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::read::Boarded;
@@ -88,13 +89,10 @@ impl CacheService {
                 return permit(Err(Refusal::Failed));
             }
         };
-        let leader = match inner.board(name, &policy.tags, &plan).await {
-            Boarded::Hit(read) => return Lookup::Hit(read),
-            Boarded::Joined { result: Ok(value), stored } => {
-                return Lookup::Hit(Read::of_load(value, Source::Joined, stored));
-            }
-            // Another caller's loader failed; this caller has its own way to load.
-            Boarded::Joined { result: Err(_), .. } => None,
+        // It has its own way to load, so another caller's error is none of its own: it starts again, one of many at a time.
+        let leader = match inner.board::<T, Infallible>(name, &policy.tags, &plan).await {
+            Boarded::Found(read) => return Lookup::Hit(read),
+            Boarded::Failed(error) => match error {},
             Boarded::Loads(leader) => leader,
         };
         inner.counters.count(plan.group, Count::Load);

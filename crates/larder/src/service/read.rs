@@ -16,11 +16,11 @@ use crate::local::{Grant, Installed, NameRef};
 use crate::stats::Count;
 
 /// How a caller that found nothing goes on.
-pub(super) enum Boarded<T> {
-    /// It was there after all.
-    Hit(Read<T>),
-    /// Another caller's load brought this.
-    Joined { result: Result<Arc<T>, SharedError>, stored: bool },
+pub(super) enum Boarded<T, E> {
+    /// It was there after all, or another caller's load brought it.
+    Found(Read<T>),
+    /// Another caller's load ended with this error.
+    Failed(E),
     /// It loads for itself and for whoever follows the flight. Without a flight, it loads for itself alone: its loader runs
     /// within the load of the same key.
     Loads(Option<Leader>),
@@ -173,14 +173,8 @@ impl CacheService {
             }
         };
         let leader = match inner.board(name, &policy.tags, &plan).await {
-            Boarded::Hit(read) => return Ok(read),
-            Boarded::Joined { result: Ok(value), stored } => {
-                return Ok(Read::of_load(value, Source::Joined, stored));
-            }
-            Boarded::Joined { result: Err(error), .. } => match error.downcast_ref::<E>() {
-                Some(error) => return Err(error.clone()),
-                None => None, // the other caller's errors are of another type: this one loads for itself
-            },
+            Boarded::Found(read) => return Ok(read),
+            Boarded::Failed(error) => return Err(error),
             Boarded::Loads(leader) => leader,
         };
         inner.load(name, key.typed(), plan, leader, load).await
@@ -245,17 +239,17 @@ impl Inner {
     ///
     /// Waiting is bounded by the follow limit for each leader. One that takes longer is given up, and the first caller to
     /// notice loads in its place.
-    pub(super) async fn board<T: Value>(
+    pub(super) async fn board<T: Value, E: Clone + 'static>(
         &self,
         name: NameRef<'_>,
         declared: &[Tag],
         plan: &Plan,
-    ) -> Boarded<T> {
+    ) -> Boarded<T, E> {
         let arrived = self.flights.moment();
         loop {
             let joined = self.flights.join(name.name, name.hash, || self.find_again::<T>(name, declared));
             let follower = match joined {
-                Joined::Hit(read) => return Boarded::Hit(read),
+                Joined::Hit(read) => return Boarded::Found(read),
                 Joined::Leads(leader) => {
                     self.counters.count(plan.group, Count::Miss);
                     return Boarded::Loads(Some(leader));
@@ -273,7 +267,7 @@ impl Inner {
                     return Boarded::Loads(Some(leader));
                 }
                 Ok(Followed::Landed(landed)) => {
-                    if let Some(boarded) = self.take(landed, arrived) {
+                    if let Some(boarded) = self.take(landed, arrived, declared) {
                         self.counters.count(plan.group, Count::Miss);
                         self.counters.count(plan.group, Count::Joined);
                         return boarded;
@@ -284,15 +278,23 @@ impl Inner {
         }
     }
 
-    /// What a caller that arrived at this moment may take of a flight that landed; `None` if it has to start again.
-    pub(super) fn take<T: Value>(&self, landed: Landed, arrived: Moment) -> Option<Boarded<T>> {
-        if !landed.vouches_for(arrived) && !self.settings.ablations.is_out(Ablation::Vouching) {
+    /// What a caller that arrived at this moment, and declares these tags, may take of a flight that landed; `None` if it has
+    /// to start again: what was brought is too old for it, or of a type that it cannot read.
+    pub(super) fn take<T: Value, E: Clone + 'static>(
+        &self,
+        landed: Landed,
+        arrived: Moment,
+        declared: &[Tag],
+    ) -> Option<Boarded<T, E>> {
+        if !landed.vouches_for(arrived, declared) && !self.settings.ablations.is_out(Ablation::Vouching) {
             return None;
         }
         let stored = landed.stored;
         match landed.result {
-            Ok(payload) => typed(payload).ok().map(|value| Boarded::Joined { result: Ok(value), stored }),
-            Err(error) => Some(Boarded::Joined { result: Err(error), stored }),
+            Ok(payload) => {
+                typed(payload).ok().map(|value| Boarded::Found(Read::of_load(value, Source::Joined, stored)))
+            }
+            Err(error) => error.downcast_ref::<E>().cloned().map(Boarded::Failed),
         }
     }
 
@@ -323,12 +325,26 @@ impl Inner {
                 Ok(Read::of_load(value, Source::Loaded, stored.is_stored()))
             }
             Err(error) => {
-                if let Some(leader) = leader {
-                    leader.fail(began, &error);
-                }
+                self.fail(name, leader, (began, grant), &error);
                 Err(error)
             }
         }
+    }
+
+    /// Lands a flight with the loader's error, of which everybody who may take it gets a clone.
+    pub(super) fn fail<E: Clone + Send + Sync + 'static>(
+        &self,
+        name: NameRef<'_>,
+        leader: Option<Leader>,
+        (began, grant): (Moment, Grant),
+        error: &E,
+    ) {
+        let Some(leader) = leader else { return };
+        let error: SharedError = Arc::new(error.clone());
+        leader.land(|| {
+            let vouched = self.local.is_current(name, &grant);
+            Landed { result: Err(error), began, vouched, tags: grant.tags().collect(), stored: false }
+        });
     }
 
     /// Installs a loaded value and lands its flight, in one step.
@@ -344,13 +360,14 @@ impl Inner {
         let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan);
         let candidate = candidate.inspect_err(|error| self.report("set", name.name, error)).ok();
         let failed = candidate.is_none();
+        let tags = grant.tags().collect();
         let install = || self.local.install(name, grant, candidate);
         let installed = match leader {
             None => install(),
             Some(leader) => {
                 let landed = leader.land(|| {
                     let Installed { current, stored } = install();
-                    Landed { result: Ok(value), began, vouched: current, stored }
+                    Landed { result: Ok(value), began, vouched: current, tags, stored }
                 });
                 Installed { current: landed.vouched, stored: landed.stored }
             }

@@ -78,14 +78,8 @@ impl CacheService {
             }
         };
         let leader = match inner.board(name, &policy.tags, &plan).await {
-            Boarded::Hit(read) => return Ok(read),
-            Boarded::Joined { result: Ok(value), stored } => {
-                return Ok(Read::of_load(value, Source::Joined, stored));
-            }
-            Boarded::Joined { result: Err(error), .. } => match error.downcast_ref::<E>() {
-                Some(error) => return Err(error.clone()),
-                None => None,
-            },
+            Boarded::Found(read) => return Ok(read),
+            Boarded::Failed(error) => return Err(error),
             Boarded::Loads(leader) => leader,
         };
         inner.load_tagged(name, key.typed(), plan, leader, &mut load).await
@@ -116,7 +110,7 @@ impl Inner {
             let (value, told) = match while_loading(flights, async { load().await }).await {
                 Ok((value, told)) => (Arc::new(value), told),
                 Err(error) => {
-                    leader.into_iter().for_each(|leader| leader.fail(began, &error));
+                    self.fail(name, leader, (began, grant), &error);
                     return Err(error);
                 }
             };
@@ -131,7 +125,8 @@ impl Inner {
                 self.report("set", name.name, &unstorable(told.len()));
                 if let Some(leader) = leader {
                     let result = Ok(Arc::clone(&value) as _);
-                    leader.land(|| Landed { result, began, vouched: false, stored: false });
+                    let tags = SmallVec::new();
+                    leader.land(|| Landed { result, began, vouched: false, tags, stored: false });
                 }
                 return Ok(Read::of_load(value, Source::Loaded, false));
             }

@@ -19,4 +19,5 @@ mod specification;
 mod tagged;
 mod trouble;
 mod versions;
+mod vouching;
 mod weight;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use larder::{CacheService, Lookup, Permit, Policy, Refusal, Source, Space, Tag, Ttl};
+use testkit::gate::Gate;
 
 use crate::fixture::{brings, cache, group, run_paused, with_clock};
 
@@ -205,4 +206,46 @@ fn who_waits_for_a_value_that_cannot_be_stored_shares_it_all_the_same() {
         let read = read.unwrap();
         assert_eq!((read.value.len(), read.source, read.stored), (2_000, Source::Joined, false));
     });
+}
+
+#[test]
+fn a_loaders_failure_leaves_one_permit_at_a_time_to_those_who_wait() {
+    testkit::run(async {
+        let cache = cache();
+        let gate = Gate::new("the loader is about to fail");
+        let fails = cache.get_or_set("key", Policy::new(), || async {
+            gate.pass().await;
+            Err::<i32, _>("the database is away")
+        });
+        let mut waiting = tokio::task::JoinSet::new();
+        let open = async {
+            gate.reached().await;
+            for _ in 0..20 {
+                let cache = cache.clone();
+                waiting.spawn(async move { permit_or_hit(&cache).await });
+            }
+            while cache.stats().local.following < 20 {
+                tokio::task::yield_now().await;
+            }
+            gate.open();
+        };
+        let (failed, ()) = tokio::join!(fails, open);
+        assert_eq!(failed, Err("the database is away"));
+        let filled = waiting.join_all().await.into_iter().filter(|filled| *filled).count();
+        assert_eq!(filled, 1, "the others got what the one with the permit filled in");
+    });
+}
+
+/// Fills a permit once all others had time to get one too; answers whether it got one.
+async fn permit_or_hit(cache: &CacheService) -> bool {
+    match cache.get_or_permit("key", Policy::new()).await {
+        Lookup::Hit(_) => false,
+        Lookup::Permit(permit) => {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            permit.fill(1).await;
+            true
+        }
+    }
 }
