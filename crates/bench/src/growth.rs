@@ -8,7 +8,7 @@ use crate::Failure;
 use crate::data::{self, Item};
 use crate::hits::BASELINE;
 use crate::record::{Case, Sample};
-use crate::sides::{ByKey, ByName, Get, Map, Moka, Quick, Side, Tags};
+use crate::sides::{ByKey, ByName, Get, Map, Moka, Quick, QuickNamed, Side, Tags};
 use crate::stage::{Entrant, Stage};
 
 pub(crate) const GROUP: &str = "growth";
@@ -34,6 +34,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Vec<Sample>, Failure> {
         let set = Set { items: data::items(entries, 7), order: data::zipf(entries, CALLS, 3), stage };
         let mut all = Vec::new();
         set.enter(&mut all, BASELINE, Quick::new())?;
+        set.enter(&mut all, "quick_cache + deadline, name made", QuickNamed(Quick::new()))?;
         set.enter(&mut all, "moka", Moka::new())?;
         set.enter(&mut all, "papaya, no deadline", Map::new())?;
         set.enter(&mut all, "larder get, name", Get::<_, ByName>::new(&NUMBER, Tags::None)?)?;

@@ -2,7 +2,7 @@
 
 use plotters::prelude::{
     ChartBuilder, Color, IntoDrawingArea, IntoLogRange, LineSeries, Palette, Palette99, PathElement,
-    SVGBackend, WHITE,
+    SVGBackend, SeriesLabelPosition, WHITE,
 };
 
 use crate::Failure;
@@ -15,7 +15,6 @@ const SIZE: (u32, u32) = (860, 480);
 pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Result<String, Failure> {
     let mut svg = String::new();
     let mut sides: Vec<&str> = summaries.iter().map(|summary| summary.case.side).collect();
-    sides.dedup();
     sides.sort_unstable();
     sides.dedup();
     let lowest = summaries.iter().map(|summary| summary.median).fold(f64::INFINITY, f64::min);
@@ -33,7 +32,13 @@ pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Re
                 (lowest * 0.8..highest * 1.25).log_scale(),
             )?;
         let entries = |entries: &f64| format!("{entries:.0}");
-        chart.configure_mesh().x_desc("entries").y_desc(unit).x_label_formatter(&entries).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc("entries")
+            .y_desc(unit)
+            .x_label_formatter(&entries)
+            .light_line_style(WHITE)
+            .draw()?;
         for (at, side) in sides.into_iter().enumerate() {
             let color = Palette99::pick(at).to_rgba();
             let line = summaries.iter().filter(|summary| summary.case.side == side);
@@ -43,7 +48,11 @@ pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Re
                 .label(side)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
         }
-        chart.configure_series_labels().background_style(WHITE.mix(0.8)).draw()?;
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft) // all lines rise to the right
+            .background_style(WHITE.mix(0.8))
+            .draw()?;
         area.present()?;
     }
     Ok(svg)
