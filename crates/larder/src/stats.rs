@@ -81,13 +81,8 @@ impl Counters {
 
     #[inline]
     pub(crate) fn count(&self, group: Group, what: Count) {
-        self.count_many(group, what, 1);
-    }
-
-    #[inline]
-    pub(crate) fn count_many(&self, group: Group, what: Count, times: u64) {
         let stripes = self.groups[usize::from(group.0)].get_or_init(Box::default);
-        stripes[stripe_of_thread()].0[what as usize].fetch_add(times, Ordering::Relaxed);
+        stripes[stripe_of_thread()].0[what as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// All counters as they stand.

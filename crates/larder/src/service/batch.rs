@@ -271,6 +271,6 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
 
 impl Missing<'_> {
     fn grant(&self, inner: &Inner) -> Option<Grant> {
-        self.plan.as_ref().map(|plan| inner.local.begin(self.name, plan.tags.iter().copied()))
+        self.plan.as_ref().map(|plan| inner.local.begin(self.name, plan.tags.iter().copied(), inner.now_ms()))
     }
 }

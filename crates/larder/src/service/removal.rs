@@ -128,7 +128,7 @@ impl CacheService {
             self.inner.count(glob, Count::Delete);
             return Ok(Removed::UNCOUNTED);
         }
-        Ok(Removed::counted(self.inner.remove_matching(glob, pattern).await))
+        Ok(Removed::counted(self.inner.remove_matching(pattern).await))
     }
 
     /// Removes everything that depends on a tag, at the same cost for any number of entries.
@@ -199,21 +199,22 @@ impl<K: Id + ?Sized, V> Space<K, V> {
 
 impl Inner {
     pub(super) fn remove(&self, name: &str) -> Removed {
-        let was_there = self.local.remove(self.local.name(name), self.now_ms());
-        self.count(name, Count::Delete);
-        Removed::counted(u64::from(was_there))
+        let removed = self.local.remove(self.local.name(name), self.now_ms());
+        self.counters.count(removed.unwrap_or_else(|| self.group_of_name(name)), Count::Delete);
+        Removed::counted(u64::from(removed.is_some()))
     }
 
-    async fn remove_matching(&self, glob: &str, pattern: Pattern<'_>) -> u64 {
+    async fn remove_matching(&self, pattern: Pattern<'_>) -> u64 {
         let mut count = 0;
         for (looked_at, removed) in self.local.remove_matching(pattern, self.now_ms()).enumerate() {
-            count += u64::from(removed);
+            if let Some(group) = removed {
+                self.counters.count(group, Count::Delete);
+                count += 1;
+            }
             if looked_at % SCAN_BATCH == SCAN_BATCH - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        let group = self.group_of_name(glob);
-        self.counters.count_many(group, Count::Delete, count);
         count
     }
 }

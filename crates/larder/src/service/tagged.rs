@@ -105,7 +105,7 @@ impl Inner {
         for attempt in 1..=ATTEMPTS {
             self.counters.count(plan.group, Count::Load);
             let began = self.flights.moment();
-            let mut grant = self.local.begin(name, capture.iter().copied());
+            let mut grant = self.local.begin(name, capture.iter().copied(), self.now_ms());
             let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
             let (value, told) = match while_loading(flights, async { load().await }).await {
                 Ok((value, told)) => (Arc::new(value), told),
