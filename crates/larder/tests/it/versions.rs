@@ -178,3 +178,14 @@ fn a_space_without_versions_and_one_that_is_not_registered_say_so() {
         assert_eq!(cache.get(STRANGE.key(&1)).await, None);
     });
 }
+
+#[test]
+fn a_failure_is_counted_once_through_either_form() {
+    testkit::run(async {
+        let cache = cache();
+        cache.try_set_versioned(PLAIN.key(&1), row(2)).await.unwrap_err();
+        assert_eq!(cache.stats().total.errors, 1);
+        cache.set_versioned(PLAIN.key(&1), row(2)).await;
+        assert_eq!(cache.stats().total.errors, 2);
+    });
+}
