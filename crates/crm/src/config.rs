@@ -1,6 +1,8 @@
 //! The settings: flags over `CRM_…` variables over `crm.toml` over what stands here.
 
+use clap::Args;
 use serde::Deserialize;
+use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 pub const DEFAULT_FILE: &str = "crm.toml";
 
 /// Settings as one source gives them: the flags and variables together, or the file. What it leaves out stays open.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
     /// The file of settings [default: crm.toml, if there is one]
@@ -30,13 +32,27 @@ pub struct Layer {
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRM_LISTEN", global = true, help_heading = "Settings")]
     pub listen: Option<String>,
     /// Whether reads are cached; `off` asks the database each time [default: on]
-    #[arg(long, value_name = "on|off", env = "CRM_CACHE", global = true, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "CRM_CACHE",
+        hide_possible_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
     pub cache: Option<Switch>,
     /// How much the cache may hold, in megabytes [default: 256]
     #[arg(long, value_name = "MB", env = "CRM_CACHE_CAPACITY_MB", global = true, help_heading = "Settings")]
     pub cache_capacity_mb: Option<u64>,
     /// Whether each answer says in `X-Db-Queries` how many SQL statements it took [default: off]
-    #[arg(long, value_name = "on|off", env = "CRM_SHOW_QUERIES", global = true, help_heading = "Settings")]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "CRM_SHOW_QUERIES",
+        hide_possible_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
     pub show_queries: Option<Switch>,
     /// How long a request may take, in milliseconds, before it is answered with 503 [default: 10000]
     #[arg(long, value_name = "MS", env = "CRM_REQUEST_LIMIT_MS", global = true, help_heading = "Settings")]
@@ -142,16 +158,25 @@ impl Settings {
     }
 }
 
+/// The variables that begin with `CRM_` and are no setting: a misspelt one would be overlooked.
+#[must_use]
+pub fn unknown_variables(given: impl Iterator<Item = OsString>) -> Vec<String> {
+    let layer = Layer::augment_args(clap::Command::new("crm"));
+    let known: Vec<&OsStr> = layer.get_arguments().filter_map(clap::Arg::get_env).collect();
+    let given = given.filter(|name| !known.contains(&name.as_os_str()));
+    given.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("CRM_")).collect()
+}
+
 impl std::fmt::Display for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "database_url = \"{}\"", self.database_url)?;
+        writeln!(f, "database_url = {:?}", self.database_url.to_string())?;
         writeln!(f, "listen = \"{}\"", self.listen)?;
         writeln!(f, "cache = \"{}\"", self.cache.word())?;
         writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
         writeln!(f, "show_queries = \"{}\"", self.show_queries.word())?;
         writeln!(f, "request_limit_ms = {}", self.request_limit.as_millis())?;
         writeln!(f, "drain_limit_ms = {}", self.drain_limit.as_millis())?;
-        writeln!(f, "log = \"{}\"", self.log)
+        writeln!(f, "log = {:?}", self.log)
     }
 }
 
@@ -216,7 +241,9 @@ impl DatabaseUrl {
                 "the database URL must be `sqlite:` and the path of a file, without options".to_owned()
             );
         }
-        Ok(Self { url: format!("sqlite:{path}?mode=rwc"), file: Some(PathBuf::from(path)) })
+        // The driver decodes what follows a percent sign; the lock and the messages mean the same file as the setting.
+        let encoded = path.replace('%', "%25");
+        Ok(Self { url: format!("sqlite:{encoded}?mode=rwc"), file: Some(PathBuf::from(path)) })
     }
 
     /// The file of the database; `None` for one in memory.
@@ -285,6 +312,17 @@ mod tests {
             let message = with(text).unwrap_err().to_string();
             assert!(message.contains(words), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_is_read_back_as_it_was() {
+        let strange = Layer {
+            database_url: Some(r#"sqlite:a "b"\c.db"#.to_owned()),
+            log: Some(r#"crm[{a="b"}]=info"#.to_owned()),
+            ..Layer::default()
+        };
+        let settings = Settings::of(strange, Layer::default()).unwrap();
+        assert_eq!(with(&settings.to_string()).unwrap(), settings);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use crate::config::DatabaseUrl;
 use crate::lock::DatabaseLock;
 use crate::written::{Committed, Written};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::{Any, AnyConnection, AnyPool, Transaction};
+use sqlx::migrate::MigrateError;
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,6 +71,29 @@ impl Kind {
     }
 }
 
+/// Why a database cannot be opened, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("the database {url} cannot be opened: {source}{}", advice(source))]
+pub struct OpenError {
+    url: DatabaseUrl,
+    source: sqlx::Error,
+}
+
+fn advice(error: &sqlx::Error) -> &'static str {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match (error, code.as_deref()) {
+        // SQLite's words for a file that is damaged, or none of its own: codes 11 (CORRUPT) and 26 (NOTADB).
+        (_, Some("11" | "26")) => ". Name another file, or restore this one from a backup",
+        (_, Some("14")) => {
+            ". It must be a file that can be written to, or a name for one in such a directory"
+        }
+        (sqlx::Error::Migrate(error), _) if matches!(**error, MigrateError::VersionMissing(_)) => {
+            ". A newer `crm` has made its tables: run that one, or name another database"
+        }
+        _ => "",
+    }
+}
+
 /// A pool of connections to one database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -84,12 +108,21 @@ impl Database {
     /// Opens the database, creates its file if there is none, and brings its tables up to date.
     ///
     /// # Errors
-    /// What the database or a migration reports.
+    /// What the database or a migration reports, with what to do about it.
     ///
     /// # Cancel safety
     /// Dropped early, some migrations may have run; each runs in whole or not at all, and the next call continues.
-    pub async fn open(url: &DatabaseUrl) -> Result<Self, sqlx::Error> {
+    pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
+        Self::open_pool(url).await.map_err(|source| OpenError { url: url.clone(), source })
+    }
+
+    async fn open_pool(url: &DatabaseUrl) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
+        let options = AnyConnectOptions::from_str(url.as_str())?;
+        // One connection by itself: a pool tries again and again, and then only says that it took too long.
+        let mut probe = AnyConnection::connect_with(&options).await?;
+        set_up(&mut probe).await?;
+        probe.close().await?;
         // A database in memory belongs to its connection: a second one would see an empty database.
         let connections = if url.file().is_some() { CONNECTIONS } else { 1 };
         let pool = AnyPoolOptions::new()
@@ -99,7 +132,7 @@ impl Database {
             .max_lifetime(None)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(|connection, _| Box::pin(set_up(connection)))
-            .connect_with(AnyConnectOptions::from_str(url.as_str())?)
+            .connect_with(options)
             .await?;
         sqlx::migrate!().run(&pool).await?;
         Ok(Self { pool, kind: Kind::Sqlite, writer: Arc::default() })

@@ -89,7 +89,9 @@ pub enum Error {
     #[error("it has been changed since: read it again, and repeat the change on what it is now")]
     PreconditionFailed,
     /// 503: no answer within the time limit.
-    #[error("the request took longer than {limit_ms} ms: try again later")]
+    #[error(
+        "the request took longer than {limit_ms} ms: try again later; look first whether a change took place all the same"
+    )]
     TimedOut {
         /// The limit.
         limit_ms: u64,

@@ -4,6 +4,9 @@ use crate::config::DatabaseUrl;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+/// Most links that one name may lead through; Linux gives up at as many.
+const MAX_LINKS: usize = 40;
+
 /// Proof that no other process of this program has the database open. Released when dropped, or when the process dies.
 #[derive(Debug)]
 pub struct DatabaseLock {
@@ -21,7 +24,7 @@ pub enum LockError {
     )]
     Taken(PathBuf),
     /// The lock file cannot be opened.
-    #[error("the lock file {} cannot be opened: check that its directory exists and can be written to", .path.display())]
+    #[error("the lock file {} cannot be opened: {source}. Its directory must exist and be writable", .path.display())]
     Unusable {
         /// The lock file.
         path: PathBuf,
@@ -52,8 +55,18 @@ impl DatabaseLock {
 }
 
 fn lock_path(database: &Path) -> PathBuf {
-    // Two names of one file must be one lock: follow links when the file is there already.
-    let mut name = database.canonicalize().unwrap_or_else(|_| database.to_owned()).into_os_string();
+    // Two names of one file must be one lock, also when the file that a link names is not there yet.
+    let mut name = database.canonicalize().unwrap_or_else(|_| end_of_links(database)).into_os_string();
     name.push(".lock");
     PathBuf::from(name)
+}
+
+fn end_of_links(name: &Path) -> PathBuf {
+    let mut file = name.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = file.read_link() else { break };
+        file.pop(); // a link says where it leads as seen from its own directory
+        file.push(target);
+    }
+    file
 }

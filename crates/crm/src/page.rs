@@ -1,5 +1,6 @@
 //! Pages of a list: what is asked for, what is answered, and the conditions in between.
 
+use crate::body::digest;
 use crate::database::Statements;
 use crate::error::Error;
 use serde::Serialize;
@@ -12,6 +13,10 @@ pub const DEFAULT_PER_PAGE: u32 = 50;
 pub const MAX_PER_PAGE: u32 = 200;
 /// Last page that is looked for: rows are skipped one by one, so that a page beyond it costs more than it can be worth.
 pub const MAX_PAGE: u32 = 100_000;
+
+/// Longest filter that stands in the name of an entry as it is, in bytes: room for an id and a few words. Escaped, each
+/// byte can become three.
+pub const MAX_FILTER_BYTES: usize = 100;
 
 /// Which page of a list, and how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +68,13 @@ impl Filter {
         self
     }
 
+    /// The conditions, or, when they are longer than [`MAX_FILTER_BYTES`], a digest of them: names stay short, whatever
+    /// somebody searches for.
     pub(crate) fn into_segment(self) -> String {
-        self.0
+        if self.0.len() <= MAX_FILTER_BYTES {
+            return self.0;
+        }
+        format!("digest={}", digest(&self.0))
     }
 }
 
@@ -146,5 +156,28 @@ impl Select {
         let total = count.fetch_one(statements.statement()).await?;
         let items = rows.fetch_all(statements.statement()).await?;
         Ok(Page { items, page: paging.page, per_page: paging.per_page, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(owner: &str, words: &str) -> String {
+        let filter = Filter::new(Paging::default(), "name", false);
+        filter.and("owner", Some(owner)).and("q", Some(words)).into_segment()
+    }
+
+    #[test]
+    fn a_filter_is_read_as_it_is_and_a_long_one_by_its_digest() {
+        assert_eq!(segment("7", "ann"), "per_page=50,sort=name,owner=1=7,q=3=ann");
+        let long = "x".repeat(100);
+        assert_eq!(segment("7", &long).len(), "digest=".len() + 32);
+        assert_ne!(segment("7", &long), segment("8", &long));
+    }
+
+    #[test]
+    fn no_value_looks_like_a_further_condition() {
+        assert_ne!(segment("7,q=1=a", "b"), segment("7", "a,q=1=b"));
     }
 }

@@ -4,17 +4,18 @@ use crate::app::App;
 use crate::config::{Settings, Switch};
 use crate::{analytics, companies, contacts, deals, http, products, users};
 use axum::Router;
-use larder::CacheService;
+use larder::{CacheService, Clock};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// The cache, with the spaces of every domain; with the cache switched off, one that keeps nothing.
+/// The cache, with the spaces of every domain; with the cache switched off, one that keeps nothing. Ages and lifetimes are
+/// those of the clock.
 ///
 /// # Errors
 /// [`larder::ErrorKind::Config`] when the spaces do not fit together.
-pub fn cache(settings: &Settings) -> Result<CacheService, larder::Error> {
+pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, larder::Error> {
     if settings.cache == Switch::Off {
         return Ok(CacheService::bypass());
     }
@@ -26,7 +27,7 @@ pub fn cache(settings: &Settings) -> Result<CacheService, larder::Error> {
         deals::register,
         analytics::register,
     ];
-    let builder = CacheService::builder().local_capacity_bytes(settings.cache_capacity_bytes);
+    let builder = CacheService::builder().local_capacity_bytes(settings.cache_capacity_bytes).clock(clock);
     domains.into_iter().fold(builder, |builder, register| register(builder)).build()
 }
 

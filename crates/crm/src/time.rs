@@ -1,7 +1,7 @@
 //! Moments and calendar days as the database stores them and as JSON shows them.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use sqlx::any::{Any, AnyTypeInfo};
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
@@ -58,8 +58,11 @@ impl<'r> Decode<'r, Any> for Moment {
     }
 }
 
+/// The earliest year of a day. Years of other than four digits would sort wrongly as text, and one such as 0206 is a slip.
+const MIN_YEAR: i16 = 1900;
+
 /// A calendar day without a time zone: text `YYYY-MM-DD` in the database and in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Day(Date);
 
@@ -70,12 +73,12 @@ impl Day {
         Self(TimeZone::UTC.to_datetime(Timestamp::now()).date())
     }
 
-    /// Reads `YYYY-MM-DD`; `None` for anything else, and for days that no calendar has.
+    /// Reads `YYYY-MM-DD`; `None` for anything else, for days that no calendar has, and for those before 1900.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let date: Date = text.parse().ok()?;
         // jiff also reads other ISO 8601 forms; one spelling is enough, and only that one sorts as text.
-        (date.to_string() == text).then_some(Self(date))
+        (date.year() >= MIN_YEAR && date.to_string() == text).then_some(Self(date))
     }
 
     /// The day so many days later (earlier, when negative); stays at the calendar's ends.
@@ -96,11 +99,26 @@ impl Day {
         format!("{:04}-{:02}", self.0.year(), self.0.month())
     }
 
-    /// The first day of the month that lies so many months before this day's.
+    /// The first day of this day's month.
     #[must_use]
-    pub fn first_of_month_before(self, months: i64) -> Self {
-        let first = self.0.first_of_month();
-        Self(first.saturating_sub(jiff::Span::new().months(months.clamp(0, 10_000))))
+    pub fn first_of_month(self) -> Self {
+        Self(self.0.first_of_month())
+    }
+
+    /// The first day of the month after this day's; stays at the calendar's end.
+    #[must_use]
+    pub fn first_of_next_month(self) -> Self {
+        Self(self.0.first_of_month().saturating_add(jiff::Span::new().months(1)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            let expected = "a day of the calendar as YYYY-MM-DD, from 1900-01-01 on";
+            de::Error::invalid_value(de::Unexpected::Str(&text), &expected)
+        })
     }
 }
 
@@ -137,8 +155,20 @@ mod tests {
 
     #[test]
     fn only_the_one_spelling_of_a_day_is_read() {
-        for wrong in ["", "2026-2-1", "2026-02-30", "20260201", "2026-02-01T00:00:00", "01.02.2026"] {
+        for wrong in [
+            "",
+            "2026-2-1",
+            "2026-02-30",
+            "20260201",
+            "2026-02-01T00:00:00",
+            "01.02.2026",
+            "-000001-01-01",
+            "0206-02-01",
+            "1899-12-31",
+            "10000-01-01",
+        ] {
             assert_eq!(Day::parse(wrong), None, "{wrong}");
+            assert!(serde_json::from_value::<Day>(wrong.into()).is_err(), "{wrong}");
         }
         assert_eq!(Day::parse("2024-02-29").map(|day| day.to_string()).as_deref(), Some("2024-02-29"));
     }
@@ -149,7 +179,8 @@ mod tests {
         assert_eq!(day("2024-03-01").days_since(day("2024-02-28")), 2);
         assert_eq!(day("2024-02-28").days_since(day("2024-03-01")), -2);
         assert_eq!(day("2024-02-28").plus_days(2), day("2024-03-01"));
-        assert_eq!(day("2024-03-31").first_of_month_before(1), day("2024-02-01"));
+        assert_eq!(day("2024-02-29").first_of_month(), day("2024-02-01"));
+        assert_eq!(day("2024-12-31").first_of_next_month(), day("2025-01-01"));
         assert_eq!(day("2024-03-31").month(), "2024-03");
     }
 }

@@ -45,7 +45,7 @@ impl<T: Value> Erased for T {
     fn encode(&self) -> Result<Vec<u8>, Error> {
         match (self as &dyn Any).downcast_ref::<Blob>() {
             Some(blob) => Ok(blob.0.to_vec()),
-            None => serde_json::to_vec(self).map_err(encode_error),
+            None => serde_json::to_vec(self).map_err(|error| encode_error(&error)),
         }
     }
 
@@ -54,7 +54,7 @@ impl<T: Value> Erased for T {
             return Ok(blob.0.len() as u64);
         }
         let mut counter = Counter(0);
-        serde_json::to_writer(&mut counter, self).map_err(encode_error)?;
+        serde_json::to_writer(&mut counter, self).map_err(|error| encode_error(&error))?;
         Ok(counter.0)
     }
 }
@@ -94,9 +94,11 @@ fn decode<T: Value>(bytes: &[u8]) -> Result<T, Error> {
     })
 }
 
-fn encode_error(error: serde_json::Error) -> Error {
-    Error::new(ErrorKind::Encode, "the value cannot be written as JSON; look at its Serialize")
-        .caused_by(error)
+fn encode_error(error: &serde_json::Error) -> Error {
+    // The words of a Serialize may quote the value, so only the kind is told.
+    let message =
+        format!("the value cannot be written as JSON: {:?} error; look at its Serialize", error.classify());
+    Error::new(ErrorKind::Encode, message)
 }
 
 fn type_name<T>() -> &'static str {

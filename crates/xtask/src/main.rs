@@ -1,4 +1,4 @@
-//! The tasks of this workspace: `cargo xtask setup | lint | test | ci`.
+//! The tasks of this workspace: `cargo xtask setup | lint | test | ci | bench`.
 
 mod checks;
 mod needs;
@@ -47,6 +47,14 @@ enum Task {
     },
     /// Everything that must pass before a change lands: `lint`, then `test`.
     Ci,
+    /// Measure, in a release build, and write the figures to bench/runs/.
+    ///
+    /// The same as `cargo run --release -p bench -- local`. What follows is handed over.
+    Bench {
+        /// Handed to `bench local` as they are; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -55,6 +63,9 @@ fn main() -> ExitCode {
         Task::Lint => checks::lint(),
         Task::Test { arguments } => checks::test(&arguments),
         Task::Ci => checks::lint().and_then(|()| checks::test(&[])),
+        Task::Bench { arguments } => {
+            step::run(step::cargo(&["run", "--release", "--package", "bench", "--", "local"]).args(arguments))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -87,7 +87,8 @@ async fn load_dashboard(mut snapshot: Snapshot, company: &CompanyId, today: Day)
     let details = companies::require(&mut snapshot, company).await?;
     let stages = store::stages(&mut snapshot, company).await?;
     let open = || stages.iter().filter(|row| !Stage::is_closed(row.stage));
-    let month = store::since(&mut snapshot, company, today.first_of_month_before(0)).await?;
+    let (first, next) = (today.first_of_month(), today.first_of_next_month());
+    let month = store::month(&mut snapshot, company, first, next).await?;
     let untouched = Moment::noon_of(today.plus_days(-details.settings.stale_after_days));
     let dashboard = Dashboard {
         company_id: company.clone(),

@@ -16,6 +16,7 @@ pub static PIPELINE: Space<CompanyId, Body> = Space::new(
     "Read by every board and dashboard; changes with any deal of the company; sums that do not match their list cost trust.",
 )
 .ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes)
 .prefix("analytics");
 
 /// The months of a company: the one view that is not removed by what it shows. It is dear to make, nobody acts on the last
@@ -24,7 +25,8 @@ pub static MONTHLY: Space<CompanyId, Body> = Space::new(
     "analytics:company:{company}:monthly",
     "Read in meetings; changes with every deal, which would empty it all day; an hour's lag is announced and costs nothing.",
 )
-.ttl(MONTHLY_TTL);
+.ttl(MONTHLY_TTL)
+.weigher(Body::weight_bytes);
 
 const MONTHLY_TTL: Ttl = Ttl::LONG;
 
@@ -33,7 +35,8 @@ pub static DASHBOARD: Space<CompanyId, Body> = Space::new(
     "dashboard:{company}",
     "Read by everybody in the morning; changes with any deal, contact or user of the company; wrong numbers cost trust.",
 )
-.ttl(Ttl::MEDIUM);
+.ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes);
 
 /// What one user has in hand and has achieved.
 pub static USER_STATS: Space<(UserId, CompanyId), Body> = Space::new(
@@ -41,6 +44,7 @@ pub static USER_STATS: Space<(UserId, CompanyId), Body> = Space::new(
     "Read by the user and its manager; changes with a deal of that user; a sale that does not show up is asked about.",
 )
 .ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes)
 .prefix("analytics");
 
 /// Makes the spaces known to a cache.

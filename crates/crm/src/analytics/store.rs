@@ -85,18 +85,21 @@ pub(super) struct ThisMonth {
     pub(super) lost: i64,
 }
 
-/// What has happened since the first day of a month.
-pub(super) async fn since(
+/// What has happened in a month, from its first day until before the first of the next: dates may lie in the future.
+pub(super) async fn month(
     statements: &mut impl Statements,
     company: &CompanyId,
-    first_day: Day,
+    first: Day,
+    next: Day,
 ) -> Result<ThisMonth, Error> {
-    let sql = "SELECT (SELECT COUNT(*) FROM deals WHERE company_id = $1 AND engaged_on >= $2) AS opened, \
+    let sql = "SELECT (SELECT COUNT(*) FROM deals \
+                       WHERE company_id = $1 AND engaged_on >= $2 AND engaged_on < $3) AS opened, \
                COALESCE(SUM(CASE stage WHEN 'won' THEN 1 ELSE 0 END), 0) AS won, \
                CAST(COALESCE(SUM(value_cents), 0) AS BIGINT) AS won_value_cents, \
                COALESCE(SUM(CASE stage WHEN 'lost' THEN 1 ELSE 0 END), 0) AS lost \
-               FROM deals WHERE company_id = $1 AND closed_on >= $2";
-    Ok(sqlx::query_as(sql).bind(company).bind(first_day).fetch_one(statements.statement()).await?)
+               FROM deals WHERE company_id = $1 AND closed_on >= $2 AND closed_on < $3";
+    let query = sqlx::query_as(sql).bind(company).bind(first).bind(next);
+    Ok(query.fetch_one(statements.statement()).await?)
 }
 
 /// How many open deals nobody has touched since a moment.

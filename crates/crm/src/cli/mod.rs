@@ -6,7 +6,8 @@ mod migrate;
 mod serve;
 mod warm;
 
-use crate::config::{ConfigError, Layer, Settings};
+use crate::config::{self, ConfigError, Layer, Settings};
+use crate::database::{Database, OpenError};
 use crate::error::Error;
 use crate::import::sales::ImportError;
 use crate::lock::LockError;
@@ -73,8 +74,8 @@ enum Failure {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Lock(#[from] LockError),
-    #[error("the database {url} cannot be opened: {source}")]
-    Open { url: String, source: sqlx::Error },
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error("{0}")]
     Data(#[from] Error),
     #[error(transparent)]
@@ -108,6 +109,14 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let settings = Settings::load(cli.settings)?;
     log_to_stderr(&settings)?;
+    let unknown = config::unknown_variables(std::env::vars_os().map(|(name, _)| name));
+    if !unknown.is_empty() {
+        // Not refused: whoever runs a service named `crm` may be given variables of that name by its surroundings.
+        tracing::warn!(
+            variables = unknown.join(", "),
+            "these variables are no settings of crm and do nothing"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command.unwrap_or(Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => runtime.block_on(serve::run(settings, arguments)),
@@ -132,7 +141,6 @@ fn log_to_stderr(settings: &Settings) -> Result<(), ConfigError> {
 }
 
 /// Opens the database of these settings.
-async fn open(settings: &Settings) -> Result<crate::database::Database, Failure> {
-    let opened = crate::database::Database::open(&settings.database_url).await;
-    opened.map_err(|source| Failure::Open { url: settings.database_url.to_string(), source })
+async fn open(settings: &Settings) -> Result<Database, Failure> {
+    Ok(Database::open(&settings.database_url).await?)
 }

@@ -2,7 +2,7 @@
 
 use super::{Failure, open};
 use crate::app::App;
-use crate::config::Settings;
+use crate::config::{Settings, Switch};
 use crate::database::Database;
 use crate::lock::DatabaseLock;
 use crate::time::Day;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 /// What `serve` takes besides the settings.
 #[derive(Debug, Default, Args)]
 pub(super) struct Arguments {
-    /// Leave an empty database empty
+    /// Leave an empty database empty, instead of filling it with demo data
     #[arg(long)]
     no_demo: bool,
     /// Load companies and their pipelines into the cache before the first request
@@ -32,9 +32,11 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let database = open(&settings).await?;
     let demo = !arguments.no_demo && demo::fill(&database, &lock, Day::today()).await?;
     let example = example_company(&database).await?;
-    let cache = server::cache(&settings)?;
+    let cache = server::cache(&settings, larder::Clock::system())?;
     let app = App::new(database, cache, settings);
-    if arguments.warm {
+    if arguments.warm && app.settings.cache == Switch::Off {
+        tracing::warn!("the cache is off: there is nothing to warm, and --warm does nothing");
+    } else if arguments.warm {
         let summary = warm::run(&app, |_progress| async { true }).await?;
         tracing::info!(companies = summary.companies, entries = summary.loaded, "the cache is warm");
     }

@@ -13,7 +13,8 @@ pub static COMPANY: Space<CompanyId, Body> = Space::new(
     "company:{id}",
     "Read by every page of a company; changes when somebody edits it, a few times a year; a stale name confuses.",
 )
-.ttl(Ttl::LONG);
+.ttl(Ttl::LONG)
+.weigher(Body::weight_bytes);
 
 /// One page of the list of companies.
 pub static COMPANIES: Space<(u32, String), Body> = Space::new(
@@ -21,6 +22,7 @@ pub static COMPANIES: Space<(u32, String), Body> = Space::new(
     "Read by whoever chooses a company; changes with any of them; a stale name confuses.",
 )
 .ttl(Ttl::LONG)
+.weigher(Body::weight_bytes)
 .prefix("company");
 
 /// All countries.
@@ -28,7 +30,8 @@ pub static COUNTRIES: Space<(), Body> = Space::new(
     "reference:countries",
     "Read by every form with an address; changes with a migration, when no process is running; nothing can be stale.",
 )
-.ttl(Ttl::DAY);
+.ttl(Ttl::DAY)
+.weigher(Body::weight_bytes);
 
 /// Makes the spaces known to a cache.
 pub fn register(builder: Builder) -> Builder {

@@ -14,6 +14,7 @@ pub static CONTACT: Space<ContactId, Body> = Space::new(
     "Read when somebody calls or writes; changes now and then; a stale number reaches nobody.",
 )
 .ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes)
 .prefix("contacts");
 
 /// One page of a company's contacts.
@@ -22,6 +23,7 @@ pub static CONTACTS: Space<(CompanyId, u32, String), Body> = Space::new(
     "Read by the contact list and its search; changes with any contact of the company; a new contact would be missed.",
 )
 .ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes)
 .scope("company");
 
 /// Makes the spaces known to a cache.

@@ -19,6 +19,7 @@ pub static DEAL: Space<DealId, Body> = Space::new(
     "Read by whoever works on the deal; changes with each step of it; two people would work on different states.",
 )
 .ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes)
 .prefix("deals");
 
 /// The company that a deal belongs to, which says what its view depends on before it is loaded.
@@ -35,6 +36,7 @@ pub static DEALS: Space<(CompanyId, u32, String), Body> = Space::new(
     "Read by the board and the lists all day; changes with any deal of the company; a stale stage is worked on twice.",
 )
 .ttl(Ttl::SHORT)
+.weigher(Body::weight_bytes)
 .scope("company");
 
 /// Makes the spaces known to a cache.

@@ -40,6 +40,10 @@ impl Params {
         if text.chars().count() > MAX_PARAM_CHARS {
             self.errors.add(name, "is too long", format!("give at most {MAX_PARAM_CHARS} characters"));
         }
+        // A zero byte would end the pattern of a search, and `q=%00` would find everything.
+        if text.contains(char::is_control) {
+            self.errors.add(name, "contains control characters", "give plain text");
+        }
         Some(text)
     }
 

@@ -60,13 +60,20 @@ where
                 Error::BadRequest("the body did not arrive in whole: send it again".to_owned())
             }
         })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        let value = serde_json::from_slice(&bytes).map_err(|error| {
             if error.is_data() {
                 Error::WrongShape(format!("the body is not what is expected here: {error}"))
             } else {
                 Error::BadRequest(format!("the body is not JSON: {error}"))
             }
-        })
+        });
+        // An array would be read too, as fields without their names, in whatever order they are declared in.
+        if value.is_ok() && !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Error::WrongShape(
+                "the body must be a JSON object, with names and values".to_owned(),
+            ));
+        }
+        value.map(Self)
     }
 }
 

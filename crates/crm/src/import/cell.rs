@@ -43,8 +43,9 @@ impl<'r> Cell<'r> {
 
     /// A day, written as 2017-03-01.
     pub(crate) fn day(self) -> Result<Day, Refusal> {
-        Day::parse(self.text)
-            .ok_or_else(|| self.refuse(Cause::BadDate, "write a day of the calendar as YYYY-MM-DD"))
+        Day::parse(self.text).ok_or_else(|| {
+            self.refuse(Cause::BadDate, "write a day of the calendar as YYYY-MM-DD, from 1900 on")
+        })
     }
 
     /// A whole number from 0 upwards.
@@ -162,6 +163,7 @@ mod tests {
             "01/02/2017",
             " 2017-01-01",
             "2017–01–01",
+            "0217-01-01",
         ] {
             assert_eq!(cell(text).day().map_err(|refusal| refusal.cause), Err(Cause::BadDate), "{text:?}");
         }
@@ -172,7 +174,7 @@ mod tests {
         let refusal = cell("soon").day().map_err(|refusal| refusal.to_string());
         assert_eq!(
             refusal,
-            Err("deals.csv:7: bad date: field is \"soon\": write a day of the calendar as YYYY-MM-DD"
+            Err("deals.csv:7: bad date: field is \"soon\": write a day of the calendar as YYYY-MM-DD, from 1900 on"
                 .to_owned())
         );
     }

@@ -10,7 +10,8 @@ pub static PRODUCTS: Space<(), Body> = Space::new(
     "reference:products",
     "Read wherever a product is chosen, by all companies; changes when somebody edits a price; a stale price is quoted.",
 )
-.ttl(Ttl::DAY);
+.ttl(Ttl::DAY)
+.weigher(Body::weight_bytes);
 
 /// Makes the spaces known to a cache.
 pub fn register(builder: Builder) -> Builder {

@@ -13,7 +13,8 @@ pub static USER: Space<UserId, Body> = Space::new(
     "user:{id}",
     "Read by each page that names its user; changes with a profile, role or permission; a stale role lets the wrong in.",
 )
-.ttl(Ttl::LONG);
+.ttl(Ttl::LONG)
+.weigher(Body::weight_bytes);
 
 /// One page of a company's users.
 pub static USERS: Space<(CompanyId, u32, String), Body> = Space::new(
@@ -21,6 +22,7 @@ pub static USERS: Space<(CompanyId, u32, String), Body> = Space::new(
     "Read wherever an owner is chosen; changes with any user of the company; somebody who has left would be given deals.",
 )
 .ttl(Ttl::MEDIUM)
+.weigher(Body::weight_bytes)
 .scope("company");
 
 /// Makes the spaces known to a cache.

@@ -28,7 +28,10 @@ pub enum AskError {
 /// # Cancel safety
 /// The server ends its warming when it notices that nobody listens.
 pub async fn ask(server: SocketAddr, mut progress: impl FnMut(&Progress)) -> Result<Summary, AskError> {
-    let request = reqwest::Client::new().post(format!("http://{server}/api/cache/warm"));
+    // The server is on this machine: a proxy that the environment names for the world outside would not find it.
+    let client = reqwest::Client::builder().no_proxy().build();
+    let client = client.map_err(|_not_reachable| AskError::NoServer(server))?;
+    let request = client.post(format!("http://{server}/api/cache/warm"));
     let mut response = request.send().await.map_err(|_not_reachable| AskError::NoServer(server))?;
     if !response.status().is_success() {
         let problem: serde_json::Value = response.json().await.unwrap_or_default();

@@ -112,3 +112,22 @@ fn the_dashboard_counts_what_the_lists_show() {
         assert_eq!(dashboard["contacts"], contacts["total"]);
     });
 }
+
+#[test]
+fn what_is_dated_after_this_month_is_not_counted_in_it() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let company = server.company().await;
+        let path = format!("/api/companies/{company}/dashboard");
+        let before = server.get(&path).await.json();
+        let next_month = crm::time::Day::today().first_of_next_month().to_string();
+        for stage in ["won", "lost"] {
+            let new =
+                json!({"title": "t", "stage": stage, "engaged_on": next_month, "closed_on": next_month});
+            let created = server.post(&format!("/api/companies/{company}/deals"), &new).await;
+            assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+        }
+        assert_eq!(server.get(&path).await.json(), before);
+    });
+}

@@ -114,3 +114,18 @@ fn the_demo_keeps_every_rule_and_ends_today() {
         }
     });
 }
+
+#[test]
+fn a_day_is_read_in_one_spelling_only() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let deals = format!("/api/companies/{}/deals", server.company().await);
+        for day in ["-000002-06-01", "0206-06-01", "20260601", "2026-06-01T10:00:00", "2026-06-31"] {
+            let new = json!({"title": "t", "stage": "engaging", "engaged_on": day});
+            let answer = server.post(&deals, &new).await;
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{day}: {}", answer.text);
+            assert!(answer.text.contains("YYYY-MM-DD"), "{day}: {}", answer.text);
+        }
+    });
+}

@@ -1,9 +1,10 @@
 //! HTTP as all routes speak it: refusals, conditional reads, and the headers of every read.
 
-use crate::running::Data;
+use crate::running::{Data, client};
 use crm::app::App;
 use crm::config::{Settings, Switch};
 use crm::http::edge;
+use larder::testing::MovableClock;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use std::time::Duration;
@@ -34,6 +35,7 @@ fn every_refusal_is_a_problem_document() {
             (get.clone(), "/api/companies?per_page=201", none.clone(), 422),
             (get.clone(), "/api/companies?page=1&page=2", none.clone(), 422),
             (get.clone(), "/api/companies?sort=colour", none.clone(), 422),
+            (get.clone(), "/api/companies?q=%00", none.clone(), 422),
             (patch.clone(), one.as_str(), none.clone(), 415),
             (patch.clone(), one.as_str(), Some(json!({"nope": 1})), 422),
             (patch.clone(), one.as_str(), Some(json!({"name": 1})), 422),
@@ -41,6 +43,12 @@ fn every_refusal_is_a_problem_document() {
             (patch.clone(), one.as_str(), Some(json!({"name": long})), 413),
             (patch, one.as_str(), Some(json!({"country": "XX"})), 422),
             (post.clone(), deals.as_str(), Some(json!({"title": "t", "stage": "sold"})), 422),
+            (
+                post.clone(),
+                deals.as_str(),
+                Some(json!(["t", null, null, null, "prospecting", 0, null, null])),
+                422,
+            ),
             (post, deals.as_str(), Some(json!({})), 422),
         ] {
             let answer = server.send(method, path, body.as_ref(), &[]).await;
@@ -61,7 +69,7 @@ fn a_body_that_is_no_json_is_refused_with_the_place() {
         let data = Data::demo().await;
         let server = data.serve(Switch::On).await;
         let url = format!("http://{}/api/companies/{}", server.address, server.company().await);
-        let request = reqwest::Client::new().patch(url).header("content-type", "application/json");
+        let request = client().patch(url).header("content-type", "application/json");
         let response = request.body("{\"name\": \"a\",}").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         assert!(response.text().await.unwrap().contains("line 1 column 14"));
@@ -100,6 +108,30 @@ fn a_reader_who_has_the_answer_is_told_so() {
 }
 
 #[test]
+fn an_answer_says_how_old_it_is_and_ends_with_its_lifetime() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let clock = MovableClock::new();
+        let server = data.serve_at(clock.clock(), data.settings()).await;
+        let company = server.company().await;
+        for (path, lifetime_seconds) in [("deals", 300), ("pipeline", 1_800), ("analytics/monthly", 3_600)] {
+            let path = format!("/api/companies/{company}/{path}");
+            let first = server.get(&path).await;
+            assert_eq!((first.header("x-cache"), first.header("age")), ("miss", "0"), "{path}");
+            clock.advance(Duration::from_secs(lifetime_seconds - 1));
+            let headers = [("if-none-match", first.header("etag"))];
+            for answer in [server.get(&path).await, server.send(Method::GET, &path, None, &headers).await] {
+                let age = (lifetime_seconds - 1).to_string();
+                assert_eq!((answer.header("x-cache"), answer.header("age")), ("hit-local", &*age), "{path}");
+            }
+            clock.advance(Duration::from_secs(1));
+            let after = server.get(&path).await;
+            assert_eq!((after.header("x-cache"), after.header("age")), ("miss", "0"), "{path}");
+        }
+    });
+}
+
+#[test]
 fn without_the_cache_the_same_bytes_come_from_the_database() {
     testkit::run(async {
         let data = Data::demo().await;
@@ -126,6 +158,27 @@ fn one_list_in_two_spellings_is_one_entry() {
         for same in ["?page=1&per_page=50", "?sort=-created&q=", "?q=meter&stage=won", "?q=+METER+&stage=won"]
         {
             assert_eq!(server.get(&format!("{deals}{same}")).await.header("x-cache"), "hit-local", "{same}");
+        }
+    });
+}
+
+#[test]
+fn an_entry_weighs_what_it_takes_whatever_was_searched_for() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let deals = format!("/api/companies/{}/deals?per_page=200", server.company().await);
+        let weight =
+            async || server.get("/api/health").await.json()["memory"]["weight_bytes"].as_u64().unwrap();
+        let (long, other) = ("%2A".repeat(100), "%2A".repeat(99));
+        let searches =
+            [String::new(), format!("&q={long}"), format!("&q={other}&owner={long}&contact={long}")];
+        for search in searches {
+            let before = weight().await;
+            let answer = server.get(&format!("{deals}{search}")).await;
+            assert_eq!(answer.header("x-cache"), "miss", "{search}");
+            let beside = weight().await - before - answer.text.len() as u64;
+            assert!((400..1_000).contains(&beside), "{search}: {beside} bytes beside the JSON");
         }
     });
 }
@@ -171,7 +224,7 @@ fn panics_and_slow_requests_are_answered_with_problem_documents() {
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
         for (path, status, words) in [("panics", 500, "internal"), ("hangs", 503, "timed-out")] {
-            let response = reqwest::get(format!("http://{address}/{path}")).await.unwrap();
+            let response = client().get(format!("http://{address}/{path}")).send().await.unwrap();
             assert_eq!(response.status().as_u16(), status);
             assert_eq!(response.headers()["content-type"], "application/problem+json");
             let text = response.text().await.unwrap();

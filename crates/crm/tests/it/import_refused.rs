@@ -211,7 +211,7 @@ fn all_that_is_wrong_is_said_at_once() {
             "The import was refused; the database is as it was.\n\
              \n\
              bad date: 1\n  \
-               sales_pipeline.csv:3: engage_date is \"12.01.2026\": write a day of the calendar as YYYY-MM-DD\n\
+               sales_pipeline.csv:3: engage_date is \"12.01.2026\": write a day of the calendar as YYYY-MM-DD, from 1900 on\n\
              \n\
              unknown agent: 1\n  \
                sales_pipeline.csv:4: sales_agent is \"Lucia Ferrer\": sales_teams.csv has no such row: correct the \

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use serde_json::Value;
 
 use crate::importing::{Desk, sample};
+use crate::running::client;
 
 /// A running `crm serve`; killed when dropped, so that no test leaves one behind.
 struct Server {
@@ -33,7 +34,7 @@ impl Server {
 
     /// The body of an answer and what `X-Cache` says of it.
     async fn get(&self, path: &str) -> (Value, String) {
-        let response = reqwest::get(format!("{}{path}", self.address)).await.unwrap();
+        let response = client().get(format!("{}{path}", self.address)).send().await.unwrap();
         assert!(response.status().is_success(), "{path}: {}", response.status());
         let source = response.headers()["x-cache"].to_str().unwrap().to_owned();
         (response.json().await.unwrap(), source)

@@ -1,5 +1,6 @@
 //! The real command as a process of its own: the lock, the refusals, the signal to stop.
 
+use crate::importing::Desk;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -67,6 +68,30 @@ fn a_second_process_on_one_database_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_database_that_cannot_be_opened_is_named_with_what_to_do() {
+    testkit::run_sync(LIMIT, || {
+        let desk = Desk::new();
+        assert!(desk.crm().arg("migrate").status().unwrap().success());
+        desk.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 6");
+        let directory = desk.database().parent().unwrap().to_owned();
+        std::fs::write(directory.join("no.db"), "a text of some length, and no database".repeat(50)).unwrap();
+        std::fs::create_dir(directory.join("folder.db")).unwrap();
+        for (file, words) in [
+            ("no.db", "file is not a database. Name another file"),
+            ("folder.db", "unable to open database file. It must be a file"),
+            ("crm.db", "A newer `crm` has made its tables"),
+        ] {
+            let message = refused(&output(&directory, &["--database-url", &format!("sqlite:{file}")]));
+            assert!(
+                message.starts_with(&format!("crm: the database sqlite:{file} cannot be opened: ")),
+                "{message}"
+            );
+            assert!(message.contains(words) && message.lines().count() == 1, "{message}");
+        }
+    });
+}
+
+#[test]
 fn a_killed_process_leaves_no_lock() {
     testkit::run_sync(LIMIT, || {
         let directory = tempfile::tempdir().unwrap();
@@ -96,9 +121,11 @@ fn a_setting_that_does_not_exist_is_refused_and_those_that_hold_are_shown() {
         assert!(message.contains("crm.toml") && message.contains("listn"), "{message}");
         std::fs::write(directory.path().join("crm.toml"), "listen = \"127.0.0.1:1\"\n").unwrap();
         let mut command = crm(directory.path(), &["check-config", "--cache", "off"]);
-        let shown = command.env("CRM_LISTEN", "127.0.0.1:2").output().unwrap();
-        let shown = String::from_utf8(shown.stdout).unwrap();
+        let shown = command.env("CRM_LISTEN", "127.0.0.1:2").env("CRM_LISTN", "a secret").output().unwrap();
+        let (shown, log) =
+            (String::from_utf8(shown.stdout).unwrap(), String::from_utf8(shown.stderr).unwrap());
         assert!(shown.contains("listen = \"127.0.0.1:2\"\ncache = \"off\"\n"), "{shown}");
+        assert!(log.contains("CRM_LISTN") && !log.contains("CRM_LISTEN") && !log.contains("secret"), "{log}");
     });
 }
 
@@ -107,7 +134,9 @@ fn the_command_warms_a_running_server() {
     testkit::run_sync(LIMIT, || {
         let directory = tempfile::tempdir().unwrap();
         let serving = Serving::start(directory.path(), &["--warm"]);
-        let warmed = output(directory.path(), &["warm", "--listen", &serving.address]);
+        // A proxy for the world outside is not asked for what is on this machine.
+        let mut warm = crm(directory.path(), &["warm", "--listen", &serving.address]);
+        let warmed = warm.env("http_proxy", "http://127.0.0.1:1").output().unwrap();
         let text = String::from_utf8(warmed.stdout).unwrap();
         assert!(text.starts_with("warmed 3 companies in "), "{text}");
         assert!(text.contains("0 entries loaded, 6 were there already"), "{text}");
@@ -115,6 +144,19 @@ fn the_command_warms_a_running_server() {
         assert!(serving.terminate());
         let message = refused(&output(directory.path(), &["warm", "--listen", &address]));
         assert!(message.contains("start `crm serve` first"), "{message}");
+    });
+}
+
+#[test]
+fn a_cache_that_is_off_is_not_said_to_be_warm() {
+    testkit::run_sync(LIMIT, || {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = crm(directory.path(), &["serve", "--listen=127.0.0.1:0", "--warm", "--cache=off"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut String::new()).unwrap();
+        child.kill().unwrap();
+        let log = String::from_utf8(child.wait_with_output().unwrap().stderr).unwrap();
+        assert!(log.contains("the cache is off") && !log.contains("the cache is warm"), "{log}");
     });
 }
 

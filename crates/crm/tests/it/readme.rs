@@ -29,7 +29,15 @@ fn run(directory: &Path, lines: &[String]) -> Vec<String> {
     for line in lines {
         writeln!(script, "{line}\necho '{MARK}'").unwrap();
     }
-    let ran = Command::new("bash").args(["-c", &script]).current_dir(directory).output().unwrap();
+    // As far west as a clock can be set: the CRM's days are those of UTC, wherever its reader sits.
+    let mut shell = Command::new("bash");
+    let ran = shell
+        .args(["-c", &script])
+        .env("TZ", "WEST+24")
+        .env("no_proxy", "*")
+        .current_dir(directory)
+        .output()
+        .unwrap();
     let printed = String::from_utf8(ran.stdout).unwrap();
     assert!(ran.status.success(), "{script}\n{printed}\n{}", String::from_utf8_lossy(&ran.stderr));
     printed.split(MARK).take(lines.len()).map(str::to_owned).collect()

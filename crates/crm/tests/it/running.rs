@@ -6,6 +6,7 @@ use crm::database::Database;
 use crm::lock::DatabaseLock;
 use crm::time::Day;
 use crm::{demo, server, warm};
+use larder::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
@@ -40,7 +41,12 @@ impl Data {
     }
 
     pub(crate) async fn serve_with(&self, settings: Settings) -> Running {
-        let cache = server::cache(&settings).unwrap();
+        self.serve_at(Clock::system(), settings).await
+    }
+
+    /// A server whose entries age by this clock.
+    pub(crate) async fn serve_at(&self, clock: Clock, settings: Settings) -> Running {
+        let cache = server::cache(&settings, clock).unwrap();
         let app = App::new(self.database.clone(), cache, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -51,12 +57,17 @@ impl Data {
             stopped.await.ok();
         });
         tasks.spawn(async move { serving.await.unwrap() });
-        Running { app, address, client: reqwest::Client::new(), _stop: stop, _tasks: tasks }
+        Running { app, address, client: client(), _stop: stop, _tasks: tasks }
     }
 
     pub(crate) fn settings(&self) -> Settings {
         self.settings.clone()
     }
+}
+
+/// A client that talks to this machine, whatever proxy the environment names for the world outside.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// A running server. It ends when this is dropped.

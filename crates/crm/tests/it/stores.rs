@@ -4,11 +4,12 @@ use crm::companies::{self, Company, NewCompany};
 use crm::config::DatabaseUrl;
 use crm::contacts::{self, Contact, ContactKind, ContactQuery, ContactSort, NewContact};
 use crm::database::{Change, Database};
-use crm::deals::{self, Deal, DealEdit, NewDeal, Stage};
+use crm::deals::{self, Deal, DealEdit, DealQuery, DealSort, NewDeal, Stage};
+use crm::demo;
 use crm::error::Error;
 use crm::lock::{DatabaseLock, LockError};
 use crm::page::{Order, Paging};
-use crm::time::Day;
+use crm::time::{Day, Moment};
 
 struct Alone {
     database: Database,
@@ -139,4 +140,48 @@ async fn the_lock_admits_one_and_is_free_again_afterwards() {
     assert!(matches!(DatabaseLock::take(&url), Err(LockError::Taken(_))));
     drop(first);
     DatabaseLock::take(&url).unwrap();
+}
+
+#[test]
+fn a_link_to_a_database_that_is_not_there_yet_has_its_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("data.db", directory.path().join("link.db")).unwrap();
+    let url = |name: &str| {
+        DatabaseUrl::parse(&format!("sqlite:{}", directory.path().join(name).display())).unwrap()
+    };
+    let first = DatabaseLock::take(&url("link.db")).unwrap();
+    assert!(matches!(DatabaseLock::take(&url("data.db")), Err(LockError::Taken(_))));
+    drop(first);
+    DatabaseLock::take(&url("data.db")).unwrap();
+}
+
+#[tokio::test]
+async fn the_database_is_in_the_file_that_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["a b.db", "a%20b.db", "a#b.db", "\u{e9}.db", "100%.db"] {
+        let file = directory.path().join(name);
+        let url = DatabaseUrl::parse(&format!("sqlite:{}", file.display())).unwrap();
+        assert!(!file.exists(), "{name} is another's");
+        Database::open(&url).await.unwrap().close().await;
+        assert!(file.exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_was_last_touched_in_the_past_in_the_morning_too() {
+    let alone = empty().await;
+    let before_noon = Day::today().plus_days(1); // its noon is still to come, at whatever time this runs
+    assert!(demo::fill(&alone.database, &alone.lock, before_noon).await.unwrap());
+    let mut snapshot = alone.database.snapshot().await.unwrap();
+    for company in companies::ids(&mut snapshot).await.unwrap() {
+        let order = Order { by: DealSort::Created, descending: true };
+        let paging = Paging { page: 1, per_page: 200 };
+        let query =
+            DealQuery { paging, order, stage: None, owner: None, contact: None, product: None, search: None };
+        let deals = deals::page(&mut snapshot, &company, &query).await.unwrap();
+        assert_eq!(deals.items.len(), 140);
+        for deal in deals.items {
+            assert!(deal.created_at <= deal.updated_at && deal.updated_at <= Moment::now(), "{deal:?}");
+        }
+    }
 }

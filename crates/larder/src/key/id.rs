@@ -56,13 +56,22 @@ impl<'a> KeyWriter<'a> {
     /// ASCII stand as they are; everything else is written as `%` and two hexadecimal digits, and nothing at all as `%`.
     /// Two different ids are therefore never written alike, and no id contains `:`, a glob or a hash tag.
     pub fn segment(&mut self, id: impl Display) {
-        let Some(end) = self.rest.find('}') else {
+        self.placeholder(|escaped| write!(escaped, "{id}"));
+    }
+
+    /// A segment that is text already needs no formatting; most ids are.
+    fn text(&mut self, id: &str) {
+        self.placeholder(|escaped| escaped.write_str(id));
+    }
+
+    fn placeholder(&mut self, write: impl FnOnce(&mut Escape<'_>) -> fmt::Result) {
+        let Some(end) = position(self.rest, b'}') else {
             self.broken = true; // more ids than placeholders
             return;
         };
         self.rest = &self.rest[end + 1..];
         let before = self.name.as_str().len();
-        let written = write!(Escape(self.name), "{id}");
+        let written = write(&mut Escape(self.name));
         if written.is_err() {
             self.broken = true; // how the id goes on is not known: another one may begin like it
         } else if self.name.as_str().len() == before {
@@ -71,9 +80,9 @@ impl<'a> KeyWriter<'a> {
         self.copy_literal();
     }
 
-    /// Copies the template up to the next placeholder, whose `{` it eats.
+    /// Copies the template up to the next placeholder.
     fn copy_literal(&mut self) {
-        let end = self.rest.find('{').unwrap_or(self.rest.len());
+        let end = position(self.rest, b'{').unwrap_or(self.rest.len());
         self.name.push_str(&self.rest[..end]);
         self.rest = &self.rest[end..];
     }
@@ -86,6 +95,11 @@ impl<'a> KeyWriter<'a> {
             self.name.push_str(":%%");
         }
     }
+}
+
+/// Where an ASCII character stands; templates are too short for a search that has to be set up.
+fn position(text: &str, ascii: u8) -> Option<usize> {
+    text.bytes().position(|byte| byte == ascii)
 }
 
 /// The bytes of a name, without an allocation where it is short.
@@ -109,6 +123,9 @@ impl KeyName {
     }
 
     fn push_str(&mut self, more: &str) {
+        if more.is_empty() {
+            return; // what follows the last placeholder of most templates
+        }
         match self {
             KeyName::Heap(name) => name.push_str(more),
             KeyName::Inline(name) => {
@@ -126,26 +143,43 @@ impl KeyName {
 struct Escape<'a>(&'a mut KeyName);
 
 impl Write for Escape<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut plain_from = 0;
-        for (at, byte) in text.bytes().enumerate() {
-            if is_plain(byte) {
-                continue;
-            }
-            self.0.push_str(&text[plain_from..at]);
+    fn write_str(&mut self, mut text: &str) -> fmt::Result {
+        // Most ids are plain throughout. To see that without stopping at the first that is not takes many bytes at a time.
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        while let Some(at) = text.bytes().position(|byte| !is_plain(byte)) {
+            self.0.push_str(&text[..at]);
+            let byte = text.as_bytes()[at];
             let digits = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
             self.0.push_str(str::from_utf8(&digits).unwrap_or_default());
-            plain_from = at + 1;
+            text = &text[at + 1..]; // what is not plain is ASCII, so this is where a character begins
         }
-        self.0.push_str(&text[plain_from..]);
+        self.0.push_str(text);
         Ok(())
     }
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
+/// Whether a byte stands as it is: `+,-./0-9`, `=`, `@A-Z`, `_`, `a-z`, `~`, and what is not ASCII.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"-_.@+=,~/".contains(&byte)
+    matches!(byte, b'+'..=b'9' | b'=' | b'@'..=b'Z' | b'_' | b'a'..=b'z' | b'~' | 0x80..)
+}
+
+impl Id for str {
+    const SEGMENTS: usize = 1;
+    fn write(&self, key: &mut KeyWriter<'_>) {
+        key.text(self);
+    }
+}
+
+impl Id for String {
+    const SEGMENTS: usize = 1;
+    fn write(&self, key: &mut KeyWriter<'_>) {
+        key.text(self);
+    }
 }
 
 macro_rules! id_by_display {
@@ -159,7 +193,7 @@ macro_rules! id_by_display {
     )*};
 }
 
-id_by_display!(str, String, u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
+id_by_display!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize);
 
 impl<T: Id + ?Sized> Id for &T {
     const SEGMENTS: usize = T::SEGMENTS;
@@ -234,6 +268,14 @@ mod tests {
             ("Ærø", "u:Ærø"),
         ] {
             assert_eq!(name("u:{id}", &id), expected);
+        }
+    }
+
+    #[test]
+    fn the_bytes_that_stand_as_they_are_are_those_of_the_documentation() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || b"-_.@+=,~/".contains(&byte);
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_plain(byte), plain(byte), "{byte:#x}");
         }
     }
 

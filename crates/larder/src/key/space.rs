@@ -151,11 +151,11 @@ impl<K: Id + ?Sized, V> Space<K, V> {
 
     /// The key of one entry.
     pub fn key(&self, id: &K) -> Key<'_, V> {
-        let mut name = KeyName::new();
-        let mut writer = KeyWriter::new(&mut name, self.info.template);
+        let mut key = Key { info: &self.info, typed: &self.typed, name: KeyName::new() };
+        let mut writer = KeyWriter::new(&mut key.name, self.info.template);
         id.write(&mut writer);
         writer.finish();
-        Key { info: &self.info, typed: &self.typed, name }
+        key
     }
 
     /// The template of its names.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::CacheService;
+use crate::error::{Error, ErrorKind};
 use crate::lock::Attempt;
 use crate::policy::Ttl;
 
@@ -16,7 +17,7 @@ pub struct Lock {
 
 impl CacheService {
     /// Takes the lock of this name, for at most `ttl`, waiting for it for at most `wait` (zero: not at all). `None` if it
-    /// could not be had in that time.
+    /// could not be had in that time, or if `ttl` is zero, which is an error that is counted and logged.
     ///
     /// Locks have names of their own: a lock and an entry of the same name do not meet. They are never evicted. Several who
     /// wait are served in no particular order. A holder that outlives its `ttl` loses the lock without noticing before
@@ -40,6 +41,11 @@ impl CacheService {
     /// Dropped while it waits, it holds nothing.
     pub async fn lock(&self, name: &str, ttl: impl Into<Ttl>, wait: Duration) -> Option<Lock> {
         let ttl_ms = ttl.into().as_millis();
+        if ttl_ms == 0 {
+            let message = "the lifetime of a lock is 0, so it would keep nobody out; say how long its work takes at most";
+            self.inner.report("lock", name, &Error::new(ErrorKind::InvalidInput, message));
+            return None;
+        }
         tokio::time::timeout(wait, self.wait_for_lock(name, ttl_ms)).await.ok()
     }
 

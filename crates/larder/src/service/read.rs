@@ -47,7 +47,7 @@ impl CacheService {
     /// # Cancel safety
     /// It changes nothing but counters.
     pub async fn get<T: Value>(&self, key: impl AsKey<T>) -> Option<Arc<T>> {
-        self.lookup(key).await.map(|read| read.value)
+        self.inner.look_up(&key).map(|read| read.value)
     }
 
     /// Like [`get`](Self::get), with the failure instead of "not there".
@@ -76,16 +76,7 @@ impl CacheService {
     /// # Cancel safety
     /// It changes nothing but counters.
     pub async fn lookup<T: Value>(&self, key: impl AsKey<T>) -> Option<Read<T>> {
-        let inner = &*self.inner;
-        let found = inner.find(inner.local.name(key.name()), &[]);
-        let found = found.unwrap_or_else(|error| {
-            inner.report("get", key.name(), &error);
-            None
-        });
-        if found.is_none() {
-            inner.count(key.name(), Count::Miss);
-        }
-        found
+        self.inner.look_up(&key)
     }
 
     /// The value of a key; if the cache has none, the loader's, which is stored.
@@ -132,7 +123,12 @@ impl CacheService {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        self.read_through(key, policy, load).await.map(|read| read.value)
+        let policy = policy.into();
+        let name = self.inner.local.name(key.name());
+        if let Ok(Some(read)) = self.inner.find_for(name, &policy) {
+            return Ok(read.value);
+        }
+        Box::pin(self.inner.read_missing(key, policy, load)).await.map(|read| read.value)
     }
 
     /// Like [`get_or_set`](Self::get_or_set), with where the value came from, how old it is, and whether it is stored.
@@ -154,30 +150,12 @@ impl CacheService {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let inner = &*self.inner;
         let policy = policy.into();
-        let name = inner.local.name(key.name());
-        if let Ok(Some(read)) = inner.find_for(name, &policy) {
+        let name = self.inner.local.name(key.name());
+        if let Ok(Some(read)) = self.inner.find_for(name, &policy) {
             return Ok(read);
         }
-        if inner.settings.bypass {
-            inner.count_unplanned_load(name.name, &policy);
-            return load().await.map(|value| Read::of_load(Arc::new(value), Source::Bypass, false));
-        }
-        let plan = match inner.plan(name.name, key.space(), &policy) {
-            Ok(plan) => plan,
-            Err(error) => {
-                inner.report("get_or_set", name.name, &error);
-                inner.count_unplanned_load(name.name, &policy);
-                return load().await.map(|value| Read::of_load(Arc::new(value), Source::Loaded, false));
-            }
-        };
-        let leader = match inner.board(name, &policy.tags, &plan).await {
-            Boarded::Found(read) => return Ok(read),
-            Boarded::Failed(error) => return Err(error),
-            Boarded::Loads(leader) => leader,
-        };
-        inner.load(name, key.typed(), plan, leader, load).await
+        Box::pin(self.inner.read_missing(key, policy, load)).await
     }
 }
 
@@ -222,6 +200,53 @@ impl Inner {
             self.report("get", name.name, &error);
             None
         })
+    }
+
+    /// What there is for a reader who asks for no more; failures are counted and logged.
+    #[inline]
+    fn look_up<T: Value>(&self, key: &impl AsKey<T>) -> Option<Read<T>> {
+        match self.find(self.local.name(key.name()), &[]) {
+            Ok(Some(read)) => return Some(read),
+            Ok(None) => {}
+            Err(error) => self.report("get", key.name(), &error),
+        }
+        self.count(key.name(), Count::Miss);
+        None
+    }
+
+    /// The rest of a read that was no hit: another caller's load, or one of its own. It is large and callers box it, so that
+    /// a hit does not move room for a load about.
+    async fn read_missing<T, E, F, Fut>(
+        &self,
+        key: impl AsKey<T>,
+        policy: Policy,
+        load: F,
+    ) -> Result<Read<T>, E>
+    where
+        T: Value,
+        E: Clone + Send + Sync + 'static,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let name = self.local.name(key.name());
+        if self.settings.bypass {
+            self.count_unplanned_load(name.name, &policy);
+            return load().await.map(|value| Read::of_load(Arc::new(value), Source::Bypass, false));
+        }
+        let plan = match self.plan(name.name, key.space(), &policy) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.report("get_or_set", name.name, &error);
+                self.count_unplanned_load(name.name, &policy);
+                return load().await.map(|value| Read::of_load(Arc::new(value), Source::Loaded, false));
+            }
+        };
+        let leader = match self.board(name, &policy.tags, &plan).await {
+            Boarded::Found(read) => return Ok(read),
+            Boarded::Failed(error) => return Err(error),
+            Boarded::Loads(leader) => leader,
+        };
+        self.load(name, key.typed(), plan, leader, load).await
     }
 
     pub(super) fn count(&self, name: &str, what: Count) {

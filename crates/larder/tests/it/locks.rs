@@ -175,6 +175,16 @@ fn locks_hold_while_the_cache_is_switched_off() {
     });
 }
 
+#[test]
+fn a_lock_without_a_lifetime_is_refused_and_keeps_nobody_out() {
+    testkit::run(async {
+        let cache = cache();
+        assert!(cache.lock("report", Ttl::millis(0), NOT_AT_ALL).await.is_none());
+        assert_eq!(cache.stats().total.errors, 1);
+        assert!(cache.lock("report", Ttl::secs(1), NOT_AT_ALL).await.is_some());
+    });
+}
+
 /// Polls a future once: its answer, or `None` while it has none.
 async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|context| {

@@ -1,5 +1,7 @@
 //! The behaviour of the library, through its public API.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has found something")]
+
 mod allocations;
 mod batches;
 mod fixture;

@@ -168,6 +168,29 @@ fn a_value_that_cannot_be_written_is_returned_and_not_stored() {
 }
 
 #[test]
+fn an_error_of_writing_keeps_the_words_of_the_value_to_itself() {
+    struct Talkative;
+
+    impl serde::Serialize for Talkative {
+        fn serialize<S: serde::Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("my secret is 42"))
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Talkative {
+        fn deserialize<D: serde::Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
+            Ok(Talkative)
+        }
+    }
+
+    testkit::run(async {
+        let error = cache().try_set("x:1", Talkative, Policy::new()).await.unwrap_err();
+        let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+        assert!(!told.contains("42"), "{told}");
+    });
+}
+
+#[test]
 fn who_waits_for_a_value_that_cannot_be_written_shares_it_all_the_same() {
     testkit::run(async {
         let cache = cache();

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::future::ready;
 
-use larder::{CacheService, Policy, Source, Space};
+use larder::{Blob, CacheService, ENTRY_OVERHEAD_BYTES, Policy, Source, Space};
 
 /// Entries that weigh what they say.
 static PARCEL: Space<u64, u64> =
@@ -45,5 +45,18 @@ fn a_cache_of_the_smallest_capacity_holds_an_entry() {
         assert!(cache.set(PARCEL.key(&1), 1, Policy::new()).await.is_stored());
         assert_eq!(cache.get(PARCEL.key(&1)).await.as_deref(), Some(&1));
         assert_eq!(cache.stats().local.weight, 1);
+    });
+}
+
+#[test]
+fn bytes_weigh_their_length_and_other_values_their_json() {
+    testkit::run(async {
+        let cache = CacheService::builder().build().expect("the defaults are sound");
+        let weight = |cache: &CacheService| cache.stats().local.weight;
+        cache.set("body", Blob(vec![b'x'; 1_000].into()), Policy::new()).await;
+        assert_eq!(weight(&cache), 1_000 + "body".len() as u64 + ENTRY_OVERHEAD_BYTES);
+        cache.delete("body").await;
+        cache.set("list", vec![1, 22, 333], Policy::new()).await;
+        assert_eq!(weight(&cache), "[1,22,333]list".len() as u64 + ENTRY_OVERHEAD_BYTES);
     });
 }

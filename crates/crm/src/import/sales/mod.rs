@@ -22,7 +22,7 @@ use super::findings::Findings;
 use super::progress::{Audience, Progress};
 use crate::companies;
 use crate::config::DatabaseUrl;
-use crate::database::Database;
+use crate::database::{Database, OpenError};
 use crate::error::Error;
 use crate::lock::{DatabaseLock, LockError};
 
@@ -56,13 +56,8 @@ pub enum ImportError {
     #[error(transparent)]
     Locked(#[from] LockError),
     /// The database cannot be opened.
-    #[error("the database {url} cannot be opened: {source}")]
-    Open {
-        /// The database.
-        url: DatabaseUrl,
-        /// What it said.
-        source: sqlx::Error,
-    },
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The database or a domain did not take the rows; nothing was written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -103,8 +98,7 @@ async fn import_showing(
     if findings.any_refused() {
         return Ok(Report::refused(findings));
     }
-    let database =
-        Database::open(url).await.map_err(|source| ImportError::Open { url: url.clone(), source })?;
+    let database = Database::open(url).await?;
     let report = import_into(&database, files, &lock, progress, findings).await;
     database.close().await;
     Ok(report?)

@@ -1,0 +1,50 @@
+//! Two plots: hits as the cache grows, and removals of many.
+
+use plotters::prelude::{
+    ChartBuilder, Color, IntoDrawingArea, IntoLogRange, LineSeries, Palette, Palette99, PathElement,
+    SVGBackend, WHITE,
+};
+
+use crate::Failure;
+use crate::record::Summary;
+
+/// In pixels.
+const SIZE: (u32, u32) = (860, 480);
+
+/// One line for each side, over the number of entries; both axes logarithmic.
+pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Result<String, Failure> {
+    let mut svg = String::new();
+    let mut sides: Vec<&str> = summaries.iter().map(|summary| summary.case.side).collect();
+    sides.dedup();
+    sides.sort_unstable();
+    sides.dedup();
+    let lowest = summaries.iter().map(|summary| summary.median).fold(f64::INFINITY, f64::min);
+    let highest = summaries.iter().map(|summary| summary.median).fold(1.0, f64::max);
+    {
+        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        area.fill(&WHITE)?;
+        let mut chart = ChartBuilder::on(&area)
+            .caption(title, ("sans-serif", 20))
+            .margin(12)
+            .x_label_area_size(36)
+            .y_label_area_size(80)
+            .build_cartesian_2d(
+                (1_000_f64..1_000_000_f64).log_scale(),
+                (lowest * 0.8..highest * 1.25).log_scale(),
+            )?;
+        let entries = |entries: &f64| format!("{entries:.0}");
+        chart.configure_mesh().x_desc("entries").y_desc(unit).x_label_formatter(&entries).draw()?;
+        for (at, side) in sides.into_iter().enumerate() {
+            let color = Palette99::pick(at).to_rgba();
+            let line = summaries.iter().filter(|summary| summary.case.side == side);
+            let points = line.map(|summary| (summary.case.entries as f64, summary.median));
+            chart
+                .draw_series(LineSeries::new(points, color.stroke_width(2)))?
+                .label(side)
+                .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
+        }
+        chart.configure_series_labels().background_style(WHITE.mix(0.8)).draw()?;
+        area.present()?;
+    }
+    Ok(svg)
+}
