@@ -278,8 +278,12 @@ impl Local {
         }
         match there {
             Some(there) if versions.is_some() && candidate.weight <= self.max_weight => {
-                self.map.insert(name.to_stored(), Entry::succeeding(&there, candidate));
-                Put::Stored
+                // In its place, or not at all: it may have been evicted by now, and a scan that removes may have passed.
+                let entry = Entry::succeeding(&there, candidate);
+                match self.map.replace(name.to_stored(), entry, false) {
+                    Ok(()) => Put::Stored,
+                    Err(_evicted) => Put::Absent,
+                }
             }
             _ => {
                 self.map.remove(&name);

@@ -262,7 +262,7 @@ impl Inner {
 
     /// Joins the flight of a key that was not there: waits for what another caller loads, or becomes the one who loads.
     ///
-    /// Waiting is bounded by the follow limit for each leader. One that takes longer is given up, and the first caller to
+    /// Waiting is bounded by the follow limit for each flight. One that takes longer is given up, and the first caller to
     /// notice loads in its place.
     pub(super) async fn board<T: Value, E: Clone + 'static>(
         &self,

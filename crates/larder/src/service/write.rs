@@ -84,7 +84,7 @@ impl CacheService {
     /// # Cancel safety
     /// It is done when it is first polled, or not at all.
     pub async fn set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Stored {
-        self.try_set_versioned(key.clone(), value).await.unwrap_or_else(|error| {
+        self.inner.set_versioned(&key, value).unwrap_or_else(|error| {
             self.inner.report("set", key.name(), &error);
             Stored::no(Refusal::Failed)
         })
@@ -95,14 +95,13 @@ impl CacheService {
     ///
     /// # Errors
     /// [`Refused`](ErrorKind::Refused) in a space that is not versioned, [`Unregistered`](ErrorKind::Unregistered) in one
-    /// that the service does not know, [`Encode`](ErrorKind::Encode) for a value that cannot be written.
+    /// that the service does not know, [`Encode`](ErrorKind::Encode) for a value that cannot be written. It is counted.
     ///
     /// # Cancel safety
     /// It is done when it is first polled, or not at all.
     pub async fn try_set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Result<Stored, Error> {
-        self.inner.set_versioned(&key, value).inspect_err(|_| {
-            self.inner.remove(key.name());
-        })
+        let set = self.inner.set_versioned(&key, value);
+        set.inspect_err(|_| self.inner.count(key.name(), Count::Error))
     }
 }
 
@@ -141,10 +140,17 @@ impl Inner {
         }
     }
 
+    /// Writes a row through; where that fails, the entry is removed.
     fn set_versioned<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
         if self.settings.bypass {
             return Ok(Stored::no(Refusal::Bypass));
         }
+        self.replace_older(key, value).inspect_err(|_| {
+            self.remove(key.name());
+        })
+    }
+
+    fn replace_older<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
         let name = self.local.name(key.name());
         let plan = self.plan(name.name, key.space(), &Policy::new())?;
         let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;

@@ -194,3 +194,14 @@ fn a_row_written_through_lives_as_long_as_it_was_loaded_to_live() {
         assert_eq!(crate::fixture::group(&cache, "short").hits, 1, "it is counted where it was");
     });
 }
+
+#[test]
+fn a_failure_is_counted_once_through_either_form() {
+    testkit::run(async {
+        let cache = cache();
+        cache.try_set_versioned(PLAIN.key(&1), row(2)).await.unwrap_err();
+        assert_eq!(cache.stats().total.errors, 1);
+        cache.set_versioned(PLAIN.key(&1), row(2)).await;
+        assert_eq!(cache.stats().total.errors, 2);
+    });
+}
