@@ -86,6 +86,8 @@ impl CacheService {
     /// Removes every entry whose name matches a glob, by the rules of Redis: `*`, `?`, `[abc]`, `[^a]`, `[a-z]`, and `\`
     /// before what is meant as it is.
     ///
+    /// The ids in it stand as they stand in names; [`Space::under`] writes them so.
+    ///
     /// A glob of the form `prefix:*` whose prefix is a declared [`scope`](Space::scope) costs the same at any number of
     /// entries, and does not count them. A glob without anything special is a [`delete`](Self::delete). Any other looks at
     /// the name of every entry, and lets other tasks run meanwhile.
