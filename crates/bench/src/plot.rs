@@ -25,20 +25,17 @@ pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Re
         let mut chart = ChartBuilder::on(&area)
             .caption(title, ("sans-serif", 20))
             .margin(12)
+            .margin_right(48) // the last number of the axis reaches beyond it
             .x_label_area_size(36)
             .y_label_area_size(80)
             .build_cartesian_2d(
                 (1_000_f64..1_000_000_f64).log_scale(),
                 (lowest * 0.8..highest * 1.25).log_scale(),
             )?;
-        let entries = |entries: &f64| format!("{entries:.0}");
-        chart
-            .configure_mesh()
-            .x_desc("entries")
-            .y_desc(unit)
-            .x_label_formatter(&entries)
-            .light_line_style(WHITE)
-            .draw()?;
+        let whole = |number: &f64| format!("{number:.0}");
+        let mut mesh = chart.configure_mesh();
+        mesh.light_line_style(WHITE);
+        mesh.x_desc("entries").y_desc(unit).x_label_formatter(&whole).y_label_formatter(&whole).draw()?;
         for (at, side) in sides.into_iter().enumerate() {
             let color = Palette99::pick(at).to_rgba();
             let line = summaries.iter().filter(|summary| summary.case.side == side);
@@ -48,11 +45,8 @@ pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Re
                 .label(side)
                 .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], color.stroke_width(2)));
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft) // all lines rise to the right
-            .background_style(WHITE.mix(0.8))
-            .draw()?;
+        let mut labels = chart.configure_series_labels();
+        labels.position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).draw()?;
         area.present()?;
     }
     Ok(svg)

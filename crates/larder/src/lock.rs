@@ -1,22 +1,26 @@
 //! Named locks with a deadline, for one process: a token, compare-and-delete, a bounded wait.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 /// The locks that are held, and by which token.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
     held: Mutex<HashMap<String, Held>>,
-    released: Notify,
-    next_token: std::sync::atomic::AtomicU64,
+    next_token: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Held {
     token: u64,
     until_ms: u64,
+    /// Tells those who wait for this name.
+    released: Arc<Notify>,
 }
 
 /// An attempt to take a lock.
@@ -24,9 +28,10 @@ pub(crate) enum Attempt {
     Taken {
         token: u64,
     },
-    /// Somebody else has it, at most until then.
-    HeldUntil {
-        ms: u64,
+    /// Somebody else has it, at most until then, and may release it before.
+    Held {
+        until_ms: u64,
+        released: OwnedNotified,
     },
 }
 
@@ -34,30 +39,29 @@ impl Locks {
     /// Takes the lock if it is free, or if its holder has had it for longer than it asked for.
     pub(crate) fn attempt(&self, name: &str, now_ms: u64, ttl_ms: u64) -> Attempt {
         let mut held = self.held.lock();
-        match held.get(name) {
-            Some(other) if other.until_ms > now_ms => Attempt::HeldUntil { ms: other.until_ms },
-            _ => {
-                let token = self.next_token.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                held.insert(name.to_owned(), Held { token, until_ms: now_ms.saturating_add(ttl_ms) });
-                Attempt::Taken { token }
+        let mut released = Arc::default();
+        if let Some(other) = held.get(name) {
+            released = Arc::clone(&other.released);
+            if other.until_ms > now_ms {
+                // From here on it is told of a release, also before it is polled.
+                return Attempt::Held { until_ms: other.until_ms, released: released.notified_owned() };
             }
         }
+        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
+        held.insert(name.to_owned(), Held { token, until_ms: now_ms.saturating_add(ttl_ms), released });
+        Attempt::Taken { token }
     }
 
     /// Compare-and-delete: gives the lock back if this token still holds it.
     pub(crate) fn release(&self, name: &str, token: u64, now_ms: u64) -> bool {
         let mut held = self.held.lock();
-        let Some(lock) = held.get(name).filter(|lock| lock.token == token) else { return false };
-        let in_time = lock.until_ms > now_ms;
-        held.remove(name);
+        if held.get(name).is_none_or(|lock| lock.token != token) {
+            return false;
+        }
+        let Some(lock) = held.remove(name) else { return false };
         drop(held);
-        self.released.notify_waiters();
-        in_time
-    }
-
-    /// Resolves when some lock is released after this call.
-    pub(crate) fn released(&self) -> tokio::sync::futures::Notified<'_> {
-        self.released.notified()
+        lock.released.notify_waiters();
+        lock.until_ms > now_ms
     }
 
     /// Forgets the locks whose time is over.

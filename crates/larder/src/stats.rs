@@ -10,6 +10,9 @@ use parking_lot::RwLock;
 /// many, and all beyond this number are counted together under [`OTHER`].
 const MAX_GROUPS: usize = 256;
 
+/// The longest name of a group, in bytes. A prefix is a word; a longer first part of a name is not one, and not worth keeping.
+const MAX_GROUP_BYTES: usize = 64;
+
 /// The group of all names beyond the first [`MAX_GROUPS`] groups.
 pub(crate) const OTHER: &str = "(other)";
 
@@ -68,8 +71,17 @@ impl Counters {
 
     /// The group of this name; it is made where it is new.
     pub(crate) fn group(&self, name: &str) -> Group {
-        if let Some(group) = self.by_name.read().get(name) {
-            return *group;
+        if name.len() > MAX_GROUP_BYTES {
+            return Group(0);
+        }
+        {
+            let by_name = self.by_name.read();
+            if let Some(group) = by_name.get(name) {
+                return *group;
+            }
+            if by_name.len() > MAX_GROUPS {
+                return Group(0); // no writer's lock for each of the many names that have no group
+            }
         }
         let mut by_name = self.by_name.write();
         let next = by_name.len();
@@ -81,13 +93,8 @@ impl Counters {
 
     #[inline]
     pub(crate) fn count(&self, group: Group, what: Count) {
-        self.count_many(group, what, 1);
-    }
-
-    #[inline]
-    pub(crate) fn count_many(&self, group: Group, what: Count, times: u64) {
         let stripes = self.groups[usize::from(group.0)].get_or_init(Box::default);
-        stripes[stripe_of_thread()].0[what as usize].fetch_add(times, Ordering::Relaxed);
+        stripes[stripe_of_thread()].0[what as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// All counters as they stand.
@@ -201,6 +208,25 @@ mod tests {
         assert_eq!(all.hits, MAX_GROUPS as u64 + 10);
         assert_eq!(by_prefix.len(), MAX_GROUPS + 1);
         assert_eq!(by_prefix[OTHER].hits, 10);
+    }
+
+    #[test]
+    fn groups_beyond_the_limit_are_found_without_the_writers_lock() {
+        testkit::run_sync(std::time::Duration::from_secs(10), || {
+            let counters = Counters::new([]);
+            for i in 0..MAX_GROUPS {
+                counters.group(&format!("g{i}"));
+            }
+            let _reader = counters.by_name.read();
+            assert_eq!(counters.group("one more"), Group(0));
+        });
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_a_prefix_is_not_kept_as_one() {
+        let counters = Counters::new([]);
+        assert_eq!(counters.group(&"x".repeat(MAX_GROUP_BYTES + 1)), Group(0));
+        assert_ne!(counters.group(&"x".repeat(MAX_GROUP_BYTES)), Group(0));
     }
 
     #[test]

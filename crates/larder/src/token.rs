@@ -12,6 +12,10 @@ use crate::key::Tag;
 /// How many parts the table has, so that loads of different tags seldom wait for each other.
 const SHARDS: usize = 32;
 
+/// How many tokens a part holds before it looks for those that nothing depends on. Afterwards that is twice as many as were
+/// left, so that looking costs each capture little, and memory follows what is depended on.
+const FORGET_FROM: usize = 64;
+
 /// The token that is in force for each tag that something depends on.
 ///
 /// Invalidating a tag revokes its token; whoever captures the tag afterwards gets another. A token is never in force again,
@@ -21,8 +25,21 @@ pub(crate) struct Tokens {
     shards: Box<[Mutex<Shard>]>,
 }
 
-/// A tag is a hash already.
-type Shard = HashMap<Tag, Token, BuildHasherDefault<TagHasher>>;
+#[derive(Debug)]
+struct Shard {
+    /// A tag is a hash already.
+    tokens: HashMap<Tag, Token, BuildHasherDefault<TagHasher>>,
+    /// With how many tokens it next looks for those that nothing depends on.
+    forget_from: usize,
+}
+
+impl Shard {
+    fn forget_unused(&mut self) {
+        // Clones are made under the lock of the part, or from an entry that holds one: a token with one owner stays that way.
+        self.tokens.retain(|_, token| Arc::strong_count(&token.revoked) > 1);
+        self.forget_from = FORGET_FROM.max(2 * self.tokens.len());
+    }
+}
 
 /// Shared by the entries that captured it.
 #[derive(Clone, Debug)]
@@ -47,19 +64,24 @@ impl Captured {
 
 impl Tokens {
     pub(crate) fn new() -> Self {
-        Tokens { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+        let shard = || Mutex::new(Shard { tokens: HashMap::default(), forget_from: FORGET_FROM });
+        Tokens { shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
     /// The token in force; to be captured before the load begins.
     pub(crate) fn capture(&self, tag: Tag) -> Captured {
         let new = || Token { revoked: Arc::new(AtomicBool::new(false)) };
-        let token = self.shard(tag).lock().entry(tag).or_insert_with(new).clone();
+        let mut shard = self.shard(tag).lock();
+        if shard.tokens.len() >= shard.forget_from {
+            shard.forget_unused();
+        }
+        let token = shard.tokens.entry(tag).or_insert_with(new).clone();
         Captured { tag, token }
     }
 
     /// Revokes the token of a tag. When it returns, nothing that captured the tag before is a hit.
     pub(crate) fn invalidate(&self, tag: Tag) {
-        if let Some(token) = self.shard(tag).lock().remove(&tag) {
+        if let Some(token) = self.shard(tag).lock().tokens.remove(&tag) {
             token.revoked.store(true, Ordering::Release);
         }
     }
@@ -67,14 +89,13 @@ impl Tokens {
     /// Forgets the tokens that nothing depends on.
     pub(crate) fn forget_unused(&self) {
         for shard in &self.shards {
-            // Clones are made under this lock, or from an entry that holds one: a token with one owner stays that way.
-            shard.lock().retain(|_, token| Arc::strong_count(&token.revoked) > 1);
+            shard.lock().forget_unused();
         }
     }
 
     /// How many tags something depends on, or has lately.
     pub(crate) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().tokens.len()).sum()
     }
 
     fn shard(&self, tag: Tag) -> &Mutex<Shard> {

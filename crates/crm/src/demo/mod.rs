@@ -197,8 +197,8 @@ impl Demo<'_> {
         let mut deal = Deal::new(&company.id, &new)?;
         deal.created_at = Moment::noon_of(engaged_on.plus_days(-3));
         let touched = self.chance.below(days_ago.min(120) + 1);
-        deal.updated_at =
-            Moment::noon_of(closed_on.unwrap_or_else(|| self.today.plus_days(-days_between(touched, 0))));
+        let touched_on = closed_on.unwrap_or_else(|| self.today.plus_days(-days_between(touched, 0)));
+        deal.updated_at = Moment::noon_of(touched_on).min(Moment::now()); // noon of today may be still to come
         deals::insert(&mut self.change, deal).await?.alone(self.alone);
         Ok(())
     }

@@ -4,11 +4,12 @@ use crm::companies::{self, Company, NewCompany};
 use crm::config::DatabaseUrl;
 use crm::contacts::{self, Contact, ContactKind, ContactQuery, ContactSort, NewContact};
 use crm::database::{Change, Database};
-use crm::deals::{self, Deal, DealEdit, NewDeal, Stage};
+use crm::deals::{self, Deal, DealEdit, DealQuery, DealSort, NewDeal, Stage};
+use crm::demo;
 use crm::error::Error;
 use crm::lock::{DatabaseLock, LockError};
 use crm::page::{Order, Paging};
-use crm::time::Day;
+use crm::time::{Day, Moment};
 
 struct Alone {
     database: Database,
@@ -163,5 +164,24 @@ async fn the_database_is_in_the_file_that_is_named() {
         assert!(!file.exists(), "{name} is another's");
         Database::open(&url).await.unwrap().close().await;
         assert!(file.exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_was_last_touched_in_the_past_in_the_morning_too() {
+    let alone = empty().await;
+    let before_noon = Day::today().plus_days(1); // its noon is still to come, at whatever time this runs
+    assert!(demo::fill(&alone.database, &alone.lock, before_noon).await.unwrap());
+    let mut snapshot = alone.database.snapshot().await.unwrap();
+    for company in companies::ids(&mut snapshot).await.unwrap() {
+        let order = Order { by: DealSort::Created, descending: true };
+        let paging = Paging { page: 1, per_page: 200 };
+        let query =
+            DealQuery { paging, order, stage: None, owner: None, contact: None, product: None, search: None };
+        let deals = deals::page(&mut snapshot, &company, &query).await.unwrap();
+        assert_eq!(deals.items.len(), 140);
+        for deal in deals.items {
+            assert!(deal.created_at <= deal.updated_at && deal.updated_at <= Moment::now(), "{deal:?}");
+        }
     }
 }

@@ -175,9 +175,10 @@ impl Leader {
     /// Lands: closes the flight to joiners, settles its outcome (that is, installs the value) and tells the followers, in one
     /// step under the lock of the table.
     pub(crate) fn land(mut self, settle: impl FnOnce() -> Landed) -> Landed {
-        let Some(flight) = self.flight.take() else { return settle() };
+        let Some(flight) = self.flight.clone() else { return settle() };
         let mut shard = self.flights.shard(flight.hash);
-        let landed = settle();
+        let landed = settle(); // should it panic (it drops values), this leader still has its flight to hand over
+        self.flight = None;
         clear(&mut shard, &flight);
         flight.state.lock().stage = Stage::Landed(landed.clone());
         drop(shard);

@@ -87,6 +87,11 @@ impl<'a> KeyWriter<'a> {
         self.rest = &self.rest[end..];
     }
 
+    /// Whether what was written makes no name of the template.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Closes the name. One that is not whole gets a segment that no id can make, and one more than its template has, so
     /// that it is not of its space.
     pub(crate) fn finish(self) {

@@ -158,6 +158,40 @@ impl<K: Id + ?Sized, V> Space<K, V> {
         key
     }
 
+    /// The pattern of all names that begin as the names of this space do when their first placeholders are filled with
+    /// this, for [`delete_pattern`](crate::CacheService::delete_pattern): written by hand, an id with a `:` or a `*` in it would
+    /// say something else. On a [scope](Space::scope) it costs the same at any number of entries.
+    ///
+    /// ```
+    /// # use larder::Space;
+    /// static DEALS: Space<(&str, u32), u64> = Space::new("deals:company:{company}:page:{n}", "…").scope("company");
+    ///
+    /// assert_eq!(DEALS.under(&"abc123"), "deals:company:abc123:*");
+    /// assert_eq!(DEALS.under(&"A*"), "deals:company:A%2A:*");
+    /// assert_eq!(DEALS.under(&()), "deals:company:*");
+    /// ```
+    pub fn under<P: Id>(&self, first: &P) -> String {
+        let mut name = KeyName::new();
+        let mut writer = KeyWriter::new(&mut name, self.info.template);
+        first.write(&mut writer);
+        if writer.is_broken() {
+            writer.finish();
+            return name.as_str().to_owned(); // the name of nothing
+        }
+        let template = || self.info.template.split(':');
+        let placeholder = |part: &&str| part.starts_with('{');
+        let filled = match P::SEGMENTS {
+            0 => template().take_while(|part| !placeholder(part)).count(),
+            n => template()
+                .enumerate()
+                .filter(|(_, part)| placeholder(part))
+                .nth(n - 1)
+                .map_or(0, |(at, _)| at + 1),
+        };
+        let parts: Vec<&str> = name.as_str().split(':').take(filled).chain(["*"]).collect();
+        parts.join(":")
+    }
+
     /// The template of its names.
     pub const fn template(&self) -> &'static str {
         self.info.template

@@ -25,7 +25,7 @@ pub(crate) struct Candidate {
 /// A stored value. The map clones it for every hit, so what is large stands behind one pointer.
 #[derive(Clone)]
 pub(super) struct Entry {
-    payload: Payload,
+    pub(super) payload: Payload,
     pub(super) expires_at_ms: u64,
     stored_at_ms: u64,
     pub(super) era: u64,
@@ -33,7 +33,7 @@ pub(super) struct Entry {
     weight: u64,
     /// `None` where there is nothing to depend on.
     captured: Option<Arc<[Captured]>>,
-    group: Group,
+    pub(super) group: Group,
 }
 
 /// What a lookup found.
@@ -49,8 +49,12 @@ impl Entry {
         Entry::build(candidate, era, captured)
     }
 
-    /// The newer value of the same row: it depends on what the older one depended on.
+    /// The newer value of the same row: it depends on what the older one depended on, lives as long, from now on, and is
+    /// counted with it.
     pub(super) fn succeeding(older: &Entry, candidate: Candidate) -> Self {
+        let lifetime_ms = older.expires_at_ms.saturating_sub(older.stored_at_ms);
+        let expires_at_ms = candidate.stored_at_ms.saturating_add(lifetime_ms);
+        let candidate = Candidate { expires_at_ms, group: older.group, ..candidate };
         Entry::build(candidate, older.era, older.captured.clone())
     }
 

@@ -17,8 +17,10 @@ use entry::{ByWeight, Entry, Prehashed, StoredName};
 pub(crate) use entry::{Candidate, Hit, NameRef};
 
 use crate::ablation::{Ablation, Ablations};
+use crate::codec::Payload;
 use crate::error::{Error, ErrorKind};
 use crate::key::{Pattern, Tag};
+use crate::stats::Group;
 use crate::ticket::{Slot, Ticket, Tickets};
 use crate::token::{Captured, Tokens};
 
@@ -57,9 +59,15 @@ pub(crate) struct Grant {
     ticket: Ticket,
     era: u64,
     captured: Vec<Captured>,
+    began_ms: u64,
 }
 
 impl Grant {
+    /// When the load began: what it brings is of then, however long it took.
+    pub(crate) fn began_ms(&self) -> u64 {
+        self.began_ms
+    }
+
     /// The tags that were captured.
     pub(crate) fn tags(&self) -> impl Iterator<Item = Tag> {
         self.captured.iter().map(|captured| captured.tag)
@@ -158,8 +166,18 @@ impl Local {
     }
 
     /// Captures what an install will be compared with. To be called before the load begins.
-    pub(crate) fn begin(&self, name: NameRef<'_>, tags: impl IntoIterator<Item = Tag>) -> Grant {
-        Grant { ticket: self.tickets.take(name.hash), era: self.era(), captured: self.capture(tags) }
+    pub(crate) fn begin(
+        &self,
+        name: NameRef<'_>,
+        tags: impl IntoIterator<Item = Tag>,
+        began_ms: u64,
+    ) -> Grant {
+        Grant {
+            ticket: self.tickets.take(name.hash),
+            era: self.era(),
+            captured: self.capture(tags),
+            began_ms,
+        }
     }
 
     fn capture(&self, tags: impl IntoIterator<Item = Tag>) -> Vec<Captured> {
@@ -217,16 +235,18 @@ impl Local {
         self.replace(name, tags, candidate)
     }
 
-    /// Sets a value if `get` would find none.
+    /// Sets a value if `get` would find none, or none that is readable.
     pub(crate) fn put_absent(
         &self,
         name: NameRef<'_>,
         tags: impl IntoIterator<Item = Tag>,
         candidate: Candidate,
+        readable: impl Fn(&Payload) -> bool,
         now_ms: u64,
     ) -> Put {
         let mut slot = self.tickets.hold(name.hash);
-        if self.map.peek(&name).is_some_and(|entry| self.is_live(&entry, now_ms)) {
+        if self.map.peek(&name).is_some_and(|entry| self.is_live(&entry, now_ms) && readable(&entry.payload))
+        {
             return Put::Exists;
         }
         slot.bump();
@@ -245,7 +265,8 @@ impl Local {
         Put::Stored
     }
 
-    /// Writes a row through: replaces the value of a live entry of an older version of the row, keeping its dependencies.
+    /// Writes a row through: replaces the value of a live entry of an older version of the row, keeping its dependencies and
+    /// the length of its life.
     /// A newer entry stays. Anything else is removed, and loads that are under way install nothing.
     pub(crate) fn put_newer(&self, name: NameRef<'_>, candidate: Candidate, now_ms: u64) -> Put {
         let mut slot = self.tickets.hold(name.hash);
@@ -257,8 +278,12 @@ impl Local {
         }
         match there {
             Some(there) if versions.is_some() && candidate.weight <= self.max_weight => {
-                self.map.insert(name.to_stored(), Entry::succeeding(&there, candidate));
-                Put::Stored
+                // In its place, or not at all: it may have been evicted by now, and a scan that removes may have passed.
+                let entry = Entry::succeeding(&there, candidate);
+                match self.map.replace(name.to_stored(), entry, false) {
+                    Ok(()) => Put::Stored,
+                    Err(_evicted) => Put::Absent,
+                }
             }
             _ => {
                 self.map.remove(&name);
@@ -267,11 +292,12 @@ impl Local {
         }
     }
 
-    /// Removes a name and refuses the loads of it that are under way. Answers whether `get` would have found it.
-    pub(crate) fn remove(&self, name: NameRef<'_>, now_ms: u64) -> bool {
+    /// Removes a name and refuses the loads of it that are under way. Answers the group of what `get` would have found.
+    pub(crate) fn remove(&self, name: NameRef<'_>, now_ms: u64) -> Option<Group> {
         let mut slot = self.tickets.hold(name.hash);
         slot.bump();
-        self.map.remove(&name).is_some_and(|(_, entry)| self.is_live(&entry, now_ms))
+        let removed = self.map.remove(&name).filter(|(_, entry)| self.is_live(entry, now_ms));
+        removed.map(|(_, entry)| entry.group)
     }
 
     /// Invalidates everything that captured this tag.
@@ -290,11 +316,10 @@ impl Local {
         &'a self,
         pattern: Pattern<'a>,
         now_ms: u64,
-    ) -> impl Iterator<Item = bool> + 'a {
+    ) -> impl Iterator<Item = Option<Group>> + 'a {
         self.tickets.refuse_all();
         self.map.iter().map(move |(name, _)| {
-            let matches = pattern.matches(name.as_str());
-            matches && self.remove(name.as_ref(), now_ms)
+            if pattern.matches(name.as_str()) { self.remove(name.as_ref(), now_ms) } else { None }
         })
     }
 

@@ -5,6 +5,8 @@ use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::read::Boarded;
 use super::{CacheService, Inner, Plan, Policy};
 use crate::codec::Value;
@@ -101,8 +103,9 @@ impl CacheService {
             if !led.is_empty() {
                 batch.load(std::mem::take(&mut led), &mut load).await?;
             }
+            let since = Instant::now(); // the limit holds for all of them together
             while let Some((waiting, follower)) = following.pop() {
-                match batch.follow(&waiting, follower, arrived).await? {
+                match batch.follow(&waiting, follower, (arrived, since)).await? {
                     Waited::Done => {}
                     Waited::StartAgain => missing.push(waiting),
                     Waited::Leads(leader) => {
@@ -148,7 +151,6 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 self.values[at] = Some(read.value);
                 continue;
             }
-            inner.counters.count(inner.group_of_call(name.name, self.policy), Count::Miss);
             let plan = match inner.plan(name.name, key.space(), self.policy) {
                 _ if inner.settings.bypass => None,
                 Ok(plan) => Some(plan),
@@ -168,6 +170,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         let mut following = Vec::new();
         for missing in missing {
             if missing.plan.is_none() {
+                self.count(&missing, Count::Miss);
                 led.push(Led { missing, leader: None });
                 continue;
             }
@@ -175,9 +178,13 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
             match inner.flights.join(name.name, name.hash, || inner.find_again::<T>(name, &self.policy.tags))
             {
                 Joined::Hit(read) => self.values[missing.at] = Some(read.value),
-                Joined::Leads(leader) => led.push(Led { missing, leader: Some(leader) }),
+                Joined::Leads(leader) => {
+                    self.count(&missing, Count::Miss);
+                    led.push(Led { missing, leader: Some(leader) });
+                }
                 Joined::Follows(follower) if is_loading(&follower.id()) => {
-                    led.push(Led { missing, leader: None })
+                    self.count(&missing, Count::Miss);
+                    led.push(Led { missing, leader: None });
                 }
                 Joined::Follows(follower) => following.push((missing, follower)),
             }
@@ -198,7 +205,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
     {
         let (inner, ids, keys) = (self.inner, self.ids, self.keys);
         if let Some(first) = led.first() {
-            inner.counters.count(inner.group_of_call(first.missing.name.name, self.policy), Count::Load);
+            self.count(&first.missing, Count::Load);
         }
         let began = inner.flights.moment();
         let grants: Vec<Option<Grant>> = led.iter().map(|led| led.missing.grant(inner)).collect();
@@ -233,12 +240,16 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         &mut self,
         missing: &Missing<'a>,
         follower: Follower,
-        arrived: Moment,
+        (arrived, since): (Moment, Instant),
     ) -> Result<Waited, E> {
         let inner = self.inner;
         let flight: FlightId = follower.id();
-        let landed = match tokio::time::timeout(inner.settings.follow_limit, follower.wait()).await {
-            Ok(Followed::Leads(leader)) => return Ok(Waited::Leads(leader)),
+        let patience = inner.settings.follow_limit.saturating_sub(since.elapsed());
+        let landed = match tokio::time::timeout(patience, follower.wait()).await {
+            Ok(Followed::Leads(leader)) => {
+                self.count(missing, Count::Miss);
+                return Ok(Waited::Leads(leader));
+            }
             Ok(Followed::Landed(landed)) => landed,
             Err(_elapsed) => {
                 inner.flights.give_up(&flight);
@@ -247,13 +258,23 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         };
         match inner.take(landed, arrived, &self.policy.tags) {
             Some(Boarded::Found(read)) => {
-                inner.counters.count(inner.group_of_call(missing.name.name, self.policy), Count::Joined);
+                self.count(missing, Count::Miss);
+                self.count(missing, Count::Joined);
                 self.values[missing.at] = Some(read.value);
                 Ok(Waited::Done)
             }
-            Some(Boarded::Failed(error)) => Err(error),
+            Some(Boarded::Failed(error)) => {
+                self.count(missing, Count::Miss);
+                self.count(missing, Count::Joined);
+                Err(error)
+            }
             _ => Ok(Waited::StartAgain),
         }
+    }
+
+    fn count(&self, missing: &Missing<'_>, what: Count) {
+        let group = self.inner.group_of_call(missing.name.name, self.policy);
+        self.inner.counters.count(group, what);
     }
 
     /// The values in the order of the ids; an id that stands again has the value of its first place.
@@ -271,6 +292,6 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
 
 impl Missing<'_> {
     fn grant(&self, inner: &Inner) -> Option<Grant> {
-        self.plan.as_ref().map(|plan| inner.local.begin(self.name, plan.tags.iter().copied()))
+        self.plan.as_ref().map(|plan| inner.local.begin(self.name, plan.tags.iter().copied(), inner.now_ms()))
     }
 }

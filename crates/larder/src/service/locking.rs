@@ -52,14 +52,13 @@ impl CacheService {
     async fn wait_for_lock(&self, name: &str, ttl_ms: u64) -> Lock {
         let inner = &*self.inner;
         loop {
-            let released = inner.locks.released();
             let now_ms = inner.now_ms();
             match inner.locks.attempt(name, now_ms, ttl_ms) {
                 Attempt::Taken { token } => {
                     return Lock { cache: self.clone(), name: name.to_owned(), token: Some(token) };
                 }
-                Attempt::HeldUntil { ms } => {
-                    let until_expiry = Duration::from_millis(ms.saturating_sub(now_ms));
+                Attempt::Held { until_ms, released } => {
+                    let until_expiry = Duration::from_millis(until_ms.saturating_sub(now_ms));
                     tokio::time::timeout(until_expiry, released).await.ok();
                 }
             }

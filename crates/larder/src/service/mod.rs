@@ -216,6 +216,7 @@ impl Inner {
         value: Arc<T>,
         typed: Option<&Typed<T>>,
         plan: &Plan,
+        stored_at_ms: u64,
     ) -> Result<Candidate, Error> {
         let weight = match typed.and_then(|typed| typed.weigher) {
             Some(weigher) => weigher(&value),
@@ -225,7 +226,6 @@ impl Inner {
             }
         };
         let version = typed.and_then(|typed| typed.version).map(|version| version(&value));
-        let stored_at_ms = self.now_ms();
         let expires_at_ms = stored_at_ms.saturating_add(plan.ttl.as_millis());
         let payload: Payload = value;
         Ok(Candidate { payload, stored_at_ms, expires_at_ms, version, weight, group: plan.group })

@@ -97,7 +97,7 @@ impl CacheService {
         };
         inner.counters.count(plan.group, Count::Load);
         let began = inner.flights.moment();
-        let grant = inner.local.begin(name, plan.tags.iter().copied());
+        let grant = inner.local.begin(name, plan.tags.iter().copied(), inner.now_ms());
         permit(Ok(Granted { plan, leader, began, grant }))
     }
 }

@@ -262,7 +262,7 @@ impl Inner {
 
     /// Joins the flight of a key that was not there: waits for what another caller loads, or becomes the one who loads.
     ///
-    /// Waiting is bounded by the follow limit for each leader. One that takes longer is given up, and the first caller to
+    /// Waiting is bounded by the follow limit for each flight. One that takes longer is given up, and the first caller to
     /// notice loads in its place.
     pub(super) async fn board<T: Value, E: Clone + 'static>(
         &self,
@@ -339,7 +339,7 @@ impl Inner {
     {
         self.counters.count(plan.group, Count::Load);
         let began = self.flights.moment();
-        let grant = self.local.begin(name, plan.tags.iter().copied());
+        let grant = self.local.begin(name, plan.tags.iter().copied(), self.now_ms());
         let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
         // The loader is called within too, so that what it does before its first await is known to be part of the load.
         let loaded = while_loading(flights, async { load().await }).await;
@@ -382,7 +382,7 @@ impl Inner {
         (began, grant): (Moment, Grant),
         value: Arc<T>,
     ) -> Stored {
-        let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan);
+        let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan, grant.began_ms());
         let candidate = candidate.inspect_err(|error| self.report("set", name.name, error)).ok();
         let failed = candidate.is_none();
         let tags = grant.tags().collect();

@@ -86,6 +86,8 @@ impl CacheService {
     /// Removes every entry whose name matches a glob, by the rules of Redis: `*`, `?`, `[abc]`, `[^a]`, `[a-z]`, and `\`
     /// before what is meant as it is.
     ///
+    /// The ids in it stand as they stand in names; [`Space::under`] writes them so.
+    ///
     /// A glob of the form `prefix:*` whose prefix is a declared [`scope`](Space::scope) costs the same at any number of
     /// entries, and does not count them. A glob without anything special is a [`delete`](Self::delete). Any other looks at
     /// the name of every entry, and lets other tasks run meanwhile.
@@ -128,7 +130,7 @@ impl CacheService {
             self.inner.count(glob, Count::Delete);
             return Ok(Removed::UNCOUNTED);
         }
-        Ok(Removed::counted(self.inner.remove_matching(glob, pattern).await))
+        Ok(Removed::counted(self.inner.remove_matching(pattern).await))
     }
 
     /// Removes everything that depends on a tag, at the same cost for any number of entries.
@@ -199,21 +201,22 @@ impl<K: Id + ?Sized, V> Space<K, V> {
 
 impl Inner {
     pub(super) fn remove(&self, name: &str) -> Removed {
-        let was_there = self.local.remove(self.local.name(name), self.now_ms());
-        self.count(name, Count::Delete);
-        Removed::counted(u64::from(was_there))
+        let removed = self.local.remove(self.local.name(name), self.now_ms());
+        self.counters.count(removed.unwrap_or_else(|| self.group_of_name(name)), Count::Delete);
+        Removed::counted(u64::from(removed.is_some()))
     }
 
-    async fn remove_matching(&self, glob: &str, pattern: Pattern<'_>) -> u64 {
+    async fn remove_matching(&self, pattern: Pattern<'_>) -> u64 {
         let mut count = 0;
         for (looked_at, removed) in self.local.remove_matching(pattern, self.now_ms()).enumerate() {
-            count += u64::from(removed);
+            if let Some(group) = removed {
+                self.counters.count(group, Count::Delete);
+                count += 1;
+            }
             if looked_at % SCAN_BATCH == SCAN_BATCH - 1 {
                 tokio::task::yield_now().await;
             }
         }
-        let group = self.group_of_name(glob);
-        self.counters.count_many(group, Count::Delete, count);
         count
     }
 }

@@ -82,7 +82,7 @@ impl CacheService {
             Boarded::Failed(error) => return Err(error),
             Boarded::Loads(leader) => leader,
         };
-        inner.load_tagged(name, key.typed(), plan, leader, &mut load).await
+        inner.load_tagged(name, key.typed(), (&policy, plan), leader, &mut load).await
     }
 }
 
@@ -91,7 +91,7 @@ impl Inner {
         &self,
         name: NameRef<'_>,
         typed: Option<&Typed<T>>,
-        plan: Plan,
+        (policy, plan): (&Policy, Plan),
         leader: Option<Leader>,
         load: &mut impl FnMut() -> Fut,
     ) -> Result<Read<T>, E>
@@ -105,7 +105,7 @@ impl Inner {
         for attempt in 1..=ATTEMPTS {
             self.counters.count(plan.group, Count::Load);
             let began = self.flights.moment();
-            let mut grant = self.local.begin(name, capture.iter().copied());
+            let mut grant = self.local.begin(name, capture.iter().copied(), self.now_ms());
             let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
             let (value, told) = match while_loading(flights, async { load().await }).await {
                 Ok((value, told)) => (Arc::new(value), told),
@@ -115,14 +115,15 @@ impl Inner {
                 }
             };
             let mut needed = plan.tags.clone();
-            needed.extend(told.iter().copied().filter(|tag| !plan.tags.contains(tag)));
-            let too_many = told.len() > MAX_TAGS;
+            let declared = policy.clone().tags(told);
+            needed.extend(declared.tags.into_iter().filter(|tag| !plan.tags.contains(tag)));
+            let too_many = declared.too_many_tags;
             if !too_many && grant.narrow_to(&needed) {
                 let stored = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
                 return Ok(Read::of_load(value, Source::Loaded, stored.is_stored()));
             }
             if too_many || attempt == ATTEMPTS {
-                self.report("set", name.name, &unstorable(told.len()));
+                self.report("set", name.name, &unstorable(too_many));
                 if let Some(leader) = leader {
                     let result = Ok(Arc::clone(&value) as _);
                     let tags = SmallVec::new();
@@ -136,9 +137,11 @@ impl Inner {
     }
 }
 
-fn unstorable(tags: usize) -> Error {
-    let message = if tags > MAX_TAGS {
-        format!("the loader told {tags} tags and {MAX_TAGS} are the most; depend on fewer, coarser things")
+fn unstorable(too_many_tags: bool) -> Error {
+    let message = if too_many_tags {
+        format!(
+            "more than {MAX_TAGS} tags are declared and told by the loader; depend on fewer, coarser things"
+        )
     } else {
         "the loader told other tags each time; what a value depends on should follow from its key and its row"
             .to_owned()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{CacheService, Inner, Policy, Refusal, SetOptions, Stored};
-use crate::codec::Value;
+use crate::codec::{Value, typed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsKey, AsName, Key};
 use crate::local::Put;
@@ -76,7 +76,7 @@ impl CacheService {
     ///
     /// It never creates an entry: where there is none, or one without a version, it acts as a removal. It is only for values
     /// that are made of that one row, in a space declared [`versioned`](crate::Space::versioned); the entry goes on
-    /// depending on the tags that it depended on.
+    /// depending on the tags that it depended on, and lives as long as it did, from now on.
     ///
     /// # Consistency
     /// A read that starts after the answer returns this version or a newer one, or loads.
@@ -84,7 +84,7 @@ impl CacheService {
     /// # Cancel safety
     /// It is done when it is first polled, or not at all.
     pub async fn set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Stored {
-        self.try_set_versioned(key.clone(), value).await.unwrap_or_else(|error| {
+        self.inner.set_versioned(&key, value).unwrap_or_else(|error| {
             self.inner.report("set", key.name(), &error);
             Stored::no(Refusal::Failed)
         })
@@ -95,14 +95,13 @@ impl CacheService {
     ///
     /// # Errors
     /// [`Refused`](ErrorKind::Refused) in a space that is not versioned, [`Unregistered`](ErrorKind::Unregistered) in one
-    /// that the service does not know, [`Encode`](ErrorKind::Encode) for a value that cannot be written.
+    /// that the service does not know, [`Encode`](ErrorKind::Encode) for a value that cannot be written. It is counted.
     ///
     /// # Cancel safety
     /// It is done when it is first polled, or not at all.
     pub async fn try_set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Result<Stored, Error> {
-        self.inner.set_versioned(&key, value).inspect_err(|_| {
-            self.inner.remove(key.name());
-        })
+        let set = self.inner.set_versioned(&key, value);
+        set.inspect_err(|_| self.inner.count(key.name(), Count::Error))
     }
 }
 
@@ -114,10 +113,16 @@ impl Inner {
         let name = self.local.name(key.name());
         self.refuse_owned(name.name)?;
         let plan = self.plan(name.name, key.space(), &options.policy)?;
-        let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan)?;
+        let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
         let tags = plan.tags.iter().copied();
         let put = if options.nx {
-            self.local.put_absent(name, tags, candidate, self.now_ms())
+            self.local.put_absent(
+                name,
+                tags,
+                candidate,
+                |there| typed::<T>(Arc::clone(there)).is_ok(),
+                self.now_ms(),
+            )
         } else {
             self.local.put(name, tags, candidate)
         };
@@ -135,13 +140,20 @@ impl Inner {
         }
     }
 
+    /// Writes a row through; where that fails, the entry is removed.
     fn set_versioned<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
         if self.settings.bypass {
             return Ok(Stored::no(Refusal::Bypass));
         }
+        self.replace_older(key, value).inspect_err(|_| {
+            self.remove(key.name());
+        })
+    }
+
+    fn replace_older<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
         let name = self.local.name(key.name());
         let plan = self.plan(name.name, key.space(), &Policy::new())?;
-        let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan)?;
+        let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
         if candidate.version.is_none() {
             let message = "this space has no row version; declare it with `versioned`";
             let template = key.space().map_or("", |space| space.template);

@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use larder::{CacheService, Policy, Refusal, Space, Ttl};
 use testkit::gate::Gate;
 
-use crate::fixture::{brings, cache, group};
+use crate::fixture::{brings, cache, group, run_paused};
 
 static USER: Space<u32, String> =
     Space::new("user:{id}", "Read by tests; loaded; staleness costs a test.").ttl(Ttl::LONG);
@@ -320,5 +321,52 @@ fn get_many_and_set_many_answer_in_order_with_duplicates() {
         assert_eq!(cache.get::<i32>("a").await.as_deref(), Some(&3), "the last one wins");
         assert_eq!(cache.delete_many(["a", "x", "a", "b"]).await.count, Some(2));
         assert_eq!(cache.stats().total.deletes, 4);
+    });
+}
+
+#[test]
+fn a_batch_waits_for_others_no_longer_than_the_limit_however_many_ids_they_load() {
+    run_paused(async {
+        let limit = Duration::from_secs(10);
+        let cache = CacheService::builder().space(&USER).follow_limit(limit).build().unwrap();
+        let (ids, asked) = ([1, 2, 3, 4, 5], Asked::default());
+        let stuck = |_missing| std::future::pending::<Result<Vec<(u32, String)>, Infallible>>();
+        let stuck = cache.get_or_set_many(&ids, |id| USER.key(id), Policy::new(), stuck);
+        let began = tokio::time::Instant::now();
+        tokio::select! { biased;
+            _ = stuck => unreachable!("it never ends"),
+            values = get(&cache, &ids, &asked) => assert_eq!(values, named(&ids)),
+        }
+        assert!(began.elapsed() < 2 * limit, "it took {:?}", began.elapsed());
+        assert_eq!(asked.take().len(), 1, "what was given up is loaded with one call");
+    });
+}
+
+#[test]
+fn a_read_of_a_batch_is_counted_as_a_hit_or_a_miss_and_never_as_both() {
+    testkit::run(async {
+        let cache = cache();
+        let gate = Gate::new("another caller loads");
+        let theirs = cache.get_or_set("row:1", Policy::new(), || async {
+            gate.pass().await;
+            cache.set("row:1", 2, Policy::new()).await;
+            Ok::<_, Infallible>(1)
+        });
+        let batch = async {
+            gate.reached().await;
+            let load = |_missing: Vec<&'static str>| brings(Vec::new());
+            let batch = cache.get_or_set_many(&["row:1"], |id| *id, Policy::new(), load);
+            let opens = async {
+                while cache.stats().local.following == 0 {
+                    tokio::task::yield_now().await;
+                }
+                gate.open();
+            };
+            tokio::join!(batch, opens).0
+        };
+        let (Ok(theirs), Ok(batch)) = tokio::join!(theirs, batch);
+        assert_eq!((*theirs, batch[0].as_deref()), (1, Some(&2)), "what was set during the load");
+        let counts = group(&cache, "row");
+        assert_eq!((counts.hits, counts.misses), (1, 1), "the batch hit, the other missed");
     });
 }

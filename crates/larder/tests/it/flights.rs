@@ -360,3 +360,29 @@ fn a_row_that_a_batch_did_not_find_is_loaded_by_the_one_who_waits_for_it() {
         assert_eq!(*single, 5);
     });
 }
+
+/// A value that cannot even be dropped.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Explosive;
+
+impl Drop for Explosive {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "a destructor that panics");
+    }
+}
+
+#[test]
+fn a_panic_in_the_destructor_of_what_is_replaced_leaves_no_flight_behind() {
+    testkit::run(async {
+        let cache = cache();
+        cache.set("key", Explosive, Policy::new()).await;
+        let replaces = cache.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move {
+            let tag = Policy::new().tag(larder::Tag::named("not among those of the entry"));
+            replaces.get_or_set("key", tag, || async { Ok::<u64, Infallible>(1) }).await
+        });
+        assert!(task.join_next().await.expect("one task").is_err_and(|error| error.is_panic()));
+        assert_eq!(cache.stats().local.loading, 0);
+    });
+}

@@ -223,3 +223,18 @@ fn what_a_service_shows_of_itself_fits_on_a_screen_and_shows_no_value() {
         assert!(shown.len() < 500 && !shown.contains("secret"), "{shown}");
     });
 }
+
+#[test]
+fn tags_of_entries_that_were_evicted_take_no_memory_for_ever_even_without_a_sweep() {
+    testkit::run(async {
+        let cache = CacheService::builder().local_capacity_bytes(64 << 10).build().unwrap();
+        cache.shutdown().await;
+        for i in 0..50_000 {
+            cache.set("row:1", i, Policy::new().tag(Tag::new("row", i))).await;
+        }
+        let tags = cache.stats().local.tags;
+        assert!(tags < 5_000, "{tags} tags are kept, and one entry depends on one");
+        cache.invalidate_tag(Tag::new("row", 49_999)).await;
+        assert!(cache.get::<i32>("row:1").await.is_none(), "the one in use was not forgotten");
+    });
+}

@@ -352,3 +352,43 @@ fn clear_takes_everything_and_the_cache_serves_again() {
         assert_eq!(cache.get::<i32>("k:1").await.as_deref(), Some(&2));
     });
 }
+
+#[test]
+fn what_a_load_brings_is_as_old_as_its_beginning() {
+    testkit::run(async {
+        let (cache, clock) = cache_and_clock();
+        let slow = || async {
+            clock.advance(Duration::from_secs(4));
+            brings(1).await
+        };
+        cache.get_or_set("k", Policy::ttl(Ttl::secs(10)), slow).await.unwrap();
+        assert_eq!(cache.lookup::<i32>("k").await.map(|read| read.age), Some(Duration::from_secs(4)));
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(cache.get::<i32>("k").await, None, "ten seconds after it was read at its source");
+    });
+}
+
+#[test]
+fn a_removal_is_counted_with_the_entry_that_it_took() {
+    testkit::run(async {
+        let cache = cache();
+        cache.set("pipeline:stats:x", 1, Policy::new().prefix("analytics")).await;
+        cache.set("pipeline:stats:y", 1, Policy::new().prefix("analytics")).await;
+        cache.delete("pipeline:stats:x").await;
+        cache.delete_pattern("pipeline:*").await;
+        assert_eq!(group(&cache, "analytics").deletes, 2);
+        cache.delete("pipeline:stats:x").await;
+        assert_eq!(group(&cache, "pipeline").deletes, 1, "it took nothing whose group it could have");
+    });
+}
+
+#[test]
+fn nx_fills_what_cannot_be_read_as_its_type() {
+    testkit::run(async {
+        let cache = cache();
+        cache.set("k", "text".to_owned(), Policy::new()).await;
+        assert!(!cache.set("k", "other".to_owned(), Policy::new().nx()).await.is_stored());
+        assert!(cache.set("k", 1, Policy::new().nx()).await.is_stored(), "get::<i32> called it a miss");
+        assert_eq!(cache.get::<i32>("k").await.as_deref(), Some(&1));
+    });
+}

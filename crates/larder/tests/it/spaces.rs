@@ -332,3 +332,24 @@ fn an_id_that_does_not_fill_its_template_is_never_stored() {
         assert!(!read.stored, "two ids that cannot be shown would share {key:?}");
     });
 }
+
+#[test]
+fn a_pattern_of_an_odd_id_takes_what_is_under_it_and_nothing_else() {
+    testkit::run(async {
+        static PAGE: Space<(&str, u32), u32> =
+            Space::new("page:of:{owner}:{n}", "Read by tests; never changes; staleness costs a test.")
+                .scope("owner");
+        let cache = CacheService::builder().space(&PAGE).build().unwrap();
+        let owners = ["plain", "Acme Corp", "a:b", "*", "", "a%3Ab"];
+        for removed in owners {
+            for owner in owners {
+                cache.get_or_set(PAGE.key(&(owner, 1)), Policy::new(), || brings(1)).await.unwrap();
+            }
+            assert!(cache.delete_pattern(PAGE.under(&removed)).await.acknowledged);
+            for owner in owners {
+                let there = cache.get(PAGE.key(&(owner, 1))).await.is_some();
+                assert_eq!(there, owner != removed, "{owner:?} after the removal of {removed:?}");
+            }
+        }
+    });
+}

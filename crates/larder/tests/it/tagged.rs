@@ -95,3 +95,26 @@ fn a_tag_that_is_invalidated_during_the_second_load_wins() {
         assert!(!loads.is_cached().await);
     });
 }
+
+#[test]
+fn a_tag_that_is_told_several_times_is_one() {
+    testkit::run(async {
+        let loads = Loads::new();
+        assert_eq!(loads.read(|_| vec![7; 20]).await, (2, true));
+        loads.cache.invalidate_tag(Tag::new("contact", 7)).await;
+        assert!(!loads.is_cached().await);
+    });
+}
+
+#[test]
+fn declared_and_told_tags_are_counted_together() {
+    testkit::run(async {
+        let Loads { cache, .. } = Loads::new();
+        let declares = |tags: u64| Policy::new().tags((0..tags).map(|id| Tag::new("declared", id)));
+        let load = || async { Ok::<_, Infallible>((1, vec![Tag::new("told", 1), Tag::new("declared", 0)])) };
+        let Ok(read) = cache.get_or_set_tagged("deal", declares(8), load).await;
+        assert!(!read.stored, "nine tags");
+        let Ok(read) = cache.get_or_set_tagged("deal", declares(7), load).await;
+        assert!(read.stored, "eight tags");
+    });
+}

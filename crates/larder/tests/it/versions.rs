@@ -178,3 +178,30 @@ fn a_space_without_versions_and_one_that_is_not_registered_say_so() {
         assert_eq!(cache.get(STRANGE.key(&1)).await, None);
     });
 }
+
+#[test]
+fn a_row_written_through_lives_as_long_as_it_was_loaded_to_live() {
+    testkit::run(async {
+        let (cache, clock) = with_clock(CacheService::builder().space(&ROW));
+        let policy = Policy::ttl(Ttl::secs(10)).prefix("short");
+        cache.get_or_set(ROW.key(&1), policy, || brings(row(1))).await.unwrap();
+        clock.advance(Duration::from_secs(9));
+        assert!(cache.set_versioned(ROW.key(&1), row(2)).await.is_stored());
+        clock.advance(Duration::from_millis(9_999));
+        assert_eq!(there(&cache).await, Some(2), "its ten seconds began anew");
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(there(&cache).await, None, "and are not the hour of its space");
+        assert_eq!(crate::fixture::group(&cache, "short").hits, 1, "it is counted where it was");
+    });
+}
+
+#[test]
+fn a_failure_is_counted_once_through_either_form() {
+    testkit::run(async {
+        let cache = cache();
+        cache.try_set_versioned(PLAIN.key(&1), row(2)).await.unwrap_err();
+        assert_eq!(cache.stats().total.errors, 1);
+        cache.set_versioned(PLAIN.key(&1), row(2)).await;
+        assert_eq!(cache.stats().total.errors, 2);
+    });
+}

@@ -37,6 +37,8 @@ pub(super) struct Load {
     pub(super) outdated: bool,
     /// Something else was: it may be refused, since names share tickets.
     pub(super) disturbed: bool,
+    /// What it brings is of then.
+    began_at: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -166,13 +168,22 @@ impl Model {
 
     pub(super) fn begin(&mut self, name: &str, says: Says, plan: Plan) -> Load {
         let depends_on = dependencies(name, says.tags);
-        Load { name: name.to_owned(), plan, depends_on, outdated: false, disturbed: false }
+        Load {
+            name: name.to_owned(),
+            plan,
+            depends_on,
+            began_at: self.now,
+            outdated: false,
+            disturbed: false,
+        }
     }
 
     /// What the cache has stored after a load.
     pub(super) fn install(&mut self, load: &Load, row: &Row, typed: bool) {
         let version = owner(&load.name).filter(|owner| owner.versioned && typed).map(|_| row.version);
-        self.put(&load.name, row, &load.plan, version, load.depends_on.clone());
+        self.count(&load.plan.group, |counts| counts.sets += 1);
+        let depends_on = load.depends_on.clone();
+        self.put(&load.name, row, &load.plan, load.began_at, version, depends_on);
     }
 
     fn put(
@@ -180,13 +191,13 @@ impl Model {
         name: &str,
         row: &Row,
         plan: &Plan,
+        stored_at: u64,
         version: Option<u64>,
         depends_on: BTreeSet<Dependency>,
     ) {
-        self.count(&plan.group, |counts| counts.sets += 1);
-        let expires_at = self.now.saturating_add(plan.lifetime_ms);
+        let expires_at = stored_at.saturating_add(plan.lifetime_ms);
         let (row, group) = (row.clone(), plan.group.clone());
-        let entry = Entry { row, stored_at: self.now, expires_at, version, depends_on, group, gone: false };
+        let entry = Entry { row, stored_at, expires_at, version, depends_on, group, gone: false };
         self.entries.insert(name.to_owned(), entry);
     }
 
@@ -232,13 +243,16 @@ impl Model {
             return Some(Refusal::Failed);
         }
         self.touch(name);
-        let there = self.live(name).and_then(|entry| Some((entry.version?, entry.depends_on.clone())));
+        let there = self.live(name).and_then(|entry| Some((entry.version?, entry.clone())));
         match there {
             Some((version, _)) if version >= row.version => Some(Refusal::Older),
-            Some((_, depends_on)) => {
-                let says = Says { ttl: None, prefix: None, tags: 0 };
-                let plan = self.plan(name, says).expect("the space has a lifetime");
-                self.put(name, row, &plan, Some(row.version), depends_on);
+            Some((_, older)) => {
+                self.count(&group(name, None), |counts| counts.sets += 1);
+                let plan = Plan {
+                    group: older.group,
+                    lifetime_ms: older.expires_at.saturating_sub(older.stored_at),
+                };
+                self.put(name, row, &plan, self.now, Some(row.version), older.depends_on);
                 None
             }
             None => {
@@ -249,10 +263,11 @@ impl Model {
     }
 
     pub(super) fn delete(&mut self, name: &str) -> u64 {
-        let was_live = self.live(name).is_some();
+        let of_entry = self.live(name).map(|entry| entry.group.clone());
         self.touch(name);
         self.entries.remove(name);
-        self.count(&group(name, None), |counts| counts.deletes += 1);
+        let was_live = of_entry.is_some();
+        self.count(&of_entry.unwrap_or_else(|| group(name, None)), |counts| counts.deletes += 1);
         u64::from(was_live)
     }
 
@@ -270,14 +285,16 @@ impl Model {
         let names: Vec<String> = self.entries.keys().cloned().collect();
         let mut count = 0;
         for name in names.iter().filter(|name| matches(glob.as_bytes(), name.as_bytes())) {
-            count += u64::from(self.live(name).is_some());
+            if let Some(group) = self.live(name).map(|entry| entry.group.clone()) {
+                self.count(&group, |counts| counts.deletes += 1);
+                count += 1;
+            }
             self.entries.remove(name);
         }
         for load in self.loads.values_mut() {
             load.outdated |= matches(glob.as_bytes(), load.name.as_bytes());
             load.disturbed = true;
         }
-        self.count(&group(glob, None), |counts| counts.deletes += count);
         Some(count)
     }
 
