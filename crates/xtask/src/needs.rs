@@ -22,14 +22,37 @@ struct Need {
 }
 
 /// Everything that is needed. A server or a browser that tests start becomes a line here.
-const NEEDS: &[Need] = &[Need {
-    what: "a C compiler",
-    why: "SQLite, and the decompressors of the recorded traces, are compiled from their C sources, so that \
-          nothing else has to be installed to run them",
-    programs: &["cc", "gcc", "clang"],
-    variable: Some("CC"),
-    packages: &["gcc", "libc6-dev"],
-}];
+const NEEDS: &[Need] = &[
+    Need {
+        what: "a C compiler",
+        why: "SQLite, and the decompressors of the recorded traces, are compiled from their C sources, so that \
+              nothing else has to be installed to run them",
+        programs: &["cc", "gcc", "clang"],
+        variable: Some("CC"),
+        packages: &["gcc", "libc6-dev"],
+    },
+    Need {
+        what: "bash",
+        why: "a test runs the README's commands as they are printed",
+        programs: &["bash"],
+        variable: None,
+        packages: &["bash"],
+    },
+    Need {
+        what: "curl",
+        why: "the README's requests are made with it, and a test makes them as they are printed",
+        programs: &["curl"],
+        variable: None,
+        packages: &["curl"],
+    },
+    Need {
+        what: "kill",
+        why: "tests stop a real server with a real signal",
+        programs: &["kill"],
+        variable: None,
+        packages: &["procps"],
+    },
+];
 
 /// Looks for each need, and installs what is missing where that may be done.
 pub(crate) fn set_up() -> Result<(), Failure> {
