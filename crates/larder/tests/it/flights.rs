@@ -11,8 +11,9 @@ use testkit::gate::Gate;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+/// A cache whose followers wait for longer than any test may take: what wakes them is never the limit.
 fn cache() -> CacheService {
-    CacheService::builder().build().expect("the defaults are right")
+    CacheService::builder().follow_limit(Duration::from_secs(3_600)).build().expect("the settings are right")
 }
 
 /// A cache whose followers lose their patience early.
