@@ -1,9 +1,12 @@
-//! What the tests of this workspace stand on: limits, gates, shared data.
+//! What the tests of this workspace stand on: limits, gates, shared data, real servers.
 //!
 //! - [`run`], [`run_within`] and [`run_sync`] run a test body under a limit, so that a body that hangs fails
 //!   its test and names it, instead of stalling the whole run. Plain `cargo test --workspace` always ends.
 //! - [`Gate`](gate::Gate) holds a task at a named place until the test lets it go on: races are forced, not
 //!   hoped for, and no test sleeps.
+//! - [`until`] waits, for a limited time, for what happens in another process and that nobody announces.
+//! - [`redis::RedisServer`] is a real `redis-server` that a test kills, pauses, fills and brings back;
+//!   [`redis::shared`] is one for tests that need only keys of their own.
 //! - [`shared_data`] finds real data that lies beside the repository, and says so when it is not there.
 //!
 //! # Examples
@@ -24,7 +27,11 @@
 
 pub mod gate;
 mod limit;
+mod port;
+pub mod redis;
 mod shared;
+mod wait;
 
 pub use limit::{LIMIT, run, run_sync, run_within};
 pub use shared::{shared_data, workspace_root};
+pub use wait::until;

@@ -2,4 +2,5 @@
 
 mod gate;
 mod limit;
+mod redis;
 mod shared;
