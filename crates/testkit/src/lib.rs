@@ -1,4 +1,4 @@
-//! What the tests of this workspace stand on: limits, gates, shared data, real servers.
+//! What the tests of this workspace stand on: limits, gates, shared data, real servers, a fault proxy.
 //!
 //! - [`run`], [`run_within`] and [`run_sync`] run a test body under a limit, so that a body that hangs fails
 //!   its test and names it, instead of stalling the whole run. Plain `cargo test --workspace` always ends.
@@ -7,6 +7,7 @@
 //! - [`until`] waits, for a limited time, for what happens in another process and that nobody announces.
 //! - [`redis::RedisServer`] is a real `redis-server` that a test kills, pauses, fills and brings back;
 //!   [`redis::shared`] is one for tests that need only keys of their own.
+//! - [`proxy::FaultProxy`] stands between a client and a server, and cuts, delays, swallows and garbles.
 //! - [`shared_data`] finds real data that lies beside the repository, and says so when it is not there.
 //!
 //! # Examples
@@ -28,6 +29,7 @@
 pub mod gate;
 mod limit;
 mod port;
+pub mod proxy;
 pub mod redis;
 mod shared;
 mod wait;

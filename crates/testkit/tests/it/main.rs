@@ -2,5 +2,6 @@
 
 mod gate;
 mod limit;
+mod proxy;
 mod redis;
 mod shared;
