@@ -52,6 +52,22 @@ const NEEDS: &[Need] = &[
         variable: None,
         packages: &["procps"],
     },
+    Need {
+        what: "redis-server",
+        why: "tests start real servers, kill them and bring them back",
+        programs: &["redis-server"],
+        variable: None,
+        // On a machine with systemd the package also starts a server of the system, on port 6379 of this machine only.
+        // No test comes near it; whoever does not want it: `systemctl disable --now redis-server`.
+        packages: &["redis-server"],
+    },
+    Need {
+        what: "redis-cli",
+        why: "tests look at a server with a client that is not ours",
+        programs: &["redis-cli"],
+        variable: None,
+        packages: &["redis-tools"],
+    },
 ];
 
 /// Looks for each need, and installs what is missing where that may be done.
