@@ -152,7 +152,7 @@ impl RedisServer {
     #[must_use]
     pub fn url_at(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
-        let user = if self.users { format!("{USER}:{}@", users::PASSWORD_IN_URL) } else { String::new() };
+        let user = if self.users { format!("{USER}:{}@", PASSWORD) } else { String::new() };
         format!("{scheme}://{user}{address}/")
     }
 

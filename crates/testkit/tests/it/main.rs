@@ -1,7 +1,9 @@
 //! The testkit holds its own promises: limits fail, panics come through, gates hold and open.
 
+mod deploy;
 mod gate;
 mod limit;
 mod proxy;
 mod redis;
 mod shared;
+mod tls;
