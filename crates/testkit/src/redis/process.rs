@@ -18,7 +18,11 @@ use crate::wait::Patience;
 /// The end of its input, which comes when the [`Supervisor`] is dropped and also when the test process is gone for
 /// whatever reason, ends the server and removes the folder. A server that has ended keeps its process id until then or
 /// until the next start, so a signal never meets a stranger.
+///
+/// `HUP` is what the system sends to a group of processes with a stopped one in it, such as a paused server, when the
+/// process that started the group is gone: just when there is something to clean up.
 const SUPERVISE: &str = r#"
+trap '' HUP
 server=
 while read -r start; do
     [ -z "$server" ] || wait "$server"

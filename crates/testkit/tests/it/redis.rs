@@ -1,5 +1,6 @@
 //! A real server: started, killed, paused, brought back, filled, counted.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use testkit::redis::{Connection, RedisServer, Reply, shared};
@@ -37,6 +38,7 @@ fn a_server_has_the_deployed_settings_and_those_of_the_test_over_them() {
         assert_eq!(value("maxmemory-policy").await, "allkeys-lru");
         assert!(value("client-output-buffer-limit").await.ends_with("pubsub 1048576 1048576 1"));
         assert_eq!((value("save").await, value("appendonly").await), (String::new(), "no".to_owned()));
+        assert_eq!(value("appendfsync").await, "always");
         redis.set_config("maxmemory", "32mb").await;
         assert_eq!(value("maxmemory").await, (32 * 1024 * 1024).to_string());
     });
@@ -218,24 +220,28 @@ fn a_dropped_server_is_gone_with_its_folder() {
     });
 }
 
-/// Set for a process that starts a server and then waits to be killed.
+/// Set for a process that starts servers and then waits to be killed: the file in which it says which.
 const VICTIM: &str = "TESTKIT_VICTIM";
+
+/// The life of such a process: one server that runs, one that is paused.
+async fn be_killed(file: PathBuf) {
+    let (running, paused) = tokio::join!(RedisServer::start(), RedisServer::start());
+    paused.pause().await;
+    let line = |redis: &RedisServer| format!("{} {}\n", redis.pid(), redis.dir().display());
+    let part = file.with_extension("part");
+    std::fs::write(&part, line(&running) + &line(&paused)).expect("a file can be written");
+    std::fs::rename(part, file).expect("a file can be renamed");
+    std::future::pending().await
+}
 
 #[test]
 fn no_server_outlives_a_process_that_was_killed() {
     if let Some(file) = std::env::var_os(VICTIM) {
-        return run(async move {
-            let redis = RedisServer::start().await;
-            let (pid, dir) = (redis.pid(), redis.dir());
-            let whole = format!("{file}.part", file = file.display());
-            std::fs::write(&whole, format!("{pid}\n{}", dir.display())).unwrap();
-            std::fs::rename(whole, file).unwrap();
-            std::future::pending::<()>().await;
-        });
+        return run(be_killed(file.into()));
     }
     run(async {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("server");
+        let file = folder.path().join("servers");
         let mut victim = tokio::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "redis::no_server_outlives_a_process_that_was_killed"])
             .env(VICTIM, &file)
@@ -243,14 +249,18 @@ fn no_server_outlives_a_process_that_was_killed() {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        until("the start of a server in another process", async || file.exists()).await;
+        until("the start of servers in another process", async || file.exists()).await;
         let said = std::fs::read_to_string(&file).unwrap();
-        let (pid, dir) = said.split_once('\n').unwrap();
-        let (pid, dir) = (pid.parse().unwrap(), std::path::PathBuf::from(dir));
-        assert!(exists(pid));
+        let servers = said.lines().map(|line| line.split_once(' ').unwrap());
+        let servers: Vec<(u32, &Path)> =
+            servers.map(|(pid, dir)| (pid.parse().unwrap(), Path::new(dir))).collect();
+        assert_eq!(servers.len(), 2);
+        assert!(servers.iter().all(|(pid, _)| exists(*pid)), "{said}");
         victim.kill().await.unwrap(); // SIGKILL
-        until("the end of a server whose test was killed", async || !exists(pid)).await;
-        until("the removal of its folder", async || !dir.parent().unwrap().exists()).await;
+        for (pid, dir) in servers {
+            until("the end of a server whose test was killed", async || !exists(pid)).await;
+            until("the removal of its folder", async || !dir.parent().unwrap().exists()).await;
+        }
     });
 }
 
