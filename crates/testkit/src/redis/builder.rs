@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use parking_lot::Mutex;
+
 use super::RedisServer;
 use super::home::Home;
+use super::process::Supervisor;
 use super::tls::{ClientCertificates, Tls};
-use super::users;
+use super::users::{self, Login};
 use crate::port::Port;
 use crate::shared::workspace_root;
 
@@ -27,7 +30,7 @@ impl Builder {
     /// Any line of redis.conf: it stands over `deploy/redis.conf` and over what the testkit sets itself.
     ///
     /// The value is written as it is, so that it may have several words (`"pubsub 1mb 1mb 1"`); one with blanks
-    /// that is one word needs its quotes.
+    /// that is one word needs its quotes. A `requirepass` is part of [`RedisServer::url`] then.
     pub fn set(mut self, directive: &str, value: &str) -> Self {
         self.settings.push((directive.to_owned(), value.to_owned()));
         self
@@ -110,7 +113,19 @@ impl Builder {
         let ours = settings.iter().map(|(directive, value)| (*directive, value.as_str()));
         let theirs = self.settings.iter().map(|(directive, value)| (directive.as_str(), value.as_str()));
         home.configure(&deploy.join("redis.conf"), ours.chain(theirs));
-        RedisServer::at(port, home, self.aof, tls.map(|(_, tls)| tls), self.users)
+        let password = self.settings.iter().rev().find(|(directive, _)| directive == "requirepass");
+        let password = password.map(|(_, password)| Login::everybody(password));
+        RedisServer {
+            supervisor: Mutex::new(Supervisor::new(home.path())),
+            process: Mutex::default(),
+            home,
+            port,
+            aof: self.aof,
+            tls: tls.map(|(_, tls)| tls),
+            clients: if self.users { Some(Login::larder()) } else { password.clone() },
+            testkit: if self.users { Some(Login::testkit()) } else { password },
+            limits: Mutex::default(),
+        }
     }
 }
 

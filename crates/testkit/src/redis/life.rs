@@ -69,7 +69,7 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// If there is nothing on its disk: it needs [`aof`](Builder::aof), `save`, or a
+    /// If there is nothing on its disk: it needs [`aof`](super::Builder::aof), `save`, or a
     /// [`snapshot`](RedisServer::snapshot) taken before.
     ///
     /// # Cancel safety

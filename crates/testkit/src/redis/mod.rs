@@ -37,6 +37,7 @@ use crate::wait::{PATIENCE, Patience};
 use home::Home;
 use memory::Limits;
 use process::{Process, Supervisor};
+use users::Login;
 
 /// A running `redis-server`; dropping it kills it and removes its folder.
 ///
@@ -69,7 +70,10 @@ pub struct RedisServer {
     port: Port,
     aof: bool,
     tls: Option<Tls>,
-    users: bool,
+    /// Who the clients of its URL are.
+    clients: Option<Login>,
+    /// Who the testkit is.
+    testkit: Option<Login>,
     /// What held before the memory was filled.
     limits: Mutex<Option<Limits>>,
 }
@@ -109,12 +113,6 @@ impl RedisServer {
         Builder::default()
     }
 
-    fn at(port: Port, home: Home, aof: bool, tls: Option<Tls>, users: bool) -> Self {
-        let supervisor = Mutex::new(Supervisor::new(home.path()));
-        let (process, limits) = (Mutex::default(), Mutex::default());
-        Self { supervisor, process, home, port, aof, tls, users, limits }
-    }
-
     /// Starts the process and waits until it answers; if it ends instead, returns what it said.
     async fn run(&self) -> Result<(), String> {
         let said_before = self.home.log().len();
@@ -152,8 +150,10 @@ impl RedisServer {
     #[must_use]
     pub fn url_at(&self, address: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
-        let user = if self.users { format!("{USER}:{}@", PASSWORD) } else { String::new() };
-        format!("{scheme}://{user}{address}/")
+        match &self.clients {
+            None => format!("{scheme}://{address}/"),
+            Some(Login { user, password }) => format!("{scheme}://{user}:{password}@{address}/"),
+        }
     }
 
     /// Its address on 127.0.0.1. It stays the same over restarts, and nobody else gets it meanwhile.
@@ -235,8 +235,8 @@ impl RedisServer {
 
     async fn connect(&self) -> std::io::Result<Connection> {
         let mut connection = Connection::to_socket(&self.home.socket()).await?;
-        if self.users {
-            connection.command(&["AUTH", users::OWN_USER, users::OWN_PASSWORD]).await?;
+        if let Some(Login { user, password }) = &self.testkit {
+            connection.command(&["AUTH", user, password]).await?;
         }
         Ok(connection)
     }
@@ -266,8 +266,8 @@ impl RedisServer {
     pub async fn cli(&self, arguments: &[&str]) -> String {
         let mut cli = Command::new("redis-cli");
         cli.arg("-s").arg(self.home.socket()).stdin(Stdio::null()).kill_on_drop(true);
-        if self.users {
-            cli.args(["--no-auth-warning", "--user", users::OWN_USER, "--pass", users::OWN_PASSWORD]);
+        if let Some(Login { user, password }) = &self.testkit {
+            cli.args(["--no-auth-warning", "--user", user, "--pass", password]);
         }
         let output = timeout(PATIENCE, cli.args(arguments).output()).await;
         let output = output.expect("redis-cli ends in time").expect("redis-cli can be started");

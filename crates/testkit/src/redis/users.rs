@@ -1,5 +1,6 @@
 //! Users and passwords: those of `deploy/users.acl`, and one for the testkit itself.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,9 +12,35 @@ pub const USER: &str = "larder";
 /// Its password in tests. In `deploy/users.acl` it has none, so that nobody is let in by a password that all know.
 pub const PASSWORD: &str = "a-password-of-tests";
 
-/// Who the testkit is on a server that has users: it may do everything.
-pub(crate) const OWN_USER: &str = "testkit";
-pub(crate) const OWN_PASSWORD: &str = "only-through-the-socket-of-the-test";
+/// Whom a server that asks for a password lets in.
+#[derive(Clone)]
+pub(crate) struct Login {
+    pub(crate) user: &'static str,
+    pub(crate) password: String,
+}
+
+impl Login {
+    /// The user of `deploy/users.acl`.
+    pub(crate) fn larder() -> Self {
+        Self { user: USER, password: PASSWORD.to_owned() }
+    }
+
+    /// The user that the testkit adds for itself: it may do everything.
+    pub(crate) fn testkit() -> Self {
+        Self { user: "testkit", password: "only-through-the-socket-of-the-test".to_owned() }
+    }
+
+    /// Everybody, where there is one password (`requirepass`).
+    pub(crate) fn everybody(password: &str) -> Self {
+        Self { user: "default", password: password.to_owned() }
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
+}
 
 /// Writes the file of users for one server: the deployed one with a password for larder, and our own user.
 pub(crate) fn write(home: &Home, deployed: &Path) -> PathBuf {
@@ -22,5 +49,6 @@ pub(crate) fn write(home: &Home, deployed: &Path) -> PathBuf {
     let with_password =
         text.replace(&format!("user {USER} on resetpass "), &format!("user {USER} on >{PASSWORD} "));
     assert_ne!(text, with_password, "{}: {USER} is no longer `on resetpass`", deployed.display());
-    home.write("users.acl", &format!("{with_password}user {OWN_USER} on >{OWN_PASSWORD} ~* &* +@all\n"))
+    let Login { user, password } = Login::testkit();
+    home.write("users.acl", &format!("{with_password}user {user} on >{password} ~* &* +@all\n"))
 }

@@ -45,6 +45,20 @@ fn a_server_has_the_deployed_settings_and_those_of_the_test_over_them() {
 }
 
 #[test]
+fn a_server_with_a_password_wants_it_from_others() {
+    run(async {
+        let redis = RedisServer::builder().set("requirepass", "sesame").start().await;
+        assert_eq!(redis.url(), format!("redis://default:sesame@127.0.0.1:{}/", redis.port()));
+        let mut client = Connection::to(redis.address()).await.unwrap();
+        assert!(client.command(&["PING"]).await.unwrap().is_error("NOAUTH"));
+        assert!(client.command(&["AUTH", "default", "sesame"]).await.unwrap().is_ok());
+        assert_eq!(redis.command(&["PING"]).await.text(), "PONG");
+        assert_eq!(redis.cli(&["PING"]).await, "PONG\n");
+        assert!(!format!("{redis:?}").contains("sesame"));
+    });
+}
+
+#[test]
 fn servers_at_the_same_time_have_ports_and_data_of_their_own() {
     run(async {
         let (one, other) = tokio::join!(RedisServer::start(), RedisServer::start());
