@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use larder::{CacheService, Policy, Refusal, Space, Ttl};
 use testkit::gate::Gate;
@@ -352,5 +353,29 @@ fn a_read_of_a_batch_is_counted_as_a_hit_or_a_miss_and_never_as_both() {
         assert_eq!((*theirs, batch[0].as_deref()), (1, Some(&2)), "what was set during the load");
         let counts = group(&cache, "row");
         assert_eq!((counts.hits, counts.misses), (1, 1), "the batch hit, the other missed");
+    });
+}
+
+#[test]
+fn what_others_never_bring_is_loaded_with_one_call_once_the_limit_is_over() {
+    testkit::run(async {
+        let builder = fixture::builder().space(&USER).follow_limit(Duration::from_millis(100));
+        let cache = fixture::build(builder).await;
+        let (ids, asked) = ([1, 2, 3, 4, 5], Asked::default());
+        let loading = Gate::new("a batch loads and never ends");
+        let stuck = |_missing| async {
+            loading.pass().await;
+            Ok::<Vec<(u32, String)>, Infallible>(Vec::new())
+        };
+        let stuck = cache.get_or_set_many(&ids, |id| USER.key(id), Policy::new(), stuck);
+        let waits = async {
+            loading.reached().await;
+            get(&cache, &ids, &asked).await
+        };
+        tokio::select! { biased;
+            _ = stuck => panic!("nobody opened the gate"),
+            values = waits => assert_eq!(values, named(&ids)),
+        }
+        assert_eq!(asked.take().len(), 1, "what was given up is loaded with one call");
     });
 }

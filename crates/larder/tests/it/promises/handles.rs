@@ -1,8 +1,9 @@
-//! A service as one holds it: its clones, and what it shows of itself.
+//! A service as one holds it: its clones, what it shows of itself, its end.
 
 use larder::Policy;
 
 use super::fixture::cache;
+use crate::loader::brings;
 
 #[test]
 fn clones_are_the_same_cache() {
@@ -22,5 +23,15 @@ fn what_a_service_shows_of_itself_fits_on_a_screen_and_shows_no_value() {
         cache.set("a", "top secret".to_owned(), Policy::new()).await;
         let shown = format!("{cache:?}");
         assert!(shown.len() < 500 && !shown.contains("secret"), "{shown}");
+    });
+}
+
+#[test]
+fn a_cache_that_was_shut_down_breaks_nobody() {
+    testkit::run(async {
+        let cache = cache().await;
+        cache.shutdown().await;
+        cache.shutdown().await;
+        assert_eq!(cache.get_or_set("b", Policy::new(), || brings(2)).await.as_deref(), Ok(&2));
     });
 }

@@ -70,6 +70,37 @@ fn a_lock_that_ran_out_and_was_taken_by_nobody_was_lost_all_the_same() {
 }
 
 #[test]
+fn who_waits_has_the_lock_once_it_is_released() {
+    testkit::run(async {
+        let cache = cache().await;
+        let held = cache.lock("report", Ttl::FOREVER, NOT_AT_ALL).await.unwrap();
+        let waiter = cache.lock("report", Ttl::FOREVER, AS_LONG_AS_IT_TAKES);
+        let (taken, released) = tokio::join!(biased; waiter, held.release());
+        assert!(taken.is_some() && released);
+    });
+}
+
+#[test]
+fn who_waits_has_the_lock_once_the_time_of_its_holder_is_over() {
+    testkit::run(async {
+        let cache = cache().await;
+        let held = cache.lock("report", Ttl::millis(50), NOT_AT_ALL).await.unwrap();
+        assert!(cache.lock("report", Ttl::FOREVER, AS_LONG_AS_IT_TAKES).await.is_some());
+        assert!(!held.release().await, "it was lost");
+    });
+}
+
+#[test]
+fn who_waits_no_longer_than_it_said_has_nothing() {
+    testkit::run(async {
+        let cache = cache().await;
+        let held = cache.lock("report", Ttl::FOREVER, NOT_AT_ALL).await.unwrap();
+        assert!(cache.lock("report", Ttl::FOREVER, Duration::from_millis(50)).await.is_none());
+        assert!(held.release().await);
+    });
+}
+
+#[test]
 fn a_hundred_who_wait_are_served_one_after_the_other() {
     testkit::run(async {
         let cache = cache().await;

@@ -191,6 +191,18 @@ fn who_waits_for_a_permit_that_is_dropped_loads_instead() {
 }
 
 #[test]
+fn who_waited_for_a_permit_as_long_as_the_limit_loads_instead() {
+    testkit::run(async {
+        let builder = fixture::builder().follow_limit(Duration::from_millis(100));
+        let cache = fixture::build(builder).await;
+        let held = permit(&cache, "a", Policy::new()).await;
+        let read = cache.read_through("a", Policy::new(), || brings(2)).await.unwrap();
+        assert_eq!((*read.value, read.source, read.stored), (2, Source::Loaded, true));
+        assert_eq!(*held.fill(1).await.value, 1, "its holder has its value all the same");
+    });
+}
+
+#[test]
 fn who_waits_for_a_value_that_cannot_be_stored_shares_it_all_the_same() {
     testkit::run(async {
         static NARROW: Space<u32, String> = Space::new("narrow:{id}", "A test.");
