@@ -1,23 +1,17 @@
 //! The behaviour of the library, through its public API.
+//!
+//! What every back end promises is in `promises/`, and tested once for each of them: a back end is a module here, with the
+//! fixture that builds its caches and the promises read from there. What is true of one back end alone stands beside its
+//! fixture, and what needs none stands here.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has found something")]
 
-mod allocations;
-mod batches;
-mod fixture;
-mod flights;
-mod lifecycle;
-mod locks;
-mod model;
-mod names;
-mod permits;
-mod policy;
-mod races;
-mod replay;
-mod spaces;
-mod specification;
-mod tagged;
-mod trouble;
-mod versions;
-mod vouching;
-mod weight;
+mod loader;
+mod observed;
+mod property;
+
+mod building;
+mod bypass;
+mod keys;
+
+mod in_process;

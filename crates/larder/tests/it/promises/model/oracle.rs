@@ -16,8 +16,8 @@ pub(super) enum Dependency {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) row: Row,
+pub(crate) struct Entry {
+    pub(crate) row: Row,
     pub(super) stored_at: u64,
     expires_at: u64,
     version: Option<u64>,
@@ -48,9 +48,10 @@ pub(super) struct Plan {
 }
 
 #[derive(Default)]
-pub(super) struct Model {
+pub(crate) struct Model {
     pub(super) now: u64,
-    entries: HashMap<String, Entry>,
+    /// Those too that are no hit any more, until they are swept.
+    pub(crate) entries: HashMap<String, Entry>,
     pub(super) loads: BTreeMap<usize, Load>,
     pub(super) counts: BTreeMap<String, Counts>,
 }
@@ -128,16 +129,6 @@ impl Model {
 
     pub(super) fn live(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name).filter(|entry| self.is_live(entry))
-    }
-
-    /// How many entries are in memory, and what they weigh together.
-    pub(super) fn memory(&self) -> (u64, u64) {
-        let weight = |(name, entry): (&String, &Entry)| {
-            serde_json::to_vec(&entry.row).unwrap().len() as u64
-                + name.len() as u64
-                + larder::ENTRY_OVERHEAD_BYTES
-        };
-        (self.entries.len() as u64, self.entries.iter().map(weight).sum())
     }
 
     /// A read of somebody who declares tags: the value, if every one is among those of the entry.
@@ -338,7 +329,7 @@ impl Model {
     }
 
     /// Takes what is no hit any more out of memory, and answers how much that is.
-    pub(super) fn sweep(&mut self) -> u64 {
+    pub(crate) fn sweep(&mut self) -> u64 {
         let dead: Vec<String> = self
             .entries
             .iter()

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder::{CacheService, Policy, Tag};
 
+use super::fixture;
+
 /// A cache, and a loader's answers in turn: each a value and the ids of its tags.
 struct Loads {
     cache: CacheService,
@@ -12,8 +14,8 @@ struct Loads {
 }
 
 impl Loads {
-    fn new() -> Self {
-        let cache = CacheService::builder().build().expect("the defaults are right");
+    async fn new() -> Self {
+        let cache = fixture::cache().await;
         Loads { cache, calls: AtomicU64::new(0) }
     }
 
@@ -36,7 +38,7 @@ impl Loads {
 #[test]
 fn tags_that_were_not_captured_cost_a_second_load_once() {
     testkit::run(async {
-        let loads = Loads::new();
+        let loads = Loads::new().await;
         assert_eq!(loads.read(|_| vec![7]).await, (2, true), "the second load is the one that is stored");
         assert_eq!(loads.read(|_| vec![7]).await, (2, true), "a hit");
         loads.cache.invalidate_tag(Tag::new("contact", 7)).await;
@@ -50,7 +52,7 @@ fn tags_that_were_not_captured_cost_a_second_load_once() {
 #[test]
 fn a_guess_is_not_a_dependency() {
     testkit::run(async {
-        let loads = Loads::new();
+        let loads = Loads::new().await;
         loads.read(|_| vec![7, 8]).await;
         loads.cache.invalidate_tag(Tag::new("contact", 8)).await;
         assert_eq!(loads.read(|_| vec![7]).await, (3, true));
@@ -62,7 +64,7 @@ fn a_guess_is_not_a_dependency() {
 #[test]
 fn tags_that_change_with_every_load_are_not_stored() {
     testkit::run(async {
-        let loads = Loads::new();
+        let loads = Loads::new().await;
         assert_eq!(loads.read(|call| vec![call]).await, (2, false));
         assert!(!loads.is_cached().await);
         assert_eq!(loads.cache.stats().total.errors, 1);
@@ -72,7 +74,7 @@ fn tags_that_change_with_every_load_are_not_stored() {
 #[test]
 fn more_tags_than_an_entry_takes_are_not_stored() {
     testkit::run(async {
-        let loads = Loads::new();
+        let loads = Loads::new().await;
         assert_eq!(loads.read(|_| (0..9).collect()).await, (1, false));
         assert_eq!(loads.read(|_| (0..8).collect()).await, (3, true));
     });
@@ -81,7 +83,7 @@ fn more_tags_than_an_entry_takes_are_not_stored() {
 #[test]
 fn a_tag_that_is_invalidated_during_the_second_load_wins() {
     testkit::run(async {
-        let loads = Loads::new();
+        let loads = Loads::new().await;
         let cache = &loads.cache;
         let load = || async {
             let call = loads.calls.fetch_add(1, Ordering::SeqCst) + 1;
@@ -99,7 +101,7 @@ fn a_tag_that_is_invalidated_during_the_second_load_wins() {
 #[test]
 fn a_tag_that_is_told_several_times_is_one() {
     testkit::run(async {
-        let loads = Loads::new();
+        let loads = Loads::new().await;
         assert_eq!(loads.read(|_| vec![7; 20]).await, (2, true));
         loads.cache.invalidate_tag(Tag::new("contact", 7)).await;
         assert!(!loads.is_cached().await);
@@ -109,7 +111,7 @@ fn a_tag_that_is_told_several_times_is_one() {
 #[test]
 fn declared_and_told_tags_are_counted_together() {
     testkit::run(async {
-        let Loads { cache, .. } = Loads::new();
+        let Loads { cache, .. } = Loads::new().await;
         let declares = |tags: u64| Policy::new().tags((0..tags).map(|id| Tag::new("declared", id)));
         let load = || async { Ok::<_, Infallible>((1, vec![Tag::new("told", 1), Tag::new("declared", 0)])) };
         let Ok(read) = cache.get_or_set_tagged("deal", declares(8), load).await;

@@ -6,9 +6,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde::{Deserialize, Serialize};
 
+use super::super::fixture::MOMENT;
+
+/// The shortest time that matters.
+const MOMENT_MS: u64 = MOMENT.as_millis() as u64;
+
 /// Every value there is: which one it is, and a row version for those who look at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) serial: u64,
     pub(super) version: u64,
 }
@@ -25,7 +30,7 @@ pub(super) static ROW: Space<&'static str, Row> =
 
 /// A name of the universe, and through what it is reached by its type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Name {
+pub(crate) enum Name {
     Bare(&'static str),
     Page(&'static str, u32),
     Board(&'static str),
@@ -78,7 +83,7 @@ impl Name {
 
 /// Through which door a name is reached.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct At {
+pub(crate) struct At {
     pub(super) name: Name,
     pub(super) typed: bool,
 }
@@ -92,7 +97,7 @@ impl At {
 
 /// A policy as it is drawn. Tags are a set of bits.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Says {
+pub(crate) struct Says {
     pub(super) ttl: Option<Ttl>,
     pub(super) prefix: Option<&'static str>,
     pub(super) tags: u8,
@@ -118,7 +123,7 @@ impl Says {
 
 /// What changes entries without reading them.
 #[derive(Clone, Debug)]
-pub(super) enum Change {
+pub(crate) enum Change {
     Set(At, Says, bool),
     SetMany(Vec<Name>, Says, bool),
     SetVersioned(Name, u64),
@@ -133,7 +138,7 @@ pub(super) enum Change {
 
 /// How a load ends.
 #[derive(Clone, Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Value,
     Error,
     /// With a value, after this has happened meanwhile.
@@ -141,7 +146,7 @@ pub(super) enum Outcome {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Op {
+pub(crate) enum Op {
     Change(Change),
     Get(At),
     Lookup(At),
@@ -174,7 +179,7 @@ fn says() -> impl Strategy<Value = Says> {
         None,
         None,
         Some(Ttl::millis(0)),
-        Some(Ttl::millis(1)),
+        Some(Ttl::millis(MOMENT_MS)),
         Some(Ttl::SHORT),
         Some(Ttl::DAY),
         Some(Ttl::FOREVER),
@@ -237,7 +242,8 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 }
 
 pub(super) fn any_op() -> impl Strategy<Value = Op> {
-    const MOMENTS: &[u64] = &[0, 1, 1_000, 299_999, 300_000, 1_800_000, 3_600_000, 86_400_000];
+    const MOMENTS: &[u64] =
+        &[0, MOMENT_MS, 1_000, 300_000 - MOMENT_MS, 300_000, 1_800_000, 3_600_000, 86_400_000];
     prop_oneof![
         9 => change().prop_map(Op::Change),
         1 => at().prop_map(Op::Get),

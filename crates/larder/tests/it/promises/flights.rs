@@ -11,14 +11,17 @@ use testkit::gate::Gate;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::fixture;
+use crate::observed::{followers, joins};
+
 /// A cache whose followers wait for longer than any test may take: what wakes them is never the limit.
-fn cache() -> CacheService {
-    CacheService::builder().follow_limit(Duration::from_secs(3_600)).build().expect("the settings are right")
+async fn cache() -> CacheService {
+    fixture::build(fixture::builder().follow_limit(Duration::from_secs(3_600))).await
 }
 
 /// A cache whose followers lose their patience early.
-fn impatient_cache() -> CacheService {
-    CacheService::builder().follow_limit(Duration::from_millis(100)).build().expect("the settings are right")
+async fn impatient_cache() -> CacheService {
+    fixture::build(fixture::builder().follow_limit(Duration::from_millis(100))).await
 }
 
 /// Work of so many milliseconds.
@@ -51,7 +54,7 @@ fn spawn_callers<Fut>(
 #[test]
 fn a_thousand_callers_of_a_cold_key_cause_one_load_a_hundred_times_out_of_a_hundred() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for _ in 0..100 {
             let loads = Arc::new(AtomicUsize::new(0));
             let mut tasks = JoinSet::new();
@@ -77,7 +80,7 @@ async fn after_the_leader(
     end: impl FnOnce(&tokio::task::AbortHandle, &Gate),
     load: impl Fn(Gate) -> u64 + Clone + Send + Sync + 'static,
 ) -> (Vec<Result<Arc<u64>, String>>, usize) {
-    let cache = cache();
+    let cache = cache().await;
     let loads = Arc::new(AtomicUsize::new(0));
     let gate = Gate::new("the leader loads");
     let mut leading = JoinSet::new();
@@ -96,9 +99,7 @@ async fn after_the_leader(
     gate.reached().await;
     let mut tasks = JoinSet::new();
     spawn_callers(&mut tasks, &cache, &loads, 100, || async { Ok(2) });
-    while cache.stats().local.following < 100 {
-        tokio::task::yield_now().await;
-    }
+    followers(&cache, 100).await;
     end(&leader, &gate);
     let values = tasks.join_all().await;
     while leading.join_next().await.is_some() {}
@@ -137,7 +138,7 @@ fn followers_share_what_the_leader_loaded() {
 #[test]
 fn an_error_reaches_everyone_as_it_is_and_is_not_stored() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let loads = Arc::new(AtomicUsize::new(0));
         let gate = Gate::new("the leader loads");
         let mut tasks = JoinSet::new();
@@ -149,9 +150,7 @@ fn an_error_reaches_everyone_as_it_is_and_is_not_stored() {
                 Err("no such table".to_owned())
             }
         });
-        while cache.stats().local.following < 49 {
-            tokio::task::yield_now().await;
-        }
+        followers(&cache, 49).await;
         gate.open();
         for value in tasks.join_all().await {
             assert_eq!(value, Err("no such table".to_owned()));
@@ -166,7 +165,7 @@ fn an_error_reaches_everyone_as_it_is_and_is_not_stored() {
 #[test]
 fn errors_of_another_type_do_not_reach_a_caller_who_has_none() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let gate = Gate::new("the leader loads");
         let leader = cache.get_or_set("key", Policy::new(), || async {
             gate.pass().await;
@@ -176,11 +175,7 @@ fn errors_of_another_type_do_not_reach_a_caller_who_has_none() {
             gate.reached().await;
             let follow =
                 cache.get_or_set("key", Policy::new(), || async { Ok::<u64, std::num::ParseIntError>(5) });
-            let mut follow = std::pin::pin!(follow);
-            tokio::select! { biased;
-                value = &mut follow => value,
-                () = async { gate.open(); pending().await } => unreachable!("it never ends"),
-            }
+            joins(&cache, &gate, follow).await
         };
         let (led, followed) = tokio::join!(leader, follower);
         assert_eq!(led, Err("text".to_owned()));
@@ -191,7 +186,7 @@ fn errors_of_another_type_do_not_reach_a_caller_who_has_none() {
 #[test]
 fn a_loader_may_ask_for_its_own_key() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let inner = || async { Ok::<u64, Infallible>(1) };
         let outer = || async {
             let Ok(inner) = cache.get_or_set("key", Policy::new(), inner).await;
@@ -218,7 +213,7 @@ fn a_loader_may_ask_for_its_own_key() {
 #[test]
 fn loads_that_need_each_other_do_not_wait_for_ever() {
     testkit::run(async {
-        let cache = impatient_cache();
+        let cache = impatient_cache().await;
         let both = Gate::new("both loads are under way");
         let needs = |own: &'static str, other: &'static str| {
             let (cache, both) = (cache.clone(), both.clone());
@@ -245,7 +240,7 @@ fn loads_that_need_each_other_do_not_wait_for_ever() {
 #[test]
 fn a_leader_that_never_ends_is_given_up_and_one_loads_in_its_place() {
     testkit::run(async {
-        let cache = impatient_cache();
+        let cache = impatient_cache().await;
         let loads = Arc::new(AtomicUsize::new(0));
         let mut leading = JoinSet::new();
         spawn_callers(&mut leading, &cache, &loads, 1, pending);
@@ -266,16 +261,14 @@ fn a_leader_that_never_ends_is_given_up_and_one_loads_in_its_place() {
 #[test]
 fn a_permit_that_is_dropped_hands_the_load_to_one_who_waits() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let Lookup::Permit(permit) = cache.get_or_permit::<u64>("key", Policy::new()).await else {
             panic!("nothing is there yet");
         };
         let loads = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         spawn_callers(&mut tasks, &cache, &loads, 100, || async { Ok(2) });
-        while cache.stats().local.following < 100 {
-            tokio::task::yield_now().await;
-        }
+        followers(&cache, 100).await;
         assert_eq!(loads.load(Ordering::SeqCst), 0, "they wait for the permit");
         drop(permit);
         for value in tasks.join_all().await {
@@ -288,16 +281,14 @@ fn a_permit_that_is_dropped_hands_the_load_to_one_who_waits() {
 #[test]
 fn a_permit_that_is_filled_serves_those_who_wait() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let Lookup::Permit(permit) = cache.get_or_permit::<u64>("key", Policy::new()).await else {
             panic!("nothing is there yet");
         };
         let loads = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         spawn_callers(&mut tasks, &cache, &loads, 100, || async { Ok(2) });
-        while cache.stats().local.following < 100 {
-            tokio::task::yield_now().await;
-        }
+        followers(&cache, 100).await;
         assert!(permit.fill(1).await.stored);
         for value in tasks.join_all().await {
             assert_eq!(value.as_deref(), Ok(&1));
@@ -309,7 +300,7 @@ fn a_permit_that_is_filled_serves_those_who_wait() {
 #[test]
 fn batches_with_crossing_keys_wait_for_each_other_and_not_for_ever() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let loads = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
         for caller in 0..100_u64 {
@@ -338,7 +329,7 @@ fn batches_with_crossing_keys_wait_for_each_other_and_not_for_ever() {
 #[test]
 fn a_row_that_a_batch_did_not_find_is_loaded_by_the_one_who_waits_for_it() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let gate = Gate::new("the batch loads");
         let load = |_missing: Vec<u64>| async {
             gate.pass().await;
@@ -349,9 +340,7 @@ fn a_row_that_a_batch_did_not_find_is_loaded_by_the_one_who_waits_for_it() {
             gate.reached().await;
             let single = cache.get_or_set("row:1", Policy::new(), || async { Ok::<u64, Infallible>(5) });
             let open = async {
-                while cache.stats().local.following == 0 {
-                    tokio::task::yield_now().await;
-                }
+                followers(&cache, 1).await;
                 gate.open();
             };
             tokio::join!(single, open).0
@@ -359,31 +348,5 @@ fn a_row_that_a_batch_did_not_find_is_loaded_by_the_one_who_waits_for_it() {
         let (Ok(batch), Ok(single)) = tokio::join!(batch, waiting);
         assert_eq!(batch, [None]);
         assert_eq!(*single, 5);
-    });
-}
-
-/// A value that cannot even be dropped.
-#[derive(serde::Serialize, serde::Deserialize)]
-struct Explosive;
-
-impl Drop for Explosive {
-    fn drop(&mut self) {
-        assert!(std::thread::panicking(), "a destructor that panics");
-    }
-}
-
-#[test]
-fn a_panic_in_the_destructor_of_what_is_replaced_leaves_no_flight_behind() {
-    testkit::run(async {
-        let cache = cache();
-        cache.set("key", Explosive, Policy::new()).await;
-        let replaces = cache.clone();
-        let mut task = JoinSet::new();
-        task.spawn(async move {
-            let tag = Policy::new().tag(larder::Tag::named("not among those of the entry"));
-            replaces.get_or_set("key", tag, || async { Ok::<u64, Infallible>(1) }).await
-        });
-        assert!(task.join_next().await.expect("one task").is_err_and(|error| error.is_panic()));
-        assert_eq!(cache.stats().local.loading, 0);
     });
 }

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use larder::{Blob, CacheService, ErrorKind, Lookup, Policy, Refusal, Space};
+use larder::{Blob, ErrorKind, Lookup, Policy, Refusal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
 use tracing::span;
 
-use crate::fixture::{Runs, brings, cache};
+use super::fixture::{self, assert_entries, cache};
+use crate::loader::{Runs, brings};
+use crate::observed::followers;
 
 /// A value that cannot be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +91,7 @@ impl tracing::Subscriber for Log {
 #[test]
 fn a_value_of_another_type_is_a_counted_miss_until_it_is_loaded_anew() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.set("user:1", "not a number".to_owned(), Policy::new()).await;
         assert_eq!(cache.get::<u64>("user:1").await, None);
         assert_eq!(cache.try_get::<u64>("user:1").await.unwrap_err().kind(), ErrorKind::Decode);
@@ -113,7 +115,7 @@ fn a_value_of_another_type_is_a_counted_miss_until_it_is_loaded_anew() {
 #[test]
 fn a_batch_and_a_permit_heal_a_value_of_another_type_and_count_it() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for name in ["a:1", "a:2"] {
             cache.set(name, "not a number".to_owned(), Policy::new()).await;
         }
@@ -137,7 +139,7 @@ fn a_batch_and_a_permit_heal_a_value_of_another_type_and_count_it() {
 #[test]
 fn a_type_that_reads_the_encoding_of_another_is_no_trouble() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.set("n", 7_u32, Policy::new()).await;
         assert_eq!(cache.get::<u64>("n").await.as_deref(), Some(&7));
         assert_eq!(cache.get::<Blob>("n").await.as_deref().map(|blob| &blob.0[..]), Some(&b"7"[..]));
@@ -150,7 +152,7 @@ fn a_type_that_reads_the_encoding_of_another_is_no_trouble() {
 #[test]
 fn a_value_that_cannot_be_written_is_returned_and_not_stored() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         assert_eq!(cache.set("x:1", Unwritable, Policy::new()).await.refusal, Some(Refusal::Failed));
         assert_eq!(
             cache.try_set("x:1", Unwritable, Policy::new()).await.unwrap_err().kind(),
@@ -163,7 +165,7 @@ fn a_value_that_cannot_be_written_is_returned_and_not_stored() {
         assert_eq!(batch.unwrap()[0].as_deref(), Some(&Unwritable));
         let total = cache.stats().total;
         assert_eq!((total.errors, total.sets, total.superseded, total.too_large), (4, 0, 0, 0));
-        assert_eq!(cache.stats().local.entries, 0);
+        assert_entries(&cache, 0).await;
     });
 }
 
@@ -184,7 +186,7 @@ fn an_error_of_writing_keeps_the_words_of_the_value_to_itself() {
     }
 
     testkit::run(async {
-        let error = cache().try_set("x:1", Talkative, Policy::new()).await.unwrap_err();
+        let error = cache().await.try_set("x:1", Talkative, Policy::new()).await.unwrap_err();
         let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
         assert!(!told.contains("42"), "{told}");
     });
@@ -193,11 +195,15 @@ fn an_error_of_writing_keeps_the_words_of_the_value_to_itself() {
 #[test]
 fn who_waits_for_a_value_that_cannot_be_written_shares_it_all_the_same() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let Lookup::Permit(held) = cache.get_or_permit("x:1", Policy::new()).await else { panic!("a hit") };
         let runs = Runs::default();
         let asker = || cache.read_through("x:1", Policy::new(), || runs.of(Unwritable));
-        let (one, two, _filled) = tokio::join!(biased; asker(), asker(), held.fill(Unwritable));
+        let fills = async {
+            followers(&cache, 2).await;
+            held.fill(Unwritable).await
+        };
+        let (one, two, _filled) = tokio::join!(asker(), asker(), fills);
         for read in [one.unwrap(), two.unwrap()] {
             assert_eq!((read.source, read.stored), (larder::Source::Joined, false));
         }
@@ -208,7 +214,7 @@ fn who_waits_for_a_value_that_cannot_be_written_shares_it_all_the_same() {
 #[test]
 fn a_permit_says_that_its_value_could_not_be_written() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let Lookup::Permit(permit) = cache.get_or_permit("x:1", Policy::new()).await else { panic!("a hit") };
         let (read, stored) = permit.try_fill(Unwritable).await;
         assert_eq!((&*read.value, read.stored), (&Unwritable, false));
@@ -220,11 +226,10 @@ fn a_permit_says_that_its_value_could_not_be_written() {
 #[test]
 fn a_value_that_is_too_large_is_returned_counted_and_empties_nothing() {
     testkit::run(async {
-        let cache = CacheService::builder().local_capacity_bytes(64 << 10).build().unwrap();
+        let cache = fixture::build(fixture::builder().max_value_bytes(64 << 10)).await;
         for i in 0..20 {
             cache.set(format!("small:{i}"), i, Policy::new()).await;
         }
-        let before = cache.stats().local;
         let large = || "x".repeat(100_000);
         assert_eq!(cache.set("large:1", large(), Policy::new()).await.refusal, Some(Refusal::TooLarge));
         let read = cache.read_through("large:2", Policy::new(), || brings(large())).await.unwrap();
@@ -239,7 +244,7 @@ fn a_value_that_is_too_large_is_returned_counted_and_empties_nothing() {
 
         let stats = cache.stats();
         assert_eq!((stats.total.too_large, stats.total.sets, stats.total.errors), (4, 20, 0));
-        assert_eq!((stats.local.entries, stats.local.weight), (before.entries, before.weight));
+        assert_entries(&cache, 20).await;
         for i in 0..20 {
             assert_eq!(cache.get::<i32>(format!("small:{i}")).await.as_deref(), Some(&i));
         }
@@ -249,7 +254,7 @@ fn a_value_that_is_too_large_is_returned_counted_and_empties_nothing() {
 #[test]
 fn a_set_that_is_too_large_leaves_no_older_value_behind() {
     testkit::run(async {
-        let cache = CacheService::builder().max_value_bytes(1_000).build().unwrap();
+        let cache = fixture::build(fixture::builder().max_value_bytes(1_000)).await;
         cache.set("a", "old".to_owned(), Policy::new()).await;
         assert_eq!(cache.set("a", "x".repeat(2_000), Policy::new()).await.refusal, Some(Refusal::TooLarge));
         assert_eq!(cache.get::<String>("a").await, None);
@@ -257,69 +262,10 @@ fn a_set_that_is_too_large_leaves_no_older_value_behind() {
 }
 
 #[test]
-fn what_is_called_stored_is_there_up_to_the_largest_weight() {
-    testkit::run(async {
-        static WEIGHED: Space<u64, u64> =
-            Space::new("weighed:{n}", "A test of weights.").weigher(|weight| *weight).cache_is_source();
-        // In one part, and in several.
-        for (capacity, entries) in [(100, 1), (1_000, 1_000), (1 << 20, 1_000), (64 << 20, 100_000)] {
-            let builder = CacheService::builder().space(&WEIGHED).max_value_bytes(u64::MAX);
-            let cache =
-                builder.local_capacity_bytes(capacity).local_expected_entries(entries).build().unwrap();
-            let mut largest = 0;
-            for weight in (1..=100).map(|percent| capacity * percent / 100) {
-                let loaded = cache.read_through(WEIGHED.key(&weight), Policy::new(), || brings(weight)).await;
-                assert_eq!(
-                    loaded.unwrap().stored,
-                    cache.get(WEIGHED.key(&weight)).await.is_some(),
-                    "loaded, {weight} of {capacity}"
-                );
-                let stored = cache.set(WEIGHED.key(&weight), weight, Policy::new()).await.is_stored();
-                assert_eq!(
-                    stored,
-                    cache.get(WEIGHED.key(&weight)).await.is_some(),
-                    "set, {weight} of {capacity}"
-                );
-                largest = if stored { weight } else { largest };
-                assert!(cache.stats().local.weight <= capacity);
-            }
-            assert!(largest > 0, "nothing at all fits into {capacity}");
-        }
-    });
-}
-
-#[test]
-fn an_entry_without_weight_is_bounded_too() {
-    testkit::run(async {
-        static WEIGHTLESS: Space<u64, u64> =
-            Space::new("weightless:{n}", "A test of weights.").weigher(|_| 0).cache_is_source();
-        let cache = CacheService::builder().space(&WEIGHTLESS).local_capacity_bytes(100).build().unwrap();
-        for n in 0..1_000 {
-            cache.set(WEIGHTLESS.key(&n), n, Policy::new()).await;
-        }
-        assert!(cache.stats().local.entries <= 100);
-    });
-}
-
-#[test]
-fn the_weights_never_add_up_to_more_than_the_capacity() {
-    testkit::run(async {
-        let capacity = 1 << 20;
-        let cache = CacheService::builder().local_capacity_bytes(capacity).build().unwrap();
-        for i in 0..5_000_usize {
-            cache.set(format!("k:{}", i % 1_500), "x".repeat(i * 37 % 9_000), Policy::new()).await;
-            assert!(cache.stats().local.weight <= capacity, "after {i}");
-        }
-        let local = cache.stats().local;
-        assert!(local.weight > capacity / 2 && local.capacity <= capacity, "{local:?}");
-    });
-}
-
-#[test]
 fn failures_are_logged_in_the_words_of_the_specification() {
     testkit::run(async {
         let log = Log::default();
-        let cache = cache();
+        let cache = cache().await;
         let body = async {
             cache.set("deals:abc123", "top secret".to_owned(), Policy::new()).await;
             cache.get::<u64>("deals:abc123").await;
@@ -352,7 +298,7 @@ fn failures_are_logged_in_the_words_of_the_specification() {
 fn every_door_that_swallows_a_failure_logs_it_once() {
     testkit::run(async {
         let log = Log::default();
-        let cache = cache();
+        let cache = cache().await;
         cache.set("a:1", "top secret".to_owned(), Policy::new()).await;
         let zero = larder::Ttl::millis(0);
         let body = async {
@@ -375,7 +321,7 @@ fn every_door_that_swallows_a_failure_logs_it_once() {
 fn the_try_forms_hand_the_failure_out_and_log_nothing() {
     testkit::run(async {
         let log = Log::default();
-        let cache = cache();
+        let cache = cache().await;
         cache.set("a:1", "top secret".to_owned(), Policy::new()).await;
         let body = async {
             let decode = cache.try_get::<u64>("a:1").await.unwrap_err();
@@ -396,7 +342,7 @@ fn a_loaders_error_reaches_the_caller_as_it_is_and_nothing_is_stored() {
         enum DbError {
             NotFound(u32),
         }
-        let cache = cache();
+        let cache = cache().await;
         for n in 0..2 {
             let failed = cache
                 .get_or_set("deal:1", Policy::new(), || async move { Err::<u32, _>(DbError::NotFound(n)) });

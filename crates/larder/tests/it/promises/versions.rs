@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use larder::{CacheService, ErrorKind, Policy, Refusal, Source, Space, Tag, Ttl};
+use larder::{CacheService, ErrorKind, Policy, Refusal, Space, Tag, Ttl};
 use serde::{Deserialize, Serialize};
 
-use crate::fixture::{brings, with_clock};
+use super::fixture::{self, HIT, MOMENT, with_clock};
+use crate::loader::brings;
+use crate::observed::group;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Row {
@@ -26,8 +28,8 @@ fn row(version: u64) -> Row {
     Row { version, text: format!("v{version}") }
 }
 
-fn cache() -> CacheService {
-    CacheService::builder().space(&ROW).space(&PLAIN).build().unwrap()
+async fn cache() -> CacheService {
+    fixture::build(fixture::builder().space(&ROW).space(&PLAIN)).await
 }
 
 async fn loaded(cache: &CacheService, version: u64) {
@@ -43,7 +45,7 @@ fn the_newest_version_stays_in_every_order_of_arrival() {
     testkit::run(async {
         let orders = [[2, 3, 4], [2, 4, 3], [3, 2, 4], [3, 4, 2], [4, 2, 3], [4, 3, 2]];
         for order in orders {
-            let cache = cache();
+            let cache = cache().await;
             loaded(&cache, 1).await;
             let mut newest = 1;
             for version in order {
@@ -61,7 +63,7 @@ fn the_newest_version_stays_in_every_order_of_arrival() {
 #[test]
 fn the_same_version_again_is_ignored() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         loaded(&cache, 5).await;
         let again = Row { version: 5, text: "other".to_owned() };
         assert_eq!(cache.set_versioned(ROW.key(&1), again).await.refusal, Some(Refusal::Older));
@@ -72,7 +74,7 @@ fn the_same_version_again_is_ignored() {
 #[test]
 fn it_never_creates_an_entry() {
     testkit::run(async {
-        let (cache, clock) = with_clock(CacheService::builder().space(&ROW).space(&PLAIN));
+        let (cache, clock) = with_clock(fixture::builder().space(&ROW).space(&PLAIN)).await;
         let tag = Tag::named("t");
         let absent = || async {
             let stored = cache.set_versioned(ROW.key(&1), row(9)).await;
@@ -85,7 +87,7 @@ fn it_never_creates_an_entry() {
         cache.delete(ROW.key(&1)).await;
         absent().await;
         fill().await.unwrap();
-        clock.advance(Duration::from_secs(3_600));
+        clock.advance(Duration::from_secs(3_600)).await;
         absent().await;
         fill().await.unwrap();
         cache.invalidate_tag(tag).await;
@@ -99,7 +101,7 @@ fn it_never_creates_an_entry() {
 #[test]
 fn what_was_stored_without_a_version_is_removed() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         // Through the bare name, nobody knows where the version of the value is.
         cache.get_or_set("row:1", Policy::new(), || brings(row(1))).await.unwrap();
         assert_eq!(cache.set_versioned(ROW.key(&1), row(2)).await.refusal, Some(Refusal::Absent));
@@ -110,13 +112,13 @@ fn what_was_stored_without_a_version_is_removed() {
 #[test]
 fn the_entry_goes_on_depending_on_its_tags() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let tag = Tag::named("t");
         let policy = || Policy::new().tag(tag);
         cache.get_or_set(ROW.key(&1), policy(), || brings(row(1))).await.unwrap();
         assert!(cache.set_versioned(ROW.key(&1), row(2)).await.is_stored());
         let read = cache.read_through(ROW.key(&1), policy(), || brings(row(3))).await.unwrap();
-        assert_eq!((read.value.version, read.source), (2, Source::Local), "the tag is among its own");
+        assert_eq!((read.value.version, read.source), (2, HIT), "the tag is among its own");
         cache.invalidate_tag(tag).await;
         assert_eq!(there(&cache).await, None);
 
@@ -135,14 +137,14 @@ fn the_entry_goes_on_depending_on_its_tags() {
 #[test]
 fn its_life_begins_anew() {
     testkit::run(async {
-        let (cache, clock) = with_clock(CacheService::builder().space(&ROW));
+        let (cache, clock) = with_clock(fixture::builder().space(&ROW)).await;
         loaded(&cache, 1).await;
-        clock.advance(Duration::from_secs(3_599));
+        clock.advance(Duration::from_secs(3_599)).await;
         assert!(cache.set_versioned(ROW.key(&1), row(2)).await.is_stored());
-        clock.advance(Duration::from_secs(3_599));
+        clock.advance(Duration::from_secs(3_599)).await;
         let read = cache.lookup(ROW.key(&1)).await.unwrap();
         assert_eq!((read.value.version, read.age), (2, Duration::from_secs(3_599)));
-        clock.advance(Duration::from_secs(1));
+        clock.advance(Duration::from_secs(1)).await;
         assert_eq!(there(&cache).await, None);
     });
 }
@@ -150,7 +152,7 @@ fn its_life_begins_anew() {
 #[test]
 fn a_row_that_grew_too_large_leaves_nothing_older_behind() {
     testkit::run(async {
-        let cache = CacheService::builder().space(&ROW).max_value_bytes(1_000).build().unwrap();
+        let cache = fixture::build(fixture::builder().space(&ROW).max_value_bytes(1_000)).await;
         loaded(&cache, 1).await;
         let large = Row { version: 2, text: "x".repeat(2_000) };
         assert_eq!(cache.set_versioned(ROW.key(&1), large).await.refusal, Some(Refusal::TooLarge));
@@ -165,7 +167,7 @@ fn a_row_that_grew_too_large_leaves_nothing_older_behind() {
 #[test]
 fn a_space_without_versions_and_one_that_is_not_registered_say_so() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.get_or_set(PLAIN.key(&1), Policy::new(), || brings(row(1))).await.unwrap();
         let error = cache.try_set_versioned(PLAIN.key(&1), row(2)).await.unwrap_err();
         assert_eq!((error.kind(), error.space()), (ErrorKind::Refused, Some("plain:{id}")));
@@ -182,23 +184,23 @@ fn a_space_without_versions_and_one_that_is_not_registered_say_so() {
 #[test]
 fn a_row_written_through_lives_as_long_as_it_was_loaded_to_live() {
     testkit::run(async {
-        let (cache, clock) = with_clock(CacheService::builder().space(&ROW));
+        let (cache, clock) = with_clock(fixture::builder().space(&ROW)).await;
         let policy = Policy::ttl(Ttl::secs(10)).prefix("short");
         cache.get_or_set(ROW.key(&1), policy, || brings(row(1))).await.unwrap();
-        clock.advance(Duration::from_secs(9));
+        clock.advance(Duration::from_secs(9)).await;
         assert!(cache.set_versioned(ROW.key(&1), row(2)).await.is_stored());
-        clock.advance(Duration::from_millis(9_999));
+        clock.advance(Duration::from_secs(10) - MOMENT).await;
         assert_eq!(there(&cache).await, Some(2), "its ten seconds began anew");
-        clock.advance(Duration::from_millis(1));
+        clock.advance(MOMENT).await;
         assert_eq!(there(&cache).await, None, "and are not the hour of its space");
-        assert_eq!(crate::fixture::group(&cache, "short").hits, 1, "it is counted where it was");
+        assert_eq!(group(&cache, "short").hits, 1, "it is counted where it was");
     });
 }
 
 #[test]
 fn a_failure_is_counted_once_through_either_form() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.try_set_versioned(PLAIN.key(&1), row(2)).await.unwrap_err();
         assert_eq!(cache.stats().total.errors, 1);
         cache.set_versioned(PLAIN.key(&1), row(2)).await;

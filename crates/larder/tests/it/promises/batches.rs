@@ -7,20 +7,22 @@ use std::time::Duration;
 use larder::{CacheService, Policy, Refusal, Space, Ttl};
 use testkit::gate::Gate;
 
-use crate::fixture::{brings, cache, group, run_paused};
+use super::fixture::{self, assert_entries, cache};
+use crate::loader::brings;
+use crate::observed::{followers, group};
 
-static USER: Space<u32, String> =
+pub(super) static USER: Space<u32, String> =
     Space::new("user:{id}", "Read by tests; loaded; staleness costs a test.").ttl(Ttl::LONG);
 
-fn users() -> CacheService {
-    CacheService::builder().space(&USER).build().unwrap()
+async fn users() -> CacheService {
+    fixture::build(fixture::builder().space(&USER)).await
 }
 
 type Brings = std::future::Ready<Result<Vec<(u32, String)>, Infallible>>;
 
 /// Keeps what each call of the loader was asked for.
 #[derive(Clone, Default)]
-struct Asked(Arc<Mutex<Vec<Vec<u32>>>>);
+pub(super) struct Asked(Arc<Mutex<Vec<Vec<u32>>>>);
 
 impl Asked {
     /// A loader that knows every id but those above 100.
@@ -33,24 +35,24 @@ impl Asked {
         }
     }
 
-    fn take(&self) -> Vec<Vec<u32>> {
+    pub(super) fn take(&self) -> Vec<Vec<u32>> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-async fn get(cache: &CacheService, ids: &[u32], asked: &Asked) -> Vec<Option<String>> {
+pub(super) async fn get(cache: &CacheService, ids: &[u32], asked: &Asked) -> Vec<Option<String>> {
     let values = cache.get_or_set_many(ids, |id| USER.key(id), Policy::new(), asked.load()).await.unwrap();
     values.into_iter().map(|value| value.as_deref().cloned()).collect()
 }
 
-fn named(ids: &[u32]) -> Vec<Option<String>> {
+pub(super) fn named(ids: &[u32]) -> Vec<Option<String>> {
     ids.iter().map(|id| (*id <= 100).then(|| format!("user {id}"))).collect()
 }
 
 #[test]
 fn the_loader_is_called_once_with_only_what_is_missing_and_the_answer_is_in_order() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         assert_eq!(get(&cache, &[5, 3, 9], &asked).await, named(&[5, 3, 9]));
         assert_eq!(asked.take(), [[5, 3, 9]], "in the order of the ids");
         assert_eq!(get(&cache, &[1, 9, 2, 5, 3, 4], &asked).await, named(&[1, 9, 2, 5, 3, 4]));
@@ -65,7 +67,7 @@ fn the_loader_is_called_once_with_only_what_is_missing_and_the_answer_is_in_orde
 #[test]
 fn no_ids_are_no_load() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         assert_eq!(get(&cache, &[], &asked).await, named(&[]));
         assert_eq!(asked.take(), Vec::<Vec<u32>>::new());
     });
@@ -74,7 +76,7 @@ fn no_ids_are_no_load() {
 #[test]
 fn an_id_that_stands_twice_is_loaded_once_and_answered_twice() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         assert_eq!(get(&cache, &[7, 8, 7, 7, 8, 101, 101], &asked).await, named(&[7, 8, 7, 7, 8, 101, 101]));
         assert_eq!(asked.take(), [[7, 8, 101]]);
         assert_eq!(get(&cache, &[7, 7, 6], &asked).await, named(&[7, 7, 6]));
@@ -85,7 +87,7 @@ fn an_id_that_stands_twice_is_loaded_once_and_answered_twice() {
 #[test]
 fn two_ids_with_one_key_share_one_value() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let ids = ["Ada", "ADA"];
         let calls = Asked::default();
         let load = |missing: Vec<&'static str>| {
@@ -101,19 +103,20 @@ fn two_ids_with_one_key_share_one_value() {
 #[test]
 fn what_the_loader_leaves_out_is_nothing_and_is_asked_for_again() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         for _ in 0..2 {
             assert_eq!(get(&cache, &[200, 1, 201], &asked).await, named(&[200, 1, 201]));
         }
         assert_eq!(asked.take(), [vec![200, 1, 201], vec![200, 201]]);
-        assert_eq!((cache.stats().local.entries, cache.stats().local.loading), (1, 0));
+        assert_eq!(cache.stats().local.loading, 0);
+        assert_entries(&cache, 1).await;
     });
 }
 
 #[test]
 fn what_the_loader_brings_unasked_is_not_stored() {
     testkit::run(async {
-        let cache = users();
+        let cache = users().await;
         let load = |_missing| brings([(1, "user 1".to_owned()), (2, "unasked".to_owned())]);
         let values = cache.get_or_set_many(&[1], |id| USER.key(id), Policy::new(), load).await.unwrap();
         assert_eq!(values.len(), 1);
@@ -124,7 +127,7 @@ fn what_the_loader_brings_unasked_is_not_stored() {
 #[test]
 fn the_loaders_error_is_the_callers_and_stores_nothing() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         get(&cache, &[1], &asked).await;
         let failed = cache
             .get_or_set_many(
@@ -135,16 +138,19 @@ fn the_loaders_error_is_the_callers_and_stores_nothing() {
             )
             .await;
         assert_eq!(failed.unwrap_err(), "the database is gone");
-        assert_eq!((cache.stats().local.entries, cache.stats().local.loading), (1, 0));
+        assert_eq!(cache.stats().local.loading, 0);
+        assert_entries(&cache, 1).await;
         assert_eq!(cache.stats().total.errors, 0);
+        asked.take();
         assert_eq!(get(&cache, &[1, 2], &asked).await, named(&[1, 2]));
+        assert_eq!(asked.take(), [[2]]);
     });
 }
 
 #[test]
 fn a_batch_that_is_dropped_while_it_loads_leaves_nothing_behind() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         let loading = Gate::new("the batch loads");
         let at = loading.clone();
         let batch = cache.get_or_set_many(
@@ -160,7 +166,8 @@ fn a_batch_that_is_dropped_while_it_loads_leaves_nothing_behind() {
             _ = batch => panic!("nobody opened the gate"),
             () = loading.reached() => {}
         }
-        assert_eq!((cache.stats().local.entries, cache.stats().local.loading), (0, 0));
+        assert_eq!(cache.stats().local.loading, 0);
+        assert_entries(&cache, 0).await;
         assert_eq!(get(&cache, &[1, 2], &asked).await, named(&[1, 2]));
     });
 }
@@ -168,7 +175,7 @@ fn a_batch_that_is_dropped_while_it_loads_leaves_nothing_behind() {
 #[test]
 fn a_batch_loads_its_own_first_and_then_takes_what_another_caller_loads() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         let theirs = Gate::new("another caller loads user 1");
         let at = theirs.clone();
         let other = cache.get_or_set(USER.key(&1), Policy::new(), || async {
@@ -197,7 +204,7 @@ fn a_batch_loads_its_own_first_and_then_takes_what_another_caller_loads() {
 #[test]
 fn a_batch_loads_itself_what_another_caller_gave_up() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         let theirs = Gate::new("another caller loads user 1");
         let at = theirs.clone();
         let other = cache.get_or_set(USER.key(&1), Policy::new(), || async {
@@ -230,7 +237,7 @@ async fn asked_once(asked: &Asked) {
 #[test]
 fn others_wait_for_what_a_batch_loads() {
     testkit::run(async {
-        let cache = users();
+        let cache = users().await;
         let loading = Gate::new("the batch loads users 1 and 2");
         let batch = cache.get_or_set_many(
             &[1, 2],
@@ -251,9 +258,7 @@ fn others_wait_for_what_a_batch_loads() {
             }
         };
         let opens = async {
-            while cache.stats().total.misses < 2 {
-                tokio::task::yield_now().await;
-            }
+            followers(&cache, 2).await;
             loading.open();
         };
         let (batch, one, two, ()) = tokio::join!(batch, alone(1), alone(2), opens);
@@ -266,7 +271,7 @@ fn others_wait_for_what_a_batch_loads() {
 #[test]
 fn two_batches_that_cross_do_not_wait_for_each_other_for_ever() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         let both = Gate::new("both batches load");
         let batch = |ids: [u32; 2]| {
             let (cache, both, mut load) = (&cache, &both, asked.load());
@@ -294,7 +299,7 @@ fn two_batches_that_cross_do_not_wait_for_each_other_for_ever() {
 #[test]
 fn a_batch_within_the_load_of_one_of_its_keys_loads_it_within() {
     testkit::run(async {
-        let (cache, asked) = (users(), Asked::default());
+        let (cache, asked) = (users().await, Asked::default());
         let value = cache
             .get_or_set(USER.key(&1), Policy::new(), || async {
                 let within = get(&cache, &[1, 2], &asked).await;
@@ -309,7 +314,7 @@ fn a_batch_within_the_load_of_one_of_its_keys_loads_it_within() {
 #[test]
 fn get_many_and_set_many_answer_in_order_with_duplicates() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let entries = [("a", 1), ("b", 2), ("a", 3)];
         let stored = cache.set_many(entries, Policy::new().nx()).await;
         let refusals: Vec<_> = stored.iter().map(|stored| stored.refusal).collect();
@@ -325,27 +330,9 @@ fn get_many_and_set_many_answer_in_order_with_duplicates() {
 }
 
 #[test]
-fn a_batch_waits_for_others_no_longer_than_the_limit_however_many_ids_they_load() {
-    run_paused(async {
-        let limit = Duration::from_secs(10);
-        let cache = CacheService::builder().space(&USER).follow_limit(limit).build().unwrap();
-        let (ids, asked) = ([1, 2, 3, 4, 5], Asked::default());
-        let stuck = |_missing| std::future::pending::<Result<Vec<(u32, String)>, Infallible>>();
-        let stuck = cache.get_or_set_many(&ids, |id| USER.key(id), Policy::new(), stuck);
-        let began = tokio::time::Instant::now();
-        tokio::select! { biased;
-            _ = stuck => unreachable!("it never ends"),
-            values = get(&cache, &ids, &asked) => assert_eq!(values, named(&ids)),
-        }
-        assert!(began.elapsed() < 2 * limit, "it took {:?}", began.elapsed());
-        assert_eq!(asked.take().len(), 1, "what was given up is loaded with one call");
-    });
-}
-
-#[test]
 fn a_read_of_a_batch_is_counted_as_a_hit_or_a_miss_and_never_as_both() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let gate = Gate::new("another caller loads");
         let theirs = cache.get_or_set("row:1", Policy::new(), || async {
             gate.pass().await;
@@ -357,9 +344,7 @@ fn a_read_of_a_batch_is_counted_as_a_hit_or_a_miss_and_never_as_both() {
             let load = |_missing: Vec<&'static str>| brings(Vec::new());
             let batch = cache.get_or_set_many(&["row:1"], |id| *id, Policy::new(), load);
             let opens = async {
-                while cache.stats().local.following == 0 {
-                    tokio::task::yield_now().await;
-                }
+                followers(&cache, 1).await;
                 gate.open();
             };
             tokio::join!(batch, opens).0
@@ -368,5 +353,29 @@ fn a_read_of_a_batch_is_counted_as_a_hit_or_a_miss_and_never_as_both() {
         assert_eq!((*theirs, batch[0].as_deref()), (1, Some(&2)), "what was set during the load");
         let counts = group(&cache, "row");
         assert_eq!((counts.hits, counts.misses), (1, 1), "the batch hit, the other missed");
+    });
+}
+
+#[test]
+fn what_others_never_bring_is_loaded_with_one_call_once_the_limit_is_over() {
+    testkit::run(async {
+        let builder = fixture::builder().space(&USER).follow_limit(Duration::from_millis(100));
+        let cache = fixture::build(builder).await;
+        let (ids, asked) = ([1, 2, 3, 4, 5], Asked::default());
+        let loading = Gate::new("a batch loads and never ends");
+        let stuck = |_missing| async {
+            loading.pass().await;
+            Ok::<Vec<(u32, String)>, Infallible>(Vec::new())
+        };
+        let stuck = cache.get_or_set_many(&ids, |id| USER.key(id), Policy::new(), stuck);
+        let waits = async {
+            loading.reached().await;
+            get(&cache, &ids, &asked).await
+        };
+        tokio::select! { biased;
+            _ = stuck => panic!("nobody opened the gate"),
+            values = waits => assert_eq!(values, named(&ids)),
+        }
+        assert_eq!(asked.take().len(), 1, "what was given up is loaded with one call");
     });
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use larder::{CacheService, Lookup, Permit, Policy, Refusal, Source, Space, Tag, Ttl};
 use testkit::gate::Gate;
 
-use crate::fixture::{brings, cache, group, run_paused, with_clock};
+use super::fixture::{self, HIT, MOMENT, cache, with_clock};
+use crate::loader::brings;
+use crate::observed::{followers, group};
 
 static ROW: Space<u32, u32> = Space::new("row:{id}", "A test.").ttl(Ttl::SHORT).prefix("rows");
 
-async fn permit(cache: &CacheService, name: &str, policy: Policy) -> Permit<i32> {
+pub(super) async fn permit(cache: &CacheService, name: &str, policy: Policy) -> Permit<i32> {
     match cache.get_or_permit(name, policy).await {
         Lookup::Permit(permit) => permit,
         Lookup::Hit(read) => panic!("`{name}` is there: {read:?}"),
@@ -19,7 +21,7 @@ async fn permit(cache: &CacheService, name: &str, policy: Policy) -> Permit<i32>
 #[test]
 fn a_permit_is_filled_and_the_next_one_is_a_hit() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let permit = permit(&cache, "deal:1", Policy::new()).await;
         assert_eq!(permit.name(), "deal:1");
         assert_eq!(cache.stats().local.loading, 1);
@@ -33,7 +35,7 @@ fn a_permit_is_filled_and_the_next_one_is_a_hit() {
         let Lookup::Hit(read) = cache.get_or_permit::<i32>("deal:1", Policy::new()).await else {
             panic!("it was filled")
         };
-        assert_eq!((*read.value, read.source), (1, Source::Local));
+        assert_eq!((*read.value, read.source), (1, HIT));
         assert_eq!(cache.get::<i32>("deal:1").await.as_deref(), Some(&1));
         let counts = group(&cache, "deal");
         assert_eq!((counts.misses, counts.loads, counts.sets, counts.hits), (1, 1, 1, 2));
@@ -43,11 +45,11 @@ fn a_permit_is_filled_and_the_next_one_is_a_hit() {
 #[test]
 fn the_policy_of_the_permit_is_that_of_the_entry() {
     testkit::run(async {
-        let (cache, clock) = with_clock(CacheService::builder().space(&ROW));
+        let (cache, clock) = with_clock(fixture::builder().space(&ROW)).await;
         let tag = Tag::named("t");
         permit(&cache, "a:1", Policy::ttl(Ttl::secs(7)).prefix("p").tag(tag)).await.fill(1).await;
         assert_eq!(group(&cache, "p").sets, 1);
-        clock.advance(Duration::from_millis(6_999));
+        clock.advance(Duration::from_secs(7) - MOMENT).await;
         assert!(cache.get::<i32>("a:1").await.is_some());
         cache.invalidate_tag(tag).await;
         assert!(cache.get::<i32>("a:1").await.is_none());
@@ -55,12 +57,12 @@ fn the_policy_of_the_permit_is_that_of_the_entry() {
         let Lookup::Permit(typed) = cache.get_or_permit(ROW.key(&1), Policy::new()).await else {
             panic!("a hit")
         };
-        clock.advance(Duration::from_secs(100));
+        clock.advance(Duration::from_secs(100)).await;
         typed.fill(1).await;
         assert_eq!(group(&cache, "rows").sets, 1);
-        clock.advance(Duration::from_millis(199_999));
+        clock.advance(Duration::from_secs(200) - MOMENT).await;
         assert!(cache.get(ROW.key(&1)).await.is_some(), "its life began when the permit was given");
-        clock.advance(Duration::from_millis(1));
+        clock.advance(MOMENT).await;
         assert!(cache.get(ROW.key(&1)).await.is_none());
     });
 }
@@ -68,7 +70,7 @@ fn the_policy_of_the_permit_is_that_of_the_entry() {
 #[test]
 fn an_entry_that_lacks_a_declared_tag_is_no_hit_for_a_permit() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let tag = Tag::named("t");
         cache.set("a", 1, Policy::new()).await;
         permit(&cache, "a", Policy::new().tag(tag)).await.fill(2).await;
@@ -82,7 +84,7 @@ fn a_fill_is_refused_after_whatever_removed_or_set_its_entry() {
     testkit::run(async {
         static PAGE: Space<(&str, u32), i32> =
             Space::new("deals:company:{company}:page:{n}", "A test.").scope("company");
-        let cache = CacheService::builder().space(&PAGE).build().unwrap();
+        let cache = fixture::build(fixture::builder().space(&PAGE)).await;
         let tag = Tag::named("t");
         for change in 0..8 {
             let key = PAGE.key(&("a", change));
@@ -118,7 +120,7 @@ fn a_fill_is_refused_after_whatever_removed_or_set_its_entry() {
 #[test]
 fn changes_of_other_things_do_not_refuse_a_fill() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let mine = permit(&cache, "mine", Policy::new().tag(Tag::named("mine"))).await;
         cache.invalidate_tag(Tag::named("other")).await;
         assert_eq!(
@@ -133,7 +135,7 @@ fn changes_of_other_things_do_not_refuse_a_fill() {
 #[test]
 fn a_permit_that_is_dropped_leaves_nothing_behind() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         drop(permit(&cache, "a", Policy::new()).await);
         assert_eq!(cache.stats().local.loading, 0);
         assert_eq!(cache.get::<i32>("a").await, None);
@@ -144,7 +146,7 @@ fn a_permit_that_is_dropped_leaves_nothing_behind() {
 #[test]
 fn a_fill_that_was_never_polled_has_done_nothing() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         drop(permit(&cache, "a", Policy::new()).await.fill(1));
         assert_eq!((cache.get::<i32>("a").await, cache.stats().local.loading), (None, 0));
     });
@@ -153,14 +155,18 @@ fn a_fill_that_was_never_polled_has_done_nothing() {
 #[test]
 fn who_asks_for_a_key_of_which_a_permit_is_held_waits_for_its_fill() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let held = permit(&cache, "a", Policy::new()).await;
         let asker = cache.read_through("a", Policy::new(), || async {
             panic!("two loads of one key");
             #[expect(unreachable_code, reason = "it names the types of the loader")]
             Ok::<i32, std::convert::Infallible>(2)
         });
-        let (read, filled) = tokio::join!(biased; asker, held.fill(1));
+        let fills = async {
+            followers(&cache, 1).await;
+            held.fill(1).await
+        };
+        let (read, filled) = tokio::join!(asker, fills);
         let read = read.unwrap();
         assert_eq!((*read.value, read.source, read.stored), (1, Source::Joined, true));
         assert!(filled.stored);
@@ -171,24 +177,27 @@ fn who_asks_for_a_key_of_which_a_permit_is_held_waits_for_its_fill() {
 #[test]
 fn who_waits_for_a_permit_that_is_dropped_loads_instead() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let held = permit(&cache, "a", Policy::new()).await;
         let asker = cache.read_through("a", Policy::new(), || brings(2));
-        let (read, ()) = tokio::join!(biased; asker, async { drop(held) });
+        let drops = async {
+            followers(&cache, 1).await;
+            drop(held);
+        };
+        let (read, ()) = tokio::join!(asker, drops);
         let read = read.unwrap();
         assert_eq!((*read.value, read.source, read.stored), (2, Source::Loaded, true));
     });
 }
 
 #[test]
-fn a_permit_that_is_held_for_ever_holds_nobody_for_ever() {
-    run_paused(async {
-        let cache = CacheService::builder().follow_limit(Duration::from_secs(3)).build().unwrap();
+fn who_waited_for_a_permit_as_long_as_the_limit_loads_instead() {
+    testkit::run(async {
+        let builder = fixture::builder().follow_limit(Duration::from_millis(100));
+        let cache = fixture::build(builder).await;
         let held = permit(&cache, "a", Policy::new()).await;
-        let began = tokio::time::Instant::now();
         let read = cache.read_through("a", Policy::new(), || brings(2)).await.unwrap();
         assert_eq!((*read.value, read.source, read.stored), (2, Source::Loaded, true));
-        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
         assert_eq!(*held.fill(1).await.value, 1, "its holder has its value all the same");
     });
 }
@@ -197,12 +206,16 @@ fn a_permit_that_is_held_for_ever_holds_nobody_for_ever() {
 fn who_waits_for_a_value_that_cannot_be_stored_shares_it_all_the_same() {
     testkit::run(async {
         static NARROW: Space<u32, String> = Space::new("narrow:{id}", "A test.");
-        let cache = CacheService::builder().space(&NARROW).max_value_bytes(1_000).build().unwrap();
+        let cache = fixture::build(fixture::builder().space(&NARROW).max_value_bytes(1_000)).await;
         let Lookup::Permit(held) = cache.get_or_permit(NARROW.key(&1), Policy::new()).await else {
             panic!("a hit")
         };
         let asker = cache.read_through(NARROW.key(&1), Policy::new(), || brings("loaded twice".to_owned()));
-        let (read, _filled) = tokio::join!(biased; asker, held.fill("x".repeat(2_000)));
+        let fills = async {
+            followers(&cache, 1).await;
+            held.fill("x".repeat(2_000)).await
+        };
+        let (read, _filled) = tokio::join!(asker, fills);
         let read = read.unwrap();
         assert_eq!((read.value.len(), read.source, read.stored), (2_000, Source::Joined, false));
     });
@@ -211,7 +224,7 @@ fn who_waits_for_a_value_that_cannot_be_stored_shares_it_all_the_same() {
 #[test]
 fn a_loaders_failure_leaves_one_permit_at_a_time_to_those_who_wait() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let gate = Gate::new("the loader is about to fail");
         let fails = cache.get_or_set("key", Policy::new(), || async {
             gate.pass().await;
@@ -224,9 +237,7 @@ fn a_loaders_failure_leaves_one_permit_at_a_time_to_those_who_wait() {
                 let cache = cache.clone();
                 waiting.spawn(async move { permit_or_hit(&cache).await });
             }
-            while cache.stats().local.following < 20 {
-                tokio::task::yield_now().await;
-            }
+            followers(&cache, 20).await;
             gate.open();
         };
         let (failed, ()) = tokio::join!(fails, open);

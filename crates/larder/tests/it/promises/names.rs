@@ -1,30 +1,12 @@
 //! Globs match as in Redis, and no id reaches another key, another scope or a glob.
 
-use larder::{CacheService, Policy, Space};
-use proptest::collection::{btree_set, vec};
+use larder::Policy;
+use proptest::collection::btree_set;
 use proptest::prelude::*;
-use proptest::test_runner::TestRunner;
 
-static PAIR: Space<(String, String), u32> =
-    Space::new("pair:{a}:of:{b}", "A test of names.").scope("a").cache_is_source();
-
-/// Runs a property on one thread, within the limit of a test.
-#[track_caller]
-pub(crate) fn holds<S>(
-    cases: u32,
-    strategy: impl FnOnce() -> S + Send + 'static,
-    property: impl Fn(S::Value, &tokio::runtime::Runtime) -> Result<(), TestCaseError> + Send + 'static,
-) where
-    S: Strategy,
-{
-    testkit::run_sync(testkit::LIMIT, move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        // A failure shows its smallest input, which belongs into a test of its own: no file remembers seeds.
-        let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-        let tested = TestRunner::new(config).run(&strategy(), |input| property(input, &runtime));
-        tested.unwrap_or_else(|failure| panic!("{failure}"));
-    });
-}
+use super::fixture::{self, assert_entries, cache, cases};
+use crate::keys::{PAIR, id, text};
+use crate::property::holds;
 
 /// `stringmatchlen` of Redis, by recursion, without its shortcuts. `*` also matches an empty name.
 fn redis_matches(glob: &[u8], name: &[u8]) -> bool {
@@ -70,11 +52,6 @@ fn redis_set(glob: &[u8], byte: u8) -> (bool, &[u8]) {
     }
 }
 
-/// Few letters and all that is special, so that globs and names meet often.
-fn text(of: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
-    vec(prop::sample::select(of), 0..=most).prop_map(|parts| parts.concat())
-}
-
 const GLOB_PARTS: &[&str] = &[
     "a", "b", "c", ":", "*", "*", "?", "[", "]", "^", "-", "\\", "[ab]", "[^a]", "[a-b]", "é", "[\\]]",
     "[^\\]a]", "[b-", "[a\\-c]",
@@ -84,11 +61,11 @@ const NAME_PARTS: &[&str] = &["a", "b", "c", "a", "b", ":", "*", "?", "[", "]", 
 #[test]
 fn patterns_match_as_in_redis() {
     holds(
-        2_000,
+        cases(2_000),
         || (text(GLOB_PARTS, 6), btree_set(text(NAME_PARTS, 5), 1..12)),
         |(glob, names), runtime| {
             runtime.block_on(async {
-                let cache = CacheService::builder().build().unwrap();
+                let cache = cache().await;
                 cache.set_many(names.iter().map(|name| (name, 1)), Policy::new()).await;
                 let matching =
                     names.iter().filter(|name| redis_matches(glob.as_bytes(), name.as_bytes())).count();
@@ -103,71 +80,26 @@ fn patterns_match_as_in_redis() {
     );
 }
 
-/// Ids that would like to be more than ids.
-fn id() -> impl Strategy<Value = String> {
-    const PARTS: &[&str] =
-        &["a", "b", ":", "of", "%", "%3A", "*", "?", "[", "]", "{", "}", "!", "\\", " ", "\n", "Ø", "\0"];
-    prop_oneof![text(PARTS, 4), any::<String>()]
-}
-
-/// Reads one segment back. `None` if it was not written by the rules.
-fn unescaped(segment: &str) -> Option<String> {
-    if segment == "%" {
-        return Some(String::new());
-    }
-    let mut bytes = Vec::new();
-    let mut rest = segment.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let (byte, next) = match first {
-            b'%' => (u8::from_str_radix(str::from_utf8(after.get(..2)?).ok()?, 16).ok()?, &after[2..]),
-            plain => (*plain, after),
-        };
-        bytes.push(byte);
-        rest = next;
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[test]
-fn a_key_can_be_read_back_so_no_two_ids_share_one() {
-    holds(
-        2_000,
-        || (id(), id()),
-        |ids, _| {
-            let key = PAIR.key(&ids);
-            let segments: Vec<&str> = key.as_str().split(':').collect();
-            prop_assert_eq!(segments.len(), 4, "{}", key);
-            prop_assert_eq!((segments[0], segments[2]), ("pair", "of"));
-            prop_assert_eq!(unescaped(segments[1]), Some(ids.0), "{}", key);
-            prop_assert_eq!(unescaped(segments[3]), Some(ids.1), "{}", key);
-            prop_assert!(
-                !key.as_str().contains(['*', '?', '[', ']', '\\', '{', '}', '!', ' ', '\n']),
-                "{}",
-                key
-            );
-            Ok(())
-        },
-    );
-}
-
-#[test]
-fn ids_that_are_plain_stand_as_they_are() {
-    holds(
-        500,
-        || ("[A-Za-z0-9_.@+=,~/-]{1,40}", "[A-Za-z0-9_.-]{1,150}"),
-        |(a, b), _| {
-            prop_assert_eq!(PAIR.key(&(a.clone(), b.clone())).to_string(), format!("pair:{a}:of:{b}"));
-            Ok(())
-        },
-    );
+fn a_scan_of_ten_thousand_names_misses_none() {
+    testkit::run(async {
+        let cache = cache().await;
+        for i in 0..10_000 {
+            cache.set(format!("{}:{i}", if i % 3 == 0 { "gone" } else { "kept" }), i, Policy::new()).await;
+        }
+        assert_eq!(cache.delete_pattern("g?ne*").await.count, Some(3_334));
+        assert_eq!(cache.delete_pattern("gone:*").await.count, Some(0));
+        assert_entries(&cache, 6_666).await;
+        assert_eq!(cache.stats().total.deletes, 3_334);
+    });
 }
 
 #[test]
 fn removing_by_an_id_reaches_no_other_key_and_no_other_scope() {
     let strategy = || (btree_set((id(), id()), 1..8), (id(), id()));
-    holds(500, strategy, |(others, mine), runtime| {
+    holds(cases(500), strategy, |(others, mine), runtime| {
         runtime.block_on(async {
-            let cache = CacheService::builder().space(&PAIR).build().unwrap();
+            let cache = fixture::build(fixture::builder().space(&PAIR)).await;
             let everything = || others.iter().chain([&mine]);
             let fill = || cache.set_many(everything().map(|ids| (PAIR.key(ids), 1)), Policy::new());
             let kept = |gone: fn(&(String, String), &(String, String)) -> bool| {

@@ -1,16 +1,16 @@
 //! Does each operation to the cache and to the model, and compares what they say.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use larder::testing::MovableClock;
 use larder::{CacheService, Counts, Invalidation, Lookup, Permit, Read, Refusal, Removed, Source};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
+use super::super::fixture::{self, Clock, HIT, may_count, may_stand, with_clock};
 use super::batch::Batch;
 use super::op::{At, BOARD, Change, Name, Op, Outcome, PAGE, ROW, Row, Says, bits, tag};
 use super::oracle::{Entry, Load, Model};
-use crate::fixture::with_clock;
 
 /// How many permits are held at once.
 const MOST_HELD: usize = 3;
@@ -32,15 +32,15 @@ macro_rules! through {
 }
 
 /// The cache and the model, side by side.
-pub(super) struct Driver {
-    pair: Pair,
-    clock: MovableClock,
+pub(crate) struct Driver {
+    pub(crate) pair: Pair,
+    clock: Clock,
     held: Vec<Held>,
 }
 
-pub(super) struct Pair {
-    pub(super) cache: CacheService,
-    pub(super) model: Model,
+pub(crate) struct Pair {
+    pub(crate) cache: CacheService,
+    pub(crate) model: Model,
     /// Numbers values and loads.
     serial: usize,
 }
@@ -53,13 +53,13 @@ struct Held {
 }
 
 impl Driver {
-    pub(super) fn new() -> Self {
-        let builder = CacheService::builder().space(&PAGE).space(&BOARD).space(&ROW);
-        let (cache, clock) = with_clock(builder);
+    pub(crate) async fn new() -> Self {
+        let builder = fixture::builder().space(&PAGE).space(&BOARD).space(&ROW);
+        let (cache, clock) = with_clock(builder).await;
         Driver { pair: Pair { cache, model: Model::default(), serial: 0 }, clock, held: Vec::new() }
     }
 
-    pub(super) async fn step(&mut self, op: &Op) -> TestCaseResult {
+    pub(crate) async fn step(&mut self, op: &Op) -> TestCaseResult {
         match op {
             Op::Change(change) => self.pair.change(change).await,
             Op::Get(at) => {
@@ -106,11 +106,16 @@ impl Driver {
                 Ok(())
             }
             Op::Advance(ms) => {
-                self.clock.advance(Duration::from_millis(*ms));
+                self.clock.advance(Duration::from_millis(*ms)).await;
                 self.pair.model.now += ms;
                 Ok(())
             }
-            Op::Sweep => self.sweep().await,
+            Op::Sweep => {
+                // It changes no answer; how much it frees is a matter of the back end.
+                self.pair.cache.sweep().await;
+                self.pair.model.sweep();
+                Ok(())
+            }
         }
     }
 
@@ -161,13 +166,8 @@ impl Driver {
         Ok(())
     }
 
-    pub(super) async fn sweep(&mut self) -> TestCaseResult {
-        prop_assert_eq!(self.pair.cache.sweep().await, self.pair.model.sweep());
-        Ok(())
-    }
-
-    /// Every name, the memory, and every counter.
-    pub(super) async fn compare_everything(&mut self) -> TestCaseResult {
+    /// Every name, and every counter.
+    pub(crate) async fn compare_everything(&mut self) -> TestCaseResult {
         let Pair { cache, model, .. } = &mut self.pair;
         for name in Name::ALL.map(Name::text) {
             let value = cache.get::<Row>(&name).await;
@@ -175,14 +175,15 @@ impl Driver {
             prop_assert_eq!(value.as_deref(), expected.as_ref(), "{:?}", name);
         }
         let stats = cache.stats();
-        prop_assert_eq!((stats.local.entries, stats.local.weight), model.memory());
         prop_assert_eq!(stats.local.loading, model.loads.len() as u64);
-        let counted: Vec<_> =
-            stats.by_prefix.iter().filter(|(_, counts)| **counts != Counts::default()).collect();
-        let expected: Vec<_> =
-            model.counts.iter().filter(|(_, counts)| **counts != Counts::default()).collect();
-        prop_assert_eq!(counted, expected);
-        let sum = |what: fn(&Counts) -> u64| model.counts.values().map(what).sum::<u64>();
+        let nothing = Counts::default();
+        let groups: BTreeSet<&String> = stats.by_prefix.keys().chain(model.counts.keys()).collect();
+        for group in groups {
+            let counted = stats.by_prefix.get(group).unwrap_or(&nothing);
+            let expected = model.counts.get(group).unwrap_or(&nothing);
+            prop_assert!(may_stand(counted, expected), "{group:?}: {counted:?} and not {expected:?}");
+        }
+        let sum = |what: fn(&Counts) -> u64| stats.by_prefix.values().map(what).sum::<u64>();
         let total =
             (stats.total.hits, stats.total.misses, stats.total.sets, stats.total.deletes, stats.total.errors);
         let expected =
@@ -201,7 +202,7 @@ impl Pair {
     fn compare_hit(&self, read: Option<&Read<Row>>, expected: Option<&Entry>) -> TestCaseResult {
         let read = read.map(|read| (&*read.value, read.source, read.age, read.stored));
         let age = |entry: &Entry| Duration::from_millis(self.model.now - entry.stored_at);
-        prop_assert_eq!(read, expected.map(|entry| (&entry.row, Source::Local, age(entry), true)));
+        prop_assert_eq!(read, expected.map(|entry| (&entry.row, HIT, age(entry), true)));
         Ok(())
     }
 
@@ -316,7 +317,9 @@ impl Pair {
             Change::Clear => cache.clear().await,
         };
         let Removed { acknowledged, count, .. } = removed;
-        prop_assert_eq!((acknowledged, count), (true, self.model.remove(change)));
+        let found = self.model.remove(change);
+        prop_assert!(acknowledged);
+        prop_assert!(may_count(count, found), "{change:?} took {count:?} and not {found:?}");
         Ok(())
     }
 

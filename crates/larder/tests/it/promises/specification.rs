@@ -7,7 +7,9 @@ use std::time::Duration;
 use larder::{CacheService, Policy, Refusal, Ttl};
 use serde::{Deserialize, Serialize};
 
-use crate::fixture::{Runs, brings, cache, cache_and_clock, group};
+use super::fixture::{MOMENT, STATUS, assert_entries, cache, cache_and_clock};
+use crate::loader::{Runs, brings};
+use crate::observed::group;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Deal {
@@ -64,7 +66,7 @@ impl Deals {
 #[test]
 fn should_cache_and_retrieve_data() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let value = serde_json::json!({ "value": 123 });
         assert!(cache.set("test", value.clone(), Policy::new()).await.is_stored());
         assert_eq!(cache.get::<serde_json::Value>("test").await.as_deref(), Some(&value));
@@ -74,18 +76,18 @@ fn should_cache_and_retrieve_data() {
 #[test]
 fn should_handle_cache_misses() {
     testkit::run(async {
-        assert_eq!(cache().get::<serde_json::Value>("nonexistent").await, None);
+        assert_eq!(cache().await.get::<serde_json::Value>("nonexistent").await, None);
     });
 }
 
 #[test]
 fn should_respect_ttl() {
     testkit::run(async {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = cache_and_clock().await;
         cache.set("temp", "data".to_owned(), Policy::ttl(Ttl::secs(1))).await;
-        clock.advance(Duration::from_millis(999));
+        clock.advance(Duration::from_secs(1) - MOMENT).await;
         assert_eq!(cache.get::<String>("temp").await.as_deref().map(String::as_str), Some("data"));
-        clock.advance(Duration::from_millis(101));
+        clock.advance(MOMENT + Duration::from_millis(100)).await;
         assert_eq!(cache.get::<String>("temp").await, None);
     });
 }
@@ -93,7 +95,7 @@ fn should_respect_ttl() {
 #[test]
 fn should_invalidate_cache_on_update() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let deals = Deals::new(cache.clone());
         deals.commit(deal("17", "first"));
         assert_eq!(deals.get_deal("17").await.map(|deal| deal.title).as_deref(), Some("first"));
@@ -110,7 +112,7 @@ fn should_invalidate_cache_on_update() {
 #[test]
 fn cache_aside_asks_the_database_once_and_keeps_nothing_of_what_is_not_there() {
     testkit::run(async {
-        let deals = Deals::new(cache());
+        let deals = Deals::new(cache().await);
         deals.commit(deal("17", "first"));
         for _ in 0..3 {
             assert!(deals.get_deal("17").await.is_some());
@@ -126,12 +128,12 @@ fn cache_aside_asks_the_database_once_and_keeps_nothing_of_what_is_not_there() {
 #[test]
 fn set_takes_a_lifetime_and_a_prefix_that_does_not_change_the_name() {
     testkit::run(async {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = cache_and_clock().await;
         let user = deal("123", "a user, for that matter");
         cache.set("user:123", user.clone(), Policy::ttl(Ttl::secs(1_800)).prefix("people")).await;
         assert_eq!(cache.get::<Deal>("user:123").await.as_deref(), Some(&user));
         assert_eq!(cache.get::<Deal>("people:user:123").await, None);
-        clock.advance(Duration::from_secs(1_800));
+        clock.advance(Duration::from_secs(1_800)).await;
         assert_eq!(cache.get::<Deal>("user:123").await, None);
     });
 }
@@ -139,7 +141,7 @@ fn set_takes_a_lifetime_and_a_prefix_that_does_not_change_the_name() {
 #[test]
 fn delete_removes_one_key_and_delete_pattern_all_that_match() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for name in ["user:123", "user:124", "user:", "users:1", "user"] {
             cache.set(name, 1, Policy::new()).await;
         }
@@ -156,7 +158,7 @@ fn delete_removes_one_key_and_delete_pattern_all_that_match() {
 #[test]
 fn the_patterns_of_the_specification_remove_what_it_says_and_no_more() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for (glob, gone, kept) in [
             (
                 "deals:company:abc123:*",
@@ -187,7 +189,7 @@ fn the_patterns_of_the_specification_remove_what_it_says_and_no_more() {
 #[test]
 fn get_or_set_fetches_and_caches_if_there_is_nothing() {
     testkit::run(async {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = cache_and_clock().await;
         let queries = Runs::default();
         let find_many = || async {
             let deals = cache
@@ -200,7 +202,7 @@ fn get_or_set_fetches_and_caches_if_there_is_nothing() {
         find_many().await;
         find_many().await;
         assert_eq!(queries.count(), 1);
-        clock.advance(Duration::from_secs(1_800));
+        clock.advance(Duration::from_secs(1_800)).await;
         find_many().await;
         assert_eq!(queries.count(), 2);
         let counts = group(&cache, "deals");
@@ -211,7 +213,7 @@ fn get_or_set_fetches_and_caches_if_there_is_nothing() {
 #[test]
 fn what_is_false_in_typescript_is_a_value_here() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let runs = Runs::default();
         for _ in 0..2 {
             assert_eq!(cache.get_or_set("zero", Policy::new(), || runs.of(0)).await.as_deref(), Ok(&0));
@@ -231,7 +233,7 @@ fn what_is_false_in_typescript_is_a_value_here() {
 #[test]
 fn the_lifetime_classes_are_those_of_the_specification() {
     testkit::run(async {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = cache_and_clock().await;
         let classes = [
             ("live-stats", Ttl::SHORT, 300),
             ("deals-list", Ttl::MEDIUM, 1_800),
@@ -241,9 +243,9 @@ fn the_lifetime_classes_are_those_of_the_specification() {
         for (name, ttl, secs) in classes {
             assert_eq!(ttl, Ttl::secs(secs));
             cache.set(name, 1, ttl).await;
-            clock.advance(Duration::from_millis(secs * 1_000 - 1));
+            clock.advance(Duration::from_secs(secs) - MOMENT).await;
             assert!(cache.get::<i32>(name).await.is_some(), "{name}");
-            clock.advance(Duration::from_millis(1));
+            clock.advance(MOMENT).await;
             assert!(cache.get::<i32>(name).await.is_none(), "{name}");
         }
     });
@@ -252,7 +254,7 @@ fn the_lifetime_classes_are_those_of_the_specification() {
 #[test]
 fn a_write_through_is_read_back_at_once() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for title in ["first", "second"] {
             cache.set("user:1", deal("1", title), Policy::ttl(Ttl::secs(3_600))).await;
             assert_eq!(cache.get::<Deal>("user:1").await.as_deref(), Some(&deal("1", title)));
@@ -263,7 +265,7 @@ fn a_write_through_is_read_back_at_once() {
 #[test]
 fn warming_fills_companies_and_their_pipeline_statistics() {
     testkit::run(async {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = cache_and_clock().await;
         for company in ["a", "b", "c"] {
             cache.set(format!("company:{company}"), company.to_owned(), Policy::ttl(Ttl::secs(3_600))).await;
             cache.set(format!("pipeline:stats:{company}"), 7_u64, Policy::ttl(Ttl::secs(1_800))).await;
@@ -273,7 +275,7 @@ fn warming_fills_companies_and_their_pipeline_statistics() {
             let warm = cache.get::<String>(format!("company:{company}")).await;
             assert_eq!(warm.as_deref().map(String::as_str), Some(company));
         }
-        clock.advance(Duration::from_secs(1_800));
+        clock.advance(Duration::from_secs(1_800)).await;
         assert!(cache.get::<String>("company:a").await.is_some());
         assert!(cache.get::<u64>("pipeline:stats:a").await.is_none());
     });
@@ -282,7 +284,7 @@ fn warming_fills_companies_and_their_pipeline_statistics() {
 #[test]
 fn the_numbers_of_the_health_page_are_counted_as_they_stand_there() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for i in 0..400 {
             cache.set(format!("user:{i}"), i, Policy::new()).await;
         }
@@ -296,21 +298,21 @@ fn the_numbers_of_the_health_page_are_counted_as_they_stand_there() {
             cache.delete(format!("user:{i}")).await;
         }
         let health = cache.health().await;
-        assert_eq!(health.status.as_str(), "in-process");
+        assert_eq!(health.status.as_str(), STATUS);
         let total = health.stats.total;
         let counted = (total.hits, total.misses, total.sets, total.deletes, total.errors);
         assert_eq!(counted, (1_250, 350, 400, 50, 0));
         assert_eq!(total.hit_percentage(), "78.13%");
         assert!((cache.hit_ratio() - 0.781_25).abs() < 1e-12);
         assert_eq!((group(&cache, "user").misses, group(&cache, "nobody").misses), (0, 350));
-        assert_eq!(health.stats.local.entries, 350);
+        assert_entries(&cache, 350).await;
     });
 }
 
 #[test]
 fn the_locking_pattern_lets_one_in_until_it_is_done_or_its_time_is_over() {
     testkit::run(async {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = cache_and_clock().await;
         let lock = || cache.set("lock:report", "1".to_owned(), Policy::ttl(Ttl::secs(10)).nx());
         assert!(lock().await.is_stored());
         assert_eq!(lock().await.refusal, Some(Refusal::Exists));
@@ -318,9 +320,9 @@ fn the_locking_pattern_lets_one_in_until_it_is_done_or_its_time_is_over() {
 
         cache.delete("lock:report").await;
         assert!(lock().await.is_stored(), "it was released");
-        clock.advance(Duration::from_millis(9_999));
+        clock.advance(Duration::from_secs(10) - MOMENT).await;
         assert!(!lock().await.is_stored(), "a refused attempt does not prolong it, nor end it");
-        clock.advance(Duration::from_millis(1));
+        clock.advance(MOMENT).await;
         assert!(lock().await.is_stored(), "its time is over");
     });
 }
@@ -328,7 +330,7 @@ fn the_locking_pattern_lets_one_in_until_it_is_done_or_its_time_is_over() {
 #[test]
 fn several_users_are_had_in_one_call() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.set_many([("user:1", 1), ("user:3", 3)], Policy::ttl(Ttl::LONG)).await;
         let users = cache.get_many::<i32, _>(["user:3", "user:2", "user:1"]).await;
         assert_eq!(
@@ -341,7 +343,7 @@ fn several_users_are_had_in_one_call() {
 #[test]
 fn trouble_of_the_cache_is_a_miss_and_the_application_goes_on() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.set("key", "no number".to_owned(), Policy::new()).await;
         assert_eq!(cache.get::<u64>("key").await, None);
         assert_eq!(cache.get_or_set("key", Policy::new(), || brings(7_u64)).await.as_deref(), Ok(&7));

@@ -6,7 +6,9 @@ use larder::{
     CacheService, ErrorKind, Id, Invalidation, KeyWriter, Policy, Refusal, Source, Space, Tag, Ttl,
 };
 
-use crate::fixture::{Runs, brings, group};
+use super::fixture::{self, assert_entries};
+use crate::loader::{Runs, brings};
+use crate::observed::group;
 
 static USER: Space<str, u32> =
     Space::new("user:{id}", "Read by tests; loaded; staleness costs a test.").ttl(Ttl::LONG);
@@ -22,14 +24,14 @@ static STRANGE: Space<str, u32> = Space::new("strange:{id}", "Registered nowhere
 static STRANGE_DRAFT: Space<str, u32> =
     Space::new("strange:draft:{id}", "Registered nowhere; a test of that.").cache_is_source();
 
-fn cache() -> CacheService {
-    CacheService::builder().space(&USER).space(&PAGE).space(&BOARD).space(&DRAFT).build().unwrap()
+async fn cache() -> CacheService {
+    fixture::build(fixture::builder().space(&USER).space(&PAGE).space(&BOARD).space(&DRAFT)).await
 }
 
 #[test]
 fn a_registered_space_refuses_bare_sets_through_every_door() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         cache.get_or_set(USER.key("1"), Policy::new(), || brings(1)).await.unwrap();
         let nx = || Policy::new().nx();
         let mut refused = vec![
@@ -64,7 +66,7 @@ fn a_registered_space_refuses_bare_sets_through_every_door() {
 #[test]
 fn a_name_beside_the_form_of_a_space_is_nobodys() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for name in [
             "user",
             "user:1:profile",
@@ -82,7 +84,7 @@ fn a_name_beside_the_form_of_a_space_is_nobodys() {
 #[test]
 fn a_space_whose_source_is_the_cache_takes_bare_sets() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         assert!(cache.set(DRAFT.key("1"), 1, Policy::new()).await.is_stored());
         assert_eq!(cache.set(DRAFT.key("1"), 2, Policy::new().nx()).await.refusal, Some(Refusal::Exists));
         assert!(cache.set("draft:1", 3_u32, Policy::new()).await.is_stored());
@@ -95,7 +97,7 @@ fn a_space_whose_source_is_the_cache_takes_bare_sets() {
 #[test]
 fn a_space_that_is_not_registered_is_loaded_and_stores_nothing() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let runs = Runs::default();
         for _ in 0..2 {
             let read = cache.read_through(STRANGE.key("1"), Policy::new(), || runs.of(1)).await.unwrap();
@@ -110,7 +112,7 @@ fn a_space_that_is_not_registered_is_loaded_and_stores_nothing() {
             assert_eq!((error.kind(), error.space()), (ErrorKind::Unregistered, Some(template)));
             assert!(error.to_string().contains("CacheService::builder().space("), "{error}");
         }
-        assert_eq!(cache.stats().local.entries, 0);
+        assert_entries(&cache, 0).await;
         assert_eq!(cache.stats().total.errors, 5);
     });
 }
@@ -118,7 +120,7 @@ fn a_space_that_is_not_registered_is_loaded_and_stores_nothing() {
 #[test]
 fn a_scope_takes_every_name_under_it_whatever_its_space_and_no_other() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let fill = || async {
             for company in ["a", "ab", "*"] {
                 cache.get_or_set(PAGE.key(&(company, 1)), Policy::new(), || brings(1)).await.unwrap();
@@ -165,7 +167,7 @@ fn a_scope_takes_every_name_under_it_whatever_its_space_and_no_other() {
 #[test]
 fn clearing_a_space_takes_its_names_and_no_others() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let fill = || async {
             cache.get_or_set(PAGE.key(&("a", 1)), Policy::new(), || brings(1)).await.unwrap();
             cache.get_or_set("deals:company:a:page:2", Policy::new(), || brings(1_u32)).await.unwrap();
@@ -190,7 +192,7 @@ fn clearing_a_space_takes_its_names_and_no_others() {
 #[test]
 fn an_invalidation_is_the_sum_of_its_parts() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         let tag = Tag::named("t");
         for name in ["k:1", "k:2", "p:1", "p:2", "q:1"] {
             cache.set(name, 1, Policy::new()).await;
@@ -218,50 +220,15 @@ fn an_invalidation_is_the_sum_of_its_parts() {
 }
 
 #[test]
-fn spaces_that_cannot_be_are_refused_when_the_service_is_built() {
-    testkit::run(async {
-        static ME: Space<(), u32> = Space::new("user:me", "");
-        static TWO: Space<str, u32> = Space::new("user:{a}:{b}", "");
-        static OPEN: Space<str, u32> = Space::new("user:{id", "");
-        static STAR: Space<str, u32> = Space::new("user:{id}:*", "");
-        static EMPTY: Space<(), u32> = Space::new("", "");
-        static FIRST: Space<str, u32> = Space::new("{id}:x", "");
-        static NO_SCOPE: Space<str, u32> = Space::new("x:{id}:y", "").scope("company");
-        static LAST: Space<str, u32> = Space::new("x:{id}", "").scope("id");
-        static MANY: Space<(u8, u8, u8, u8), u32> =
-            Space::new("x:{a}:{b}:{c}:{d}:e", "").scope("a").scope("b").scope("c").scope("d");
-        static NEVER: Space<str, u32> = Space::new("x:{id}", "").ttl(Ttl::millis(0));
-        for (space, part) in [
-            (CacheService::builder().space(&USER).space(&ME), "`user:{id}`; make their words differ"),
-            (CacheService::builder().space(&USER).space(&USER), "make their words differ"),
-            (CacheService::builder().space(&TWO), "2 placeholders and its id type fills 1"),
-            (CacheService::builder().space(&OPEN), "`{id`"),
-            (CacheService::builder().space(&STAR), "`*`"),
-            (CacheService::builder().space(&EMPTY), "``"),
-            (CacheService::builder().space(&FIRST), "first part"),
-            (CacheService::builder().space(&NO_SCOPE), "`company` is no part"),
-            (CacheService::builder().space(&LAST), "no name lies under it"),
-            (CacheService::builder().space(&MANY), "more than 3 scopes"),
-            (CacheService::builder().space(&NEVER), "lifetime is 0"),
-        ] {
-            let error = space.build().expect_err(part);
-            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-            assert!(error.to_string().contains(part), "{part}: {error}");
-            let template = error.space().expect("it says which space");
-            assert!(error.to_string().contains(template), "{error}");
-        }
-    });
-}
-
-#[test]
 fn the_registered_spaces_can_be_read_back() {
     testkit::run(async {
-        let mut templates: Vec<_> = cache().spaces().iter().map(|space| space.template()).collect();
+        let cache = cache().await;
+        let mut templates: Vec<_> = cache.spaces().iter().map(|space| space.template()).collect();
         templates.sort_unstable();
         let expected =
             ["deals:company:{company}:board", "deals:company:{company}:page:{n}", "draft:{id}", "user:{id}"];
         assert_eq!(templates, expected);
-        let user = cache().spaces().into_iter().find(|space| space.template() == "user:{id}").unwrap();
+        let user = cache.spaces().into_iter().find(|space| space.template() == "user:{id}").unwrap();
         assert_eq!((user.ttl(), user.version()), (Some(Ttl::LONG), 1));
         assert!(user.reason().contains("staleness costs a test"));
     });
@@ -270,7 +237,7 @@ fn the_registered_spaces_can_be_read_back() {
 #[test]
 fn the_groups_of_registered_spaces_are_not_crowded_out_by_other_names() {
     testkit::run(async {
-        let cache = cache();
+        let cache = cache().await;
         for i in 0..1_000 {
             cache.get::<u32>(format!("stray{i}")).await;
         }
@@ -319,7 +286,7 @@ fn an_id_that_does_not_fill_its_template_is_never_stored() {
             Space::new("unshowable:{a}:{b}", "A test of ids that fail.");
         static LONGER: Space<(u8, u8, u8), u32> =
             Space::new("odd:{a}:{b}:{c}", "Where a longer id might end up.");
-        let cache = CacheService::builder().space(&ODD).space(&UNSHOWABLE).space(&LONGER).build().unwrap();
+        let cache = fixture::build(fixture::builder().space(&ODD).space(&UNSHOWABLE).space(&LONGER)).await;
         assert!(
             cache.read_through(ODD.key(&Odd(&["a", "b"])), Policy::new(), || brings(1)).await.unwrap().stored
         );
@@ -339,7 +306,7 @@ fn a_pattern_of_an_odd_id_takes_what_is_under_it_and_nothing_else() {
         static PAGE: Space<(&str, u32), u32> =
             Space::new("page:of:{owner}:{n}", "Read by tests; never changes; staleness costs a test.")
                 .scope("owner");
-        let cache = CacheService::builder().space(&PAGE).build().unwrap();
+        let cache = fixture::build(fixture::builder().space(&PAGE)).await;
         let owners = ["plain", "Acme Corp", "a:b", "*", "", "a%3Ab"];
         for removed in owners {
             for owner in owners {
