@@ -24,7 +24,8 @@ const LARDER: House = House {
     krate: "larder",
     floors: &[
         &["error", "policy", "clock", "ablation"], // words: no I/O, no async
-        &["key", "codec"],                         // names and values
+        &["codec"],                                // values
+        &["key"],                                  // names, and how what they name is written
         &["entry", "flight", "ticket", "token", "breaker", "stats", "lock"], // parts
         &["local", "remote"],                      // tiers
         &["service"],                              // the one room that knows both tiers

@@ -54,6 +54,10 @@ impl Tag {
         self.0
     }
 
+    pub(crate) fn from_u64(hash: u64) -> Tag {
+        Tag(hash)
+    }
+
     /// Hashes realm, length of the kind, kind and id: the length keeps ("ab", "c") and ("a", "bc") apart.
     fn hash(realm: Realm, kind: &str, id: &dyn Display) -> Tag {
         let mut text = ArrayString::<120>::new();

@@ -1,0 +1,113 @@
+//! Putting a value in: by comparing with what its loader saw, never blindly.
+
+use rand::RngExt;
+use redis::Pipeline;
+
+use super::names::Names;
+use super::read::{Capture, LEASE_MS};
+use super::script::{FILL, FILL_STAGED, RELEASE, Script};
+use super::trouble::{Trouble, integer};
+use crate::codec::Encoding;
+use crate::entry::{self, Dependencies, Header, Word};
+use crate::policy::Ttl;
+
+/// 4 KiB: from here on a value is put aside and renamed into its place, since passing it through a script costs the server more
+/// than two commands do.
+const STAGED_FROM_BYTES: usize = 4 << 10;
+
+/// 5 seconds: how long bytes that were put aside stay when nobody fetches them.
+const STAGED_MS: u64 = 5_000;
+
+/// A loaded value, and what its loader saw before it began.
+#[derive(Debug)]
+pub(crate) struct Fill<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) word: Word,
+    pub(crate) capture: &'a Capture,
+    pub(crate) depends_on: Dependencies,
+    pub(crate) format: u16,
+    pub(crate) encoding: Encoding,
+    pub(crate) version: Option<u64>,
+    pub(crate) load_cost_us: u32,
+    pub(crate) ttl: Ttl,
+    pub(crate) payload: &'a [u8],
+}
+
+pub(super) async fn fill(names: &Names, fill: Fill<'_>, here_ms: u64) -> Result<bool, Trouble> {
+    let Capture { link, root, .. } = fill.capture;
+    let stored_at_ms = fill.capture.server_ms(here_ms);
+    let header = Header {
+        era: root.era,
+        format: fill.format,
+        encoding: fill.encoding,
+        stored_at_ms,
+        fresh_until_ms: stored_at_ms.saturating_add(fill.ttl.as_millis()),
+        load_cost_us: fill.load_cost_us,
+        version: fill.version,
+        depends_on: fill.depends_on,
+    };
+    let bytes = entry::value(fill.word.filled(), &header, fill.payload);
+    let key = names.entry(fill.name);
+    let ttl = if fill.ttl == Ttl::FOREVER { String::new() } else { fill.ttl.as_millis().to_string() };
+    let mut commands = Pipeline::with_capacity(2);
+    if bytes.len() < STAGED_FROM_BYTES {
+        let mut script = FILL.on(&[&key]);
+        script.arg(fill.word.as_bytes()).arg(bytes).arg(ttl);
+        commands.add_command(script);
+    } else {
+        // Drawn for this attempt: nobody else's bytes can be fetched in its place.
+        let staging = names.staging(rand::rng().random());
+        commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
+        let mut script = FILL_STAGED.on(&[&key, &staging]);
+        script.arg(fill.word.as_bytes()).arg(ttl);
+        commands.add_command(script);
+    }
+    let answers = link.send(&commands, link.deadline()).await?;
+    did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))
+}
+
+pub(super) async fn lease_over(
+    names: &Names,
+    name: &str,
+    word: Word,
+    capture: &Capture,
+) -> Result<Option<Word>, Trouble> {
+    let lease = Word::lease(rand::rng().random());
+    let bytes = entry::lease(lease, capture.root.era);
+    let arguments: [&[u8]; 3] = [word.as_bytes(), &bytes, &LEASE_MS.to_string().into_bytes()];
+    Ok(compare(names, name, FILL, capture, &arguments).await?.then_some(lease))
+}
+
+pub(super) async fn release(
+    names: &Names,
+    name: &str,
+    word: Word,
+    capture: &Capture,
+) -> Result<bool, Trouble> {
+    compare(names, name, RELEASE, capture, &[word.as_bytes()]).await
+}
+
+async fn compare(
+    names: &Names,
+    name: &str,
+    script: Script,
+    capture: &Capture,
+    arguments: &[&[u8]],
+) -> Result<bool, Trouble> {
+    let mut command = script.on(&[&names.entry(name)]);
+    for argument in arguments {
+        command.arg(*argument);
+    }
+    let mut commands = Pipeline::with_capacity(1);
+    commands.add_command(command);
+    let answers = capture.link.send(&commands, capture.link.deadline()).await?;
+    did(capture.link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))
+}
+
+/// A key of another type is not what was seen.
+fn did(answer: Result<i64, Trouble>) -> Result<bool, Trouble> {
+    match answer {
+        Err(Trouble::WrongType) => Ok(false),
+        answer => Ok(answer? == 1),
+    }
+}

@@ -1,0 +1,132 @@
+//! One connection to one life of a server, and whether it may still be used.
+//!
+//! Every call has a deadline. Whatever casts doubt on the connection (no answer in time, an error that is not of the one
+//! key, silence for longer than [`SILENCE_LIMIT_MS`]) gives it up for good: its supervisor makes another, and asks again which
+//! server it is. The client library retries nothing and follows no redirection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::aio::MultiplexedConnection;
+use redis::{Pipeline, Value};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::root::Incarnation;
+use super::trouble::Trouble;
+use crate::clock::Clock;
+
+/// 1 second: a connection that has answered nothing for so long may by now lead to a server of another role. Its owner has
+/// to ask again before anything is believed.
+pub(super) const SILENCE_LIMIT_MS: u64 = 1_000;
+
+/// Who answers on a connection, as the handshake found it.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) incarnation: Incarnation,
+    /// The id of this connection at the server, for its successor to end it with.
+    pub(crate) client_id: i64,
+    pub(crate) version: String,
+    /// What has to be added to the clock of this process to get the server's time, in milliseconds since 1970.
+    pub(crate) offset_ms: i64,
+}
+
+/// A connection that has passed its handshake.
+pub(crate) struct Link {
+    connection: MultiplexedConnection,
+    pub(crate) identity: Identity,
+    operation_limit: Duration,
+    last_answer_ms: AtomicU64,
+    /// Why it was given up; `None` while it may be used.
+    end: Mutex<Option<Trouble>>,
+    ended: Notify,
+}
+
+impl Link {
+    pub(super) fn new(
+        connection: MultiplexedConnection,
+        identity: Identity,
+        operation_limit: Duration,
+    ) -> Arc<Link> {
+        Arc::new(Link {
+            connection,
+            identity,
+            operation_limit,
+            last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
+            end: Mutex::new(None),
+            ended: Notify::new(),
+        })
+    }
+
+    /// When a call that begins now has to be answered at the latest.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.operation_limit
+    }
+
+    /// Sends commands in one go and answers what Redis said to each, errors among it.
+    ///
+    /// # Cancel safety
+    /// Dropped, the commands may be executed or not.
+    pub(crate) async fn send(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Value>, Trouble> {
+        self.check()?;
+        let mut connection = self.connection.clone();
+        let answer = connection.send_packed_commands(commands, 0, commands.len());
+        let answers = match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(answers)) if answers.len() == commands.len() => answers,
+            Ok(Ok(_)) => return Err(self.give_up(Trouble::Garbled)),
+            Ok(Err(error)) => return Err(self.give_up(Trouble::from(error))),
+            Err(_elapsed) => return Err(self.give_up(Trouble::TimedOut)),
+        };
+        self.last_answer_ms.store(Clock::system().now_ms(), Ordering::Release);
+        Ok(answers)
+    }
+
+    /// Whether it may be used.
+    pub(crate) fn check(&self) -> Result<(), Trouble> {
+        if let Some(trouble) = &*self.end.lock() {
+            return Err(Trouble::Away(trouble.to_string()));
+        }
+        let silent_ms = Clock::system().now_ms().saturating_sub(self.last_answer_ms.load(Ordering::Acquire));
+        if silent_ms > SILENCE_LIMIT_MS {
+            return Err(self.give_up(Trouble::Away(format!("it has said nothing for {silent_ms} ms"))));
+        }
+        Ok(())
+    }
+
+    /// Gives the connection up, for the first reason there is, and answers this one.
+    pub(crate) fn give_up(&self, trouble: Trouble) -> Trouble {
+        self.end.lock().get_or_insert_with(|| trouble.clone());
+        self.ended.notify_one(); // its supervisor waits, now or later
+        trouble
+    }
+
+    /// Hands an answer on; one that casts doubt on the connection gives it up.
+    pub(crate) fn believe<T>(&self, answer: Result<T, Trouble>) -> Result<T, Trouble> {
+        answer.map_err(|trouble| if trouble.is_of_the_connection() { self.give_up(trouble) } else { trouble })
+    }
+
+    /// Waits until it is given up, and answers why.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: it can be asked again.
+    pub(super) async fn ended(&self) -> Trouble {
+        loop {
+            let ended = self.ended.notified();
+            if let Some(trouble) = &*self.end.lock() {
+                return trouble.clone();
+            }
+            ended.await;
+        }
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("identity", &self.identity)
+            .field("end", &*self.end.lock())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,109 @@
+//! What the names of the application and of the library are in Redis.
+//!
+//! Keys of the library begin with `!`. A name of the application that would be taken for one, or is empty, gets `!k:` before
+//! it. A namespace stands before everything: `ns:…` and `!ns:…`.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use crate::key::Tag;
+
+/// The names under one namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    /// The namespace with its colon, or nothing.
+    namespace: String,
+    root: String,
+}
+
+impl Names {
+    /// Names under a namespace; the empty one is none.
+    pub(crate) fn new(namespace: &str) -> Self {
+        let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}:") };
+        let root = format!("!{namespace}root");
+        Names { namespace, root }
+    }
+
+    /// The key of an entry.
+    pub(crate) fn entry<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        if !self.namespace.is_empty() {
+            Cow::Owned(format!("{}{name}", self.namespace))
+        } else if name.is_empty() || name.starts_with('!') {
+            Cow::Owned(format!("!k:{name}"))
+        } else {
+            Cow::Borrowed(name)
+        }
+    }
+
+    /// The name of the application that a key stands for; `None` for keys of the library.
+    pub(crate) fn name_of<'a>(&self, key: &'a str) -> Option<&'a str> {
+        if !self.namespace.is_empty() {
+            return key.strip_prefix(&self.namespace);
+        }
+        key.strip_prefix("!k:").or((!key.starts_with('!')).then_some(key))
+    }
+
+    pub(crate) fn root(&self) -> &str {
+        &self.root
+    }
+
+    pub(crate) fn tag(&self, tag: Tag) -> String {
+        let mut key = String::with_capacity(20 + self.namespace.len());
+        // Writing to a String does not fail.
+        write!(key, "!{}t:{:016x}", self.namespace, tag.as_u64()).ok();
+        key
+    }
+
+    pub(crate) fn claim(&self, name: &str) -> String {
+        format!("!{}c:{name}", self.namespace)
+    }
+
+    pub(crate) fn staging(&self, nonce: u64) -> String {
+        format!("!{}f:{nonce:016x}", self.namespace)
+    }
+
+    pub(crate) fn lock(&self, name: &str) -> String {
+        format!("!{}lock:{name}", self.namespace)
+    }
+}
+
+/// Whether this can be a namespace: it must not be able to run into a name.
+pub(crate) fn is_namespace(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_keys_of_the_library_never_meet() {
+        let plain = Names::new("");
+        for (name, key) in [("deal:1", "deal:1"), ("", "!k:"), ("!root", "!k:!root"), ("!k:x", "!k:!k:x")] {
+            assert_eq!(plain.entry(name), key);
+            assert_eq!(plain.name_of(key), Some(name));
+        }
+        assert_eq!(plain.root(), "!root");
+        assert_eq!(plain.name_of("!root"), None);
+        assert_eq!(plain.tag(Tag::from_u64(255)), "!t:00000000000000ff");
+        assert_eq!(plain.lock("x"), "!lock:x");
+
+        let crm = Names::new("crm");
+        for (name, key) in [("deal:1", "crm:deal:1"), ("", "crm:"), ("!root", "crm:!root")] {
+            assert_eq!(crm.entry(name), key);
+            assert_eq!(crm.name_of(key), Some(name));
+        }
+        assert_eq!(crm.root(), "!crm:root");
+        assert_eq!(crm.name_of("!crm:root"), None);
+        assert_eq!(crm.name_of("other:deal:1"), None);
+        assert_eq!(crm.claim("x"), "!crm:c:x");
+    }
+
+    #[test]
+    fn a_namespace_cannot_run_into_a_name() {
+        assert!(is_namespace("crm-1_a.b") && is_namespace(""));
+        for wrong in ["a:b", "!a", "a*", "a b", "ä", "{a}"] {
+            assert!(!is_namespace(wrong), "{wrong}");
+        }
+    }
+}

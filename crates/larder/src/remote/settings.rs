@@ -1,0 +1,145 @@
+//! Where Redis is, and how it is spoken to.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
+
+use super::names::{Names, is_namespace};
+use crate::error::{Error, ErrorKind};
+
+/// 500 ms: ten times what a slow network takes, and short enough for a caller who then asks the database.
+const OPERATION_LIMIT: Duration = Duration::from_millis(500);
+
+/// Where Redis or Valkey is, and how it is spoken to.
+#[derive(Clone)]
+pub(crate) struct Redis {
+    url: String,
+    namespace: String,
+    ca_pem: Option<Vec<u8>>,
+    client_pem: Option<(Vec<u8>, Vec<u8>)>,
+    operation_limit: Duration,
+}
+
+impl Redis {
+    /// A server by its URL: `redis://` or `rediss://` (TLS), then `user:password@` where it asks for one, host, port, and
+    /// the number of the database.
+    pub(crate) fn at(url: impl Into<String>) -> Self {
+        Redis {
+            url: url.into(),
+            namespace: String::new(),
+            ca_pem: None,
+            client_pem: None,
+            operation_limit: OPERATION_LIMIT,
+        }
+    }
+
+    /// What stands before all names, so that several applications can share a database.
+    #[must_use]
+    pub(crate) fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// The certificates, in PEM, of the authorities that may vouch for the server, instead of those of this machine.
+    #[must_use]
+    pub(crate) fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca_pem = Some(pem.into());
+        self
+    }
+
+    /// The certificate and the key, in PEM, that this client shows.
+    #[must_use]
+    pub(crate) fn client_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.client_pem = Some((certificate.into(), key.into()));
+        self
+    }
+
+    /// The longest that one call may take.
+    #[must_use]
+    pub(crate) fn operation_limit(mut self, limit: Duration) -> Self {
+        self.operation_limit = limit;
+        self
+    }
+
+    pub(super) fn limit(&self) -> Duration {
+        self.operation_limit
+    }
+
+    pub(super) fn names(&self) -> Result<Names, Error> {
+        if is_namespace(&self.namespace) {
+            return Ok(Names::new(&self.namespace));
+        }
+        Err(wrong("the namespace may have letters, digits, `-`, `_` and `.`", &self.namespace))
+    }
+
+    pub(super) fn client(&self) -> Result<Client, Error> {
+        let not_a_url = |reason: &dyn fmt::Display| {
+            // The URL itself may hold a password.
+            let form = "give it as redis://[user:password@]host[:port][/database], or rediss:// for TLS";
+            Error::new(ErrorKind::Config, format!("the URL of Redis cannot be used: {reason}; {form}"))
+        };
+        let info = self.url.as_str().into_connection_info().map_err(|error| not_a_url(&error))?;
+        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
+            return Err(not_a_url(&"`#insecure` would trust anybody; name the authority instead"));
+        }
+        let tls = TlsCertificates {
+            client_tls: self
+                .client_pem
+                .clone()
+                .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
+            root_cert: self.ca_pem.clone(),
+        };
+        let client = if tls.client_tls.is_none() && tls.root_cert.is_none() {
+            Client::open(info)
+        } else {
+            Client::build_with_tls(info, tls)
+        };
+        client.map_err(|error| not_a_url(&error))
+    }
+}
+
+fn wrong(rule: &str, text: &str) -> Error {
+    Error::new(ErrorKind::Config, format!("{rule}, and not what `{text}` has"))
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("namespace", &self.namespace).finish_non_exhaustive() // the URL may hold a password
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_cannot_be_used_are_refused_without_their_password() {
+        for url in [
+            "",
+            "localhost",
+            "http://u:secret@h/",
+            "redis://u:secret@h:port/",
+            "redis://u:secret@h/x",
+            "rediss://u:secret@h/#insecure",
+        ] {
+            let error = Redis::at(url).client().expect_err(url);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            let said = format!("{error} {error:?} {:?}", Redis::at(url));
+            assert!(said.contains("redis://[user:password@]") && !said.contains("secret"), "{said}");
+        }
+        for url in ["redis://localhost", "redis://u:p@[::1]:7000/3", "rediss://h:1/"] {
+            Redis::at(url).client().expect(url);
+        }
+    }
+
+    #[test]
+    fn certificates_without_tls_and_namespaces_with_colons_are_refused() {
+        let plain = Redis::at("redis://localhost").ca_pem("x");
+        assert_eq!(plain.client().expect_err("no TLS").kind(), ErrorKind::Config);
+        assert_eq!(
+            Redis::at("redis://h").namespace("a:b").names().expect_err("a colon").kind(),
+            ErrorKind::Config
+        );
+    }
+}

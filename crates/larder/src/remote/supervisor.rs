@@ -1,0 +1,319 @@
+//! Keeps one usable connection: connect, handshake, ready; fail fast while there is none; make another when it ends.
+//!
+//! The handshake asks which server this is (its [`Incarnation`]) and sees to it that the root is of that incarnation. Until
+//! there is an outbox, a **new era** is begun where something may have been removed that this server does not know of: it is
+//! another incarnation than the root's, it does not say which it is, or this process owes a removal that failed or whose
+//! outcome it never learnt. Nobody is served from Redis before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rand::RngExt;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Pipeline, cmd};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::link::{Identity, Link, SILENCE_LIMIT_MS};
+use super::names::Names;
+use super::root::{Incarnation, Root, field};
+use super::script::NEW_ROOT;
+use super::settings::Redis;
+use super::trouble::{Trouble, integer, string, text};
+use crate::clock::Clock;
+use crate::entry::Era;
+use crate::error::Error;
+
+/// 3 seconds: some ten round trips, of which a network that is slow by 200 ms makes two seconds.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
+
+/// 20 ms: the first pause after an attempt that failed. It doubles with each.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+
+/// 1 second: the longest pause, and how long a connection has to last for the pauses to begin anew.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a root that others change meanwhile is looked at anew within a handshake.
+const ROOT_ATTEMPTS: usize = 3;
+
+/// The oldest version that knows `SET … NX GET`.
+const OLDEST_VERSION: u32 = 7;
+
+/// The connections that were given up and may still have something to execute, at most: more than live at once on any server.
+const MAX_PREDECESSORS: usize = 64;
+
+/// Keeps the connection.
+pub(crate) struct Supervisor {
+    client: Client,
+    names: Names,
+    operation_limit: Duration,
+    clock: Clock,
+    state: watch::Sender<State>,
+    /// Removals that failed or whose outcome is unknown, ever.
+    owed: AtomicU64,
+    /// The connections that were given up: what they sent may still arrive.
+    predecessors: Mutex<Vec<Identity>>,
+}
+
+/// Whether there is a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum State {
+    Up(Arc<Link>),
+    Down(Trouble),
+}
+
+impl Supervisor {
+    pub(crate) fn new(redis: &Redis, clock: Clock) -> Result<Self, Error> {
+        Ok(Supervisor {
+            client: redis.client()?,
+            names: redis.names()?,
+            operation_limit: redis.limit(),
+            clock,
+            state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
+            owed: AtomicU64::new(0),
+            predecessors: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// The connection, if there is one that may be used now.
+    pub(crate) fn link(&self) -> Result<Arc<Link>, Trouble> {
+        match &*self.state.borrow() {
+            State::Up(link) => link.check().map(|()| Arc::clone(link)),
+            State::Down(Trouble::Away(reason)) => Err(Trouble::Away(reason.clone())),
+            State::Down(trouble) => Err(Trouble::Away(trouble.to_string())),
+        }
+    }
+
+    /// Waits until there is a connection.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened.
+    pub(crate) async fn ready(&self) -> Arc<Link> {
+        let mut state = self.state.subscribe();
+        loop {
+            if let State::Up(link) = &*state.borrow_and_update() {
+                return Arc::clone(link);
+            }
+            if state.changed().await.is_err() {
+                unreachable!("the sender lives as long as this borrow of it");
+            }
+        }
+    }
+
+    /// Notes that a removal failed, or that nobody knows whether it was executed: before this process serves from Redis
+    /// again, a new era begins.
+    pub(crate) fn owe(&self) {
+        let mut link = None;
+        // Under the lock under which a connection is published: either it is published before and given up here, or its
+        // handshake sees that something is owed.
+        self.state.send_if_modified(|state| {
+            self.owed.fetch_add(1, Ordering::AcqRel);
+            if let State::Up(up) = state {
+                link = Some(Arc::clone(up));
+            }
+            false
+        });
+        if let Some(link) = link {
+            link.give_up(Trouble::Away("a removal failed, so that a new era has to begin".to_owned()));
+        }
+    }
+
+    /// Keeps a connection, for ever.
+    ///
+    /// # Cancel safety
+    /// The connection is given up with it.
+    pub(crate) async fn run(&self) {
+        let mut failures = 0_u32;
+        let mut paid = 0;
+        loop {
+            let owed = self.owed.load(Ordering::Acquire);
+            let established = tokio::time::timeout(HANDSHAKE_LIMIT, self.establish(owed > paid)).await;
+            let trouble = match established.unwrap_or(Err(Trouble::TimedOut)) {
+                Ok(link) => {
+                    paid = owed;
+                    if !self.publish(&link, owed) {
+                        continue; // a removal failed meanwhile
+                    }
+                    tracing::info!(version = link.identity.version, "connected to Redis");
+                    let since = Instant::now();
+                    let trouble = self.keep(&link).await;
+                    self.succeed(&link.identity);
+                    failures = if since.elapsed() > LONGEST_PAUSE { 0 } else { failures + 1 };
+                    tracing::warn!("the connection to Redis is given up: {trouble}");
+                    trouble
+                }
+                Err(trouble) => {
+                    failures += 1;
+                    if failures == 1 {
+                        tracing::warn!("Redis cannot be reached: {trouble}");
+                    }
+                    trouble
+                }
+            };
+            self.state.send_replace(State::Down(trouble));
+            tokio::time::sleep(pause(failures)).await;
+        }
+    }
+
+    /// Lets everybody use a connection, unless a removal has failed since its handshake began.
+    fn publish(&self, link: &Arc<Link>, owed: u64) -> bool {
+        self.state.send_if_modified(|state| {
+            let may = self.owed.load(Ordering::Acquire) == owed;
+            if may {
+                *state = State::Up(Arc::clone(link));
+            }
+            may
+        })
+    }
+
+    /// Keeps a connection from falling silent, until it ends.
+    async fn keep(&self, link: &Link) -> Trouble {
+        let heartbeat = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
+                let mut look = Pipeline::new();
+                look.cmd("GETEX").arg(self.names.root());
+                let Ok(mut answers) = link.send(&look, link.deadline()).await else { continue };
+                let root = link.believe(answers.pop().ok_or(Trouble::Garbled).and_then(string));
+                if root.is_ok_and(|root| !is_of(root.as_deref(), link.identity.incarnation)) {
+                    link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
+                }
+            }
+        };
+        tokio::select! {
+            trouble = link.ended() => trouble,
+            () = heartbeat => unreachable!("it beats for ever"),
+        }
+    }
+
+    /// Remembers a connection that was given up, for the next to end it.
+    fn succeed(&self, identity: &Identity) {
+        let mut predecessors = self.predecessors.lock();
+        if predecessors.len() == MAX_PREDECESSORS {
+            predecessors.remove(0);
+        }
+        predecessors.push(identity.clone());
+    }
+
+    /// Connects, asks who answers, and sees to the root.
+    async fn establish(&self, owed: bool) -> Result<Arc<Link>, Trouble> {
+        // Our own limits hold, for each call and for the whole.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let identity = self.identify(&mut connection).await?;
+        self.end_predecessors(&mut connection, &identity).await?;
+        self.settle_root(&mut connection, identity.incarnation, owed).await?;
+        Ok(Link::new(connection, identity, self.operation_limit))
+    }
+
+    async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity, Trouble> {
+        let mut questions = Pipeline::new();
+        questions.cmd("CLIENT").arg("ID").cmd("TIME").cmd("INFO");
+        let asked_ms = self.clock.now_ms();
+        let answers = connection.send_packed_commands(&questions, 0, 3).await?;
+        let answered_ms = self.clock.now_ms();
+        let [client_id, time, info] = <[_; 3]>::try_from(answers).map_err(|_other| Trouble::Garbled)?;
+        let [seconds, micros]: [i64; 2] = match &time {
+            redis::Value::ServerError(error) => return Err(Trouble::from(error)),
+            time => redis::from_redis_value_ref(time).map_err(|_other| Trouble::Garbled)?,
+        };
+        // What a server that refuses INFO is stays unknown; everything else here has to be allowed.
+        let info = match &info {
+            redis::Value::ServerError(error) if error.code() == "NOPERM" => String::new(),
+            _ => text(info)?,
+        };
+        let version = field(&info, "redis_version").unwrap_or_default().to_owned();
+        if version
+            .split('.')
+            .next()
+            .and_then(|major| major.parse().ok())
+            .is_some_and(|major: u32| major < OLDEST_VERSION)
+        {
+            let words =
+                format!("it is of version {version}, and {OLDEST_VERSION}.0 is the oldest that will do");
+            return Err(Trouble::Refused(words));
+        }
+        if field(&info, "role") == Some("slave") {
+            return Err(Trouble::Refused("it is a replica; name the primary".to_owned()));
+        }
+        let server_ms = seconds * 1_000 + micros / 1_000;
+        let here_ms = i64::try_from(u64::midpoint(asked_ms, answered_ms)).unwrap_or(i64::MAX);
+        let incarnation = Incarnation::of_info(&info);
+        Ok(Identity { incarnation, client_id: integer(&client_id)?, version, offset_ms: server_ms - here_ms })
+    }
+
+    /// Ends the connections that were given up, so that nothing they sent is executed later: they are on the same server,
+    /// where ids are not given twice, or gone with the one that they were on.
+    async fn end_predecessors(
+        &self,
+        connection: &mut MultiplexedConnection,
+        identity: &Identity,
+    ) -> Result<(), Trouble> {
+        let same_server =
+            |old: &Identity| old.incarnation.is_known() && old.incarnation == identity.incarnation;
+        let ids: Vec<i64> =
+            self.predecessors.lock().iter().filter(|old| same_server(old)).map(|old| old.client_id).collect();
+        for id in ids {
+            let answer = connection.send_packed_command(cmd("CLIENT").arg("KILL").arg("ID").arg(id)).await?;
+            integer(&answer)?;
+        }
+        self.predecessors.lock().clear();
+        Ok(())
+    }
+
+    /// Sees to it that the root is of this incarnation, and that a new era begins where one has to.
+    async fn settle_root(
+        &self,
+        connection: &mut MultiplexedConnection,
+        incarnation: Incarnation,
+        mut owed: bool,
+    ) -> Result<(), Trouble> {
+        for _ in 0..ROOT_ATTEMPTS {
+            let there =
+                match string(connection.send_packed_command(cmd("GETEX").arg(self.names.root())).await?) {
+                    Err(Trouble::WrongType) => {
+                        connection.send_packed_command(cmd("UNLINK").arg(self.names.root())).await?;
+                        continue;
+                    }
+                    there => there?,
+                };
+            if is_of(there.as_deref(), incarnation) && incarnation.is_known() && !owed {
+                return Ok(());
+            }
+            let new = Root { era: Era(rand::rng().random()), incarnation };
+            let mut put = NEW_ROOT.on(&[self.names.root()]);
+            put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
+            if integer(&connection.send_packed_command(&put).await?)? == 1 {
+                return Ok(());
+            }
+            owed = false; // somebody else began an era, after what is owed
+        }
+        Err(Trouble::Refused("its root is changed all the time".to_owned()))
+    }
+}
+
+fn is_of(root: Option<&[u8]>, incarnation: Incarnation) -> bool {
+    root.and_then(Root::parse).is_some_and(|root| root.incarnation == incarnation)
+}
+
+/// How long to wait before the next attempt: none after the first failure, then longer and longer, each with half of it at
+/// random, so that a fleet does not come back in step.
+fn pause(failures: u32) -> Duration {
+    if failures <= 1 {
+        return Duration::ZERO;
+    }
+    let longest = FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE);
+    longest.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("state", &*self.state.borrow()).finish_non_exhaustive()
+    }
+}
