@@ -155,6 +155,13 @@ pub(crate) fn value(word: Word, header: &Header, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// The form of a value that carries a row version: its bytes 22 to 26.
+pub(crate) fn form(format: u16, encoding: Encoding) -> [u8; 4] {
+    let [a, b] = format.to_be_bytes();
+    let [c, d] = (encoding.to_bits() | VERSIONED).to_be_bytes();
+    [a, b, c, d]
+}
+
 /// Reads what lies under a name.
 pub(crate) fn parse(bytes: &[u8]) -> Parsed {
     try_parse(bytes).unwrap_or(Parsed::Foreign)

@@ -59,10 +59,6 @@ mod policy;
 mod key;
 
 mod codec;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "read and written by the tier in Redis, which is being built")
-)]
 mod entry;
 mod flight;
 mod lock;

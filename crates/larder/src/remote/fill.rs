@@ -8,7 +8,8 @@ use super::read::{Capture, LEASE_MS};
 use super::script::{FILL, FILL_STAGED, RELEASE, Script};
 use super::trouble::{Trouble, integer};
 use crate::codec::Encoding;
-use crate::entry::{self, Dependencies, Header, Word};
+use crate::entry::{self, Header, Word};
+use crate::key::Tag;
 use crate::policy::Ttl;
 
 /// 4 KiB: from here on a value is put aside and renamed into its place, since passing it through a script costs the server more
@@ -18,13 +19,9 @@ const STAGED_FROM_BYTES: usize = 4 << 10;
 /// 5 seconds: how long bytes that were put aside stay when nobody fetches them.
 const STAGED_MS: u64 = 5_000;
 
-/// A loaded value, and what its loader saw before it began.
-#[derive(Debug)]
-pub(crate) struct Fill<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) word: Word,
-    pub(crate) capture: &'a Capture,
-    pub(crate) depends_on: Dependencies,
+/// A value, ready to be put in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fresh<'a> {
     pub(crate) format: u16,
     pub(crate) encoding: Encoding,
     pub(crate) version: Option<u64>,
@@ -33,35 +30,55 @@ pub(crate) struct Fill<'a> {
     pub(crate) payload: &'a [u8],
 }
 
-pub(super) async fn fill(names: &Names, fill: Fill<'_>, here_ms: u64) -> Result<bool, Trouble> {
-    let Capture { link, root, .. } = fill.capture;
-    let stored_at_ms = fill.capture.server_ms(here_ms);
+/// The bytes of an entry that depends on these tags. A tag that was not captured is an error of the caller, and refused.
+pub(super) fn bytes_of(
+    word: Word,
+    capture: &Capture,
+    tags: &[Tag],
+    fresh: Fresh<'_>,
+    here_ms: u64,
+) -> Result<Vec<u8>, Trouble> {
+    let depends_on = capture.dependencies(tags);
+    let uncaptured = || Trouble::Refused("a tag that was not captured before the load".to_owned());
+    let stored_at_ms = capture.server_ms(here_ms);
     let header = Header {
-        era: root.era,
-        format: fill.format,
-        encoding: fill.encoding,
+        era: capture.root.era,
+        format: fresh.format,
+        encoding: fresh.encoding,
         stored_at_ms,
-        fresh_until_ms: stored_at_ms.saturating_add(fill.ttl.as_millis()),
-        load_cost_us: fill.load_cost_us,
-        version: fill.version,
-        depends_on: fill.depends_on,
+        fresh_until_ms: stored_at_ms.saturating_add(fresh.ttl.as_millis()),
+        load_cost_us: fresh.load_cost_us,
+        version: fresh.version,
+        depends_on: depends_on.ok_or_else(uncaptured)?,
     };
-    let bytes = entry::value(fill.word.filled(), &header, fill.payload);
-    let key = names.entry(fill.name);
-    let ttl = if fill.ttl == Ttl::FOREVER { String::new() } else { fill.ttl.as_millis().to_string() };
+    Ok(entry::value(word, &header, fresh.payload))
+}
+
+pub(super) async fn fill(
+    names: &Names,
+    name: &str,
+    (word, capture): (Word, &Capture),
+    tags: &[Tag],
+    fresh: Fresh<'_>,
+    here_ms: u64,
+) -> Result<bool, Trouble> {
+    let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
+    let key = names.entry(name);
+    let ttl = if fresh.ttl == Ttl::FOREVER { String::new() } else { fresh.ttl.as_millis().to_string() };
     let mut commands = Pipeline::with_capacity(2);
     if bytes.len() < STAGED_FROM_BYTES {
         let mut script = FILL.on(&[&key]);
-        script.arg(fill.word.as_bytes()).arg(bytes).arg(ttl);
+        script.arg(word.as_bytes()).arg(bytes).arg(ttl);
         commands.add_command(script);
     } else {
         // Drawn for this attempt: nobody else's bytes can be fetched in its place.
         let staging = names.staging(rand::rng().random());
         commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
         let mut script = FILL_STAGED.on(&[&key, &staging]);
-        script.arg(fill.word.as_bytes()).arg(ttl);
+        script.arg(word.as_bytes()).arg(ttl);
         commands.add_command(script);
     }
+    let link = &capture.link;
     let answers = link.send(&commands, link.deadline()).await?;
     did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))
 }

@@ -12,6 +12,7 @@ mod script;
 mod settings;
 mod supervisor;
 mod trouble;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -20,20 +21,25 @@ use std::sync::Arc;
 
 use redis::Pipeline;
 
-use fill::Fill;
+use fill::Fresh;
 use link::Link;
 use read::{Ask, Capture, Found, Seen};
 use settings::Redis;
 use supervisor::Supervisor;
 use trouble::{Trouble, integer};
+use write::Succeeded;
 
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::error::Error;
 use crate::key::Tag;
+use crate::policy::Ttl;
 
 /// How many commands one pipeline holds at most; more are sent in several.
 const MAX_PIPELINE: usize = 1_000;
+
+/// How many keys one step of a scan looks at: some 100 µs of the server's time.
+const SCAN_COUNT: usize = 500;
 
 /// The tier.
 #[derive(Clone, Debug)]
@@ -98,8 +104,14 @@ impl Remote {
     ///
     /// # Cancel safety
     /// It may have been filled in or not.
-    pub(crate) async fn fill(&self, fill: Fill<'_>) -> Result<bool, Trouble> {
-        fill::fill(self.supervisor.names(), fill, self.clock.now_ms()).await
+    pub(crate) async fn fill(
+        &self,
+        name: &str,
+        seen: (Word, &Capture),
+        tags: &[Tag],
+        fresh: Fresh<'_>,
+    ) -> Result<bool, Trouble> {
+        fill::fill(self.supervisor.names(), name, seen, tags, fresh, self.clock.now_ms()).await
     }
 
     /// Takes a lease back for which nothing will be filled in. Answers whether it was still there.
@@ -108,6 +120,111 @@ impl Remote {
     /// It may have been taken back or not.
     pub(crate) async fn release(&self, name: &str, word: Word, capture: &Capture) -> Result<bool, Trouble> {
         fill::release(self.supervisor.names(), name, word, capture).await
+    }
+
+    /// Sets a value whatever was there: the last set wins, and loads that are under way fill nothing in over it.
+    ///
+    /// # Cancel safety
+    /// It may have been set or not.
+    pub(crate) async fn put(&self, name: &str, tags: &[Tag], fresh: Fresh<'_>) -> Result<(), Trouble> {
+        let link = self.supervisor.link()?;
+        write::put(&link, self.supervisor.names(), name, tags, fresh, self.clock.now_ms()).await
+    }
+
+    /// Sets a value where a look would find none that is `readable`; a lease is none. Answers whether it did.
+    ///
+    /// # Cancel safety
+    /// It may have been set or not.
+    pub(crate) async fn put_absent(
+        &self,
+        ask: Ask<'_>,
+        readable: impl Fn(&Found) -> bool,
+        fresh: Fresh<'_>,
+    ) -> Result<bool, Trouble> {
+        let link = self.supervisor.link()?;
+        write::put_absent(&link, self.supervisor.names(), ask, readable, fresh, self.clock.now_ms()).await
+    }
+
+    /// Puts a newer version of a row in place of an older one, with what that depends on and the length of its life. A newer
+    /// one stays; anything else is removed, and loads that are under way fill nothing in.
+    ///
+    /// # Errors
+    /// Without an answer, this process owes a new era, as for [`remove`](Self::remove).
+    ///
+    /// # Cancel safety
+    /// Dropped before its answer, it owes the new era too.
+    pub(crate) async fn succeed(
+        &self,
+        name: &str,
+        version: u64,
+        fresh: Fresh<'_>,
+    ) -> Result<Succeeded, Trouble> {
+        let owing = Owing(Some(&self.supervisor));
+        let link = self.supervisor.link()?;
+        let now_ms = self.clock.now_ms().saturating_add_signed(link.identity.offset_ms);
+        let succeeded = write::succeed(&link, self.supervisor.names(), name, version, fresh, now_ms).await?;
+        owing.paid();
+        Ok(succeeded)
+    }
+
+    /// Removes everything, by a new era: in two round trips, at any number of entries.
+    ///
+    /// # Errors
+    /// Without an answer, this process owes the new era, and begins it before it serves anything from Redis.
+    ///
+    /// # Cancel safety
+    /// Dropped before its answer, it owes the new era too.
+    pub(crate) async fn clear(&self) -> Result<(), Trouble> {
+        let owing = Owing(Some(&self.supervisor));
+        write::clear(&self.supervisor.link()?, self.supervisor.names()).await?;
+        owing.paid();
+        Ok(())
+    }
+
+    /// Removes every name that matches a glob, looking through all keys in steps of [`SCAN_COUNT`], and answers how many keys
+    /// it removed. Keys of the library never match. A load that is under way is found by its lease.
+    ///
+    /// # Errors
+    /// Without an answer to each step, this process owes a new era, as for [`remove`](Self::remove).
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, it has removed some and not others, and owes a new era.
+    pub(crate) async fn remove_matching(&self, glob: &str) -> Result<u64, Trouble> {
+        let owing = Owing(Some(&self.supervisor));
+        let link = self.supervisor.link()?;
+        let names = self.supervisor.names();
+        let mut removed = 0;
+        for glob in names.globs(glob) {
+            let mut cursor = 0;
+            loop {
+                let (next, keys) = write::scan(&link, &glob, cursor, SCAN_COUNT).await?;
+                let found: Vec<&str> = keys.iter().filter_map(|key| names.name_of(key)).collect();
+                removed += self.remove(&found, &[]).await?;
+                cursor = next;
+                if cursor == 0 {
+                    break;
+                }
+            }
+        }
+        link.check()?; // all of it was looked through on one life of one server
+        owing.paid();
+        Ok(removed)
+    }
+
+    /// Takes the lock of this name, if it is free, for at most so long. Answers what it is given back with.
+    ///
+    /// # Cancel safety
+    /// Dropped, the lock may be held by nobody, for its time.
+    pub(crate) async fn lock(&self, name: &str, ttl: Ttl) -> Result<Option<[u8; 16]>, Trouble> {
+        write::lock(&self.supervisor.link()?, self.supervisor.names(), name, ttl).await
+    }
+
+    /// Gives a lock back, if this token still holds it. Answers whether it did.
+    ///
+    /// # Cancel safety
+    /// It may have been given back or not.
+    pub(crate) async fn unlock(&self, name: &str, token: &[u8; 16]) -> Result<bool, Trouble> {
+        write::unlock(&self.supervisor.link()?, self.supervisor.names(), name, token).await
     }
 
     /// Removes names and invalidates tags, in one round trip for each [`MAX_PIPELINE`] of them. Answers how many keys were

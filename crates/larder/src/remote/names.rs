@@ -43,6 +43,16 @@ impl Names {
         key.strip_prefix("!k:").or((!key.starts_with('!')).then_some(key))
     }
 
+    /// The globs of all keys whose names may match a glob of the application. What they find is still to be looked at by
+    /// [`name_of`](Self::name_of).
+    pub(crate) fn globs(&self, glob: &str) -> Vec<String> {
+        if self.namespace.is_empty() {
+            return vec![glob.to_owned(), format!("!k:{glob}")];
+        }
+        // A namespace is made of plain characters, so that there is nothing to escape.
+        vec![format!("{}{glob}", self.namespace)]
+    }
+
     pub(crate) fn root(&self) -> &str {
         &self.root
     }

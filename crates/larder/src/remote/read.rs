@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rand::RngExt;
-use redis::Pipeline;
+use redis::{Pipeline, Value};
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use super::link::Link;
 use super::names::Names;
@@ -121,9 +122,9 @@ pub(crate) async fn read(
     let mut tags: SmallVec<[Tag; 8]> = ask.needs.into();
     tags.extend(ask.guess.iter().filter(|tag| !ask.needs.contains(tag)).copied());
     let mut ask_load = ask.intent == Intent::Load;
-    // Drawn for this attempt to send, and never sent again: a lease that was removed does not come back.
-    let word = Word::lease(rand::rng().random());
     loop {
+        // Drawn for this attempt to send, and never sent again: a lease that was removed does not come back.
+        let word = Word::lease(rand::rng().random());
         let (value, capture) =
             match ask_once(link, names, ask.name, ask_load.then_some(word), &tags, deadline).await {
                 // A full server takes no lease. What is there can be read all the same.
@@ -135,7 +136,7 @@ pub(crate) async fn read(
             };
         let found = match value {
             Err(Trouble::WrongType) => Found::Foreign,
-            Err(trouble) => return Err(link.believe(Err::<(), _>(trouble)).expect_err("it is an error")),
+            Err(trouble) => return Err(link.give_up(trouble)),
             Ok(None) if ask_load => Found::Granted(word),
             Ok(None) if ask.intent == Intent::Load => return Err(Trouble::Full),
             Ok(None) => Found::Nothing,
@@ -175,20 +176,11 @@ async fn ask_once(
     name: &str,
     lease: Option<Word>,
     tags: &[Tag],
-    deadline: tokio::time::Instant,
+    deadline: Instant,
 ) -> Result<(Result<Option<Vec<u8>>, Trouble>, Capture), Trouble> {
     let mut commands = Pipeline::with_capacity(tags.len() + 2);
+    let drawn = ask_in_force(&mut commands, names, tags, lease.is_some());
     let key = names.entry(name);
-    let drawn: SmallVec<[Token; 8]> = tags.iter().map(|_| rand::rng().random()).collect();
-    for (tag, token) in tags.iter().zip(&drawn) {
-        if lease.is_some() {
-            let set = commands.cmd("SET").arg(names.tag(*tag)).arg(&token[..]);
-            set.arg("NX").arg("GET").arg("PX").arg(TOKEN_MS);
-        } else {
-            commands.cmd("GETEX").arg(names.tag(*tag));
-        }
-    }
-    commands.cmd("GETEX").arg(names.root());
     match lease {
         // What is in the lease beside its word is told by nobody to anybody.
         Some(word) => {
@@ -200,18 +192,53 @@ async fn ask_once(
         }
     }
     let mut answers = link.send(&commands, deadline).await?.into_iter();
-    let mut tokens = SmallVec::new();
-    for (tag, (answer, drawn)) in tags.iter().zip(answers.by_ref().take(tags.len()).zip(drawn)) {
-        match link.believe(string(answer))? {
-            Some(token) => {
-                if let Ok(token) = token.try_into() {
-                    tokens.push((*tag, token));
-                }
-            }
-            None if lease.is_some() => tokens.push((*tag, drawn)),
-            // The token is gone: nothing that was captured with it is in force, which the drawn one says too.
-            None => tokens.push((*tag, drawn)),
+    let capture = captured(link, tags, &drawn, &mut answers)?;
+    let value = answers.next().ok_or(Trouble::Garbled).and_then(string);
+    if value == Err(Trouble::Full) {
+        return Err(Trouble::Full);
+    }
+    Ok((value, capture))
+}
+
+/// What is in force for these tags, for a value that is not loaded.
+///
+/// # Cancel safety
+/// It changes nothing that anybody sees.
+pub(super) async fn capture(link: &Arc<Link>, names: &Names, tags: &[Tag]) -> Result<Capture, Trouble> {
+    let mut commands = Pipeline::with_capacity(tags.len() + 1);
+    let drawn = ask_in_force(&mut commands, names, tags, true);
+    let mut answers = link.send(&commands, link.deadline()).await?.into_iter();
+    captured(link, tags, &drawn, &mut answers)
+}
+
+/// Asks for the tokens of the tags and for the root. A tag that has no token gets the drawn one, if it may.
+fn ask_in_force(commands: &mut Pipeline, names: &Names, tags: &[Tag], may_put: bool) -> SmallVec<[Token; 8]> {
+    let drawn: SmallVec<[Token; 8]> = tags.iter().map(|_| rand::rng().random()).collect();
+    for (tag, token) in tags.iter().zip(&drawn) {
+        if may_put {
+            let set = commands.cmd("SET").arg(names.tag(*tag)).arg(&token[..]);
+            set.arg("NX").arg("GET").arg("PX").arg(TOKEN_MS);
+        } else {
+            commands.cmd("GETEX").arg(names.tag(*tag));
         }
+    }
+    commands.cmd("GETEX").arg(names.root());
+    drawn
+}
+
+/// Reads what [`ask_in_force`] asked for. Where a tag has no token and may not get one, the drawn one stands for it, of which
+/// nothing is in force.
+fn captured(
+    link: &Arc<Link>,
+    tags: &[Tag],
+    drawn: &[Token],
+    answers: &mut impl Iterator<Item = Value>,
+) -> Result<Capture, Trouble> {
+    let mut tokens = SmallVec::new();
+    for (tag, drawn) in tags.iter().zip(drawn) {
+        let token = link.believe(answers.next().ok_or(Trouble::Garbled).and_then(string))?;
+        let token = token.map_or(Ok(*drawn), Token::try_from);
+        tokens.push((*tag, token.map_err(|_longer| Trouble::WrongType)?));
     }
     let root = link.believe(answers.next().ok_or(Trouble::Garbled).and_then(string))?;
     let root =
@@ -219,9 +246,5 @@ async fn ask_once(
     let Some(root) = root else {
         return Err(link.give_up(Trouble::Away("its root is lost, or of another server".to_owned())));
     };
-    let value = answers.next().ok_or(Trouble::Garbled).and_then(string);
-    if value == Err(Trouble::Full) {
-        return Err(Trouble::Full);
-    }
-    Ok((value, Capture { link: Arc::clone(link), root, tokens }))
+    Ok(Capture { link: Arc::clone(link), root, tokens })
 }

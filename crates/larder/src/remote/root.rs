@@ -1,6 +1,7 @@
 //! The root: the era that is in force, and which server it was put into.
 
 use crate::entry::{Era, TokenHash};
+use rand::RngExt;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The length of an incarnation: two of Redis's ids, of 20 bytes each.
@@ -67,6 +68,16 @@ impl Root {
         era.copy_from_slice(&bytes[..8]);
         incarnation.copy_from_slice(&bytes[8..]);
         Some(Root { era: Era(era), incarnation: Incarnation(incarnation) })
+    }
+
+    /// The root of an era that has never been, of the same incarnation.
+    pub(crate) fn next(self) -> Root {
+        Root::new(self.incarnation)
+    }
+
+    /// The root of an era that has never been.
+    pub(crate) fn new(incarnation: Incarnation) -> Root {
+        Root { era: Era(rand::rng().random()), incarnation }
     }
 
     pub(crate) fn to_bytes(self) -> [u8; ROOT_BYTES] {

@@ -40,6 +40,35 @@ pub(super) const NEW_ROOT: Script = Script(
      return 1",
 );
 
+/// `KEYS[1]` the entry, `ARGV[1]` fresh random bytes of an interval, `ARGV[2]` format and flags, `ARGV[3]` the row version, 8
+/// bytes, `ARGV[4]` the time in ms, `ARGV[5]` the payload. Puts a newer version of a row in place of an older one, which keeps
+/// what it depends on and the length of its life. Anything else but a newer version is removed. Answers 2 if it was put in, 1 if
+/// what is there is as new, 0 if there was nothing to replace.
+pub(super) const SUCCEED: Script = Script(
+    "local head = redis.call('GETRANGE', KEYS[1], 0, 54) \
+     local old = #head == 55 and string.sub(head, 1, 2) == '\\254V' and math.floor(string.byte(head, 26) / 4) % 2 == 1 \
+     local stored, fresh, now = 0, 0, tonumber(ARGV[4]) \
+     local forever = string.sub(head, 35, 42) == string.rep('\\255', 8) \
+     if old then \
+       local s1, s2 = struct.unpack('>I4I4', head, 27) \
+       local f1, f2 = struct.unpack('>I4I4', head, 35) \
+       stored, fresh = s1 * 4294967296 + s2, f1 * 4294967296 + f2 \
+     end \
+     if not old or (not forever and fresh <= now) then redis.call('UNLINK', KEYS[1]) return 0 end \
+     local o1, o2 = struct.unpack('>I4I4', head, 47) \
+     local n1, n2 = struct.unpack('>I4I4', ARGV[3]) \
+     if o1 > n1 or (o1 == n1 and o2 >= n2) then return 1 end \
+     local life = fresh - stored \
+     local function number(n) return struct.pack('>I4I4', math.floor(n / 4294967296), n % 4294967296) end \
+     local til = forever and string.sub(head, 35, 42) or number(now + life) \
+     local tags = redis.call('GETRANGE', KEYS[1], 54, 54 + 16 * string.byte(head, 55)) \
+     local new = '\\254V' .. ARGV[1] .. '\\0\\0\\0\\1' .. string.sub(head, 15, 22) .. ARGV[2] .. number(now) .. til \
+       .. string.sub(head, 43, 46) .. ARGV[3] .. tags .. ARGV[5] \
+     if forever then redis.call('SET', KEYS[1], new) \
+     else redis.call('SET', KEYS[1], new, 'PX', string.format('%.0f', life)) end \
+     return 2",
+);
+
 impl Script {
     /// The command that runs it on these keys; arguments follow.
     ///

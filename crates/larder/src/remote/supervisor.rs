@@ -23,7 +23,6 @@ use super::script::NEW_ROOT;
 use super::settings::Redis;
 use super::trouble::{Trouble, integer, string, text};
 use crate::clock::Clock;
-use crate::entry::Era;
 use crate::error::Error;
 
 /// 3 seconds: some ten round trips, of which a network that is slow by 200 ms makes two seconds.
@@ -286,7 +285,7 @@ impl Supervisor {
             if is_of(there.as_deref(), incarnation) && incarnation.is_known() && !owed {
                 return Ok(());
             }
-            let new = Root { era: Era(rand::rng().random()), incarnation };
+            let new = Root::new(incarnation);
             let mut put = NEW_ROOT.on(&[self.names.root()]);
             put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
             if integer(&connection.send_packed_command(&put).await?)? == 1 {

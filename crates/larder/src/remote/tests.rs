@@ -7,10 +7,11 @@ use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
 use tokio::task::JoinSet;
 
-use super::fill::Fill;
+use super::fill::Fresh;
 use super::read::{Ask, Capture, Found, Intent, Seen};
 use super::settings::Redis;
 use super::trouble::Trouble;
+use super::write::Succeeded;
 use super::{Link, Remote};
 use crate::clock::{Clock, MovableClock};
 use crate::codec::Encoding;
@@ -61,29 +62,25 @@ async fn granted(remote: &Remote, ask: Ask<'_>) -> (Word, Capture) {
     }
 }
 
-fn value<'a>(name: &'a str, word: Word, capture: &'a Capture, payload: &'a [u8]) -> Fill<'a> {
-    tagged(name, word, capture, &[], payload)
+fn fresh(payload: &[u8]) -> Fresh<'_> {
+    Fresh { format: 1, encoding: Encoding::Json, version: None, load_cost_us: 50, ttl: Ttl::SHORT, payload }
 }
 
-fn tagged<'a>(name: &'a str, word: Word, capture: &'a Capture, tags: &[Tag], payload: &'a [u8]) -> Fill<'a> {
-    Fill {
-        name,
-        word,
-        capture,
-        depends_on: capture.dependencies(tags).expect("they were captured"),
-        format: 1,
-        encoding: Encoding::Json,
-        version: None,
-        load_cost_us: 50,
-        ttl: Ttl::SHORT,
-        payload,
-    }
+/// Fills in what depends on nothing.
+async fn fill(
+    remote: &Remote,
+    name: &str,
+    word: Word,
+    capture: &Capture,
+    payload: &[u8],
+) -> Result<bool, Trouble> {
+    remote.fill(name, (word, capture), &[], fresh(payload)).await
 }
 
 /// Loads a name that is not there and fills it in.
 async fn store(remote: &Remote, name: &str, payload: &[u8]) {
     let (word, capture) = granted(remote, ask(name, Intent::Load)).await;
-    assert!(remote.fill(value(name, word, &capture, payload)).await.expect("Redis is there"));
+    assert!(fill(remote, name, word, &capture, payload).await.expect("Redis is there"));
 }
 
 /// What a plain look finds.
@@ -107,9 +104,7 @@ fn a_cold_name_is_leased_once_filled_and_then_hit() {
         let (word, capture) = granted(&one, ask("deals:company:abc123", Intent::Load)).await;
         assert_eq!(load(&two, "deals:company:abc123").await.found, Found::Busy(word));
         assert_eq!(look(&two, "deals:company:abc123").await, None);
-        assert!(
-            one.fill(value("deals:company:abc123", word, &capture, b"[1,2]")).await.expect("Redis is there")
-        );
+        assert!(fill(&one, "deals:company:abc123", word, &capture, b"[1,2]").await.expect("Redis is there"));
         assert_eq!(look(&two, "deals:company:abc123").await.as_deref(), Some(&b"[1,2]"[..]));
         assert!(matches!(load(&two, "deals:company:abc123").await.found, Found::Hit { .. }));
 
@@ -152,7 +147,7 @@ async fn stale_after_removal(remote: &Remote, server: &RedisServer, rounds: u32,
             let bytes = bytes_of(word, &capture, &old);
             assert!(server.command(&[b"SET", name.as_bytes(), &bytes]).await.is_ok());
         } else {
-            let filled = remote.fill(value(&name, word, &capture, &old)).await.expect("Redis is there");
+            let filled = fill(remote, &name, word, &capture, &old).await.expect("Redis is there");
             assert!(!filled, "the word that was seen is gone");
         }
         stale += u32::from(look(remote, &name).await.is_some());
@@ -200,10 +195,10 @@ fn a_lease_after_a_removal_is_another_and_the_late_fill_does_no_harm() {
         let (old_word, old_capture) = granted(&remote, ask("k", Intent::Load)).await;
         remote.remove(&["k"], &[]).await.expect("Redis is there");
         let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
-        assert!(remote.fill(value("k", word, &capture, b"new")).await.expect("Redis is there"));
-        assert!(!remote.fill(value("k", old_word, &old_capture, b"old")).await.expect("Redis is there"));
+        assert!(fill(&remote, "k", word, &capture, b"new").await.expect("Redis is there"));
+        assert!(!fill(&remote, "k", old_word, &old_capture, b"old").await.expect("Redis is there"));
         assert!(
-            !remote.fill(value("k", word, &capture, b"late")).await.expect("Redis is there"),
+            !fill(&remote, "k", word, &capture, b"late").await.expect("Redis is there"),
             "the first fill wins"
         );
         assert!(!remote.release("k", word, &capture).await.expect("Redis is there"));
@@ -231,7 +226,7 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
         let tags = [deals, users];
         let reads = Ask { needs: &tags, ..ask("page", Intent::Load) };
         let (word, capture) = granted(&remote, reads).await;
-        assert!(remote.fill(tagged("page", word, &capture, &tags, b"1")).await.expect("Redis is there"));
+        assert!(remote.fill("page", (word, &capture), &tags, fresh(b"1")).await.expect("Redis is there"));
         assert_eq!(
             look(&remote, "page").await.as_deref(),
             Some(&b"1"[..]),
@@ -254,7 +249,7 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
             remote.lease_over("page", stale, &seen).await.expect("Redis is there").expect("it is the first");
         assert_eq!(remote.lease_over("page", stale, &seen).await, Ok(None));
         remote.remove(&[], &[deals]).await.expect("Redis is there"); // while it loads
-        assert!(remote.fill(tagged("page", lease, &seen, &tags, b"2")).await.expect("Redis is there"));
+        assert!(remote.fill("page", (lease, &seen), &tags, fresh(b"2")).await.expect("Redis is there"));
         assert_eq!(look(&remote, "page").await, None, "it depends on what was invalidated during its load");
     });
 }
@@ -266,7 +261,7 @@ fn a_tag_that_was_evicted_or_flushed_is_never_in_force_again() {
         let remote = connected(&Redis::at(server.url())).await;
         let tags = [Tag::new("deals", 1)];
         let (word, capture) = granted(&remote, Ask { needs: &tags, ..ask("page", Intent::Load) }).await;
-        assert!(remote.fill(tagged("page", word, &capture, &tags, b"1")).await.expect("Redis is there"));
+        assert!(remote.fill("page", (word, &capture), &tags, fresh(b"1")).await.expect("Redis is there"));
         assert_eq!(server.cli(&["DEL", &remote.supervisor.names().tag(tags[0])]).await.trim(), "1");
         for _ in 0..2 {
             assert_eq!(look(&remote, "page").await, None);
@@ -376,7 +371,7 @@ fn a_flushed_server_gets_a_new_root_and_is_used_again() {
         let remote = connected(&Redis::at(server.url())).await;
         let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
         server.command(&["FLUSHALL"]).await;
-        assert_eq!(remote.fill(value("k", word, &capture, b"old")).await, Ok(false));
+        assert_eq!(fill(&remote, "k", word, &capture, b"old").await, Ok(false));
         testkit::until("a new root is put in", async || {
             matches!(remote.read(ask("k", Intent::Look)).await.map(|seen| seen.found), Ok(Found::Nothing))
         })
@@ -507,6 +502,128 @@ fn tls_and_the_deployed_user_are_enough() {
         let stranger = kept(&stranger, Clock::system());
         testkit::until("a server of another authority is not trusted", async || {
             matches!(stranger.supervisor.link(), Err(Trouble::Away(reason)) if reason.contains("certificate"))
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_bare_set_wins_over_loads_and_nx_fills_what_a_look_does_not_find() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let remote = connected(&Redis::at(server.url())).await;
+        let tags = [Tag::named("t")];
+        let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
+        remote.put("k", &tags, fresh(b"set")).await.expect("Redis is there");
+        assert_eq!(fill(&remote, "k", word, &capture, b"loaded").await, Ok(false));
+        assert_eq!(look(&remote, "k").await.as_deref(), Some(&b"set"[..]));
+
+        let nx = |name, payload| {
+            let ask = Ask { needs: &tags, ..ask(name, Intent::Look) };
+            remote.put_absent(ask, |_| true, fresh(payload))
+        };
+        assert_eq!(nx("k", b"nx").await, Ok(false));
+        remote.remove(&[], &tags).await.expect("Redis is there");
+        assert_eq!(nx("k", b"over a stale one").await, Ok(true));
+        assert_eq!(nx("absent", b"1").await, Ok(true));
+        granted(&remote, ask("leased", Intent::Load)).await;
+        assert_eq!(nx("leased", b"1").await, Ok(true));
+        server.command(&["RPUSH", "list", "1"]).await;
+        assert_eq!(nx("list", b"1").await, Ok(true));
+        let unreadable = remote.put_absent(ask("list", Intent::Look), |_| false, fresh(b"2"));
+        assert_eq!(unreadable.await, Ok(true));
+        for name in ["k", "absent", "leased", "list"] {
+            assert!(look(&remote, name).await.is_some(), "{name}");
+        }
+        let forever = Fresh { ttl: Ttl::FOREVER, ..fresh(b"1") };
+        remote.put("forever", &[], forever).await.expect("Redis is there");
+        assert_eq!(server.command(&["PTTL", "forever"]).await.int(), -1);
+    });
+}
+
+#[test]
+fn a_row_is_succeeded_by_its_newer_versions_alone() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let remote = connected(&Redis::at(server.url())).await;
+        let tags = [Tag::named("t")];
+        for ttl in [Ttl::SHORT, Ttl::FOREVER] {
+            let row = |version, payload| Fresh { version: Some(version), ttl, ..fresh(payload) };
+            let (word, capture) = granted(&remote, Ask { needs: &tags, ..ask("row", Intent::Load) }).await;
+            let first = row(1 << 40, b"1");
+            assert_eq!(remote.fill("row", (word, &capture), &tags, first).await, Ok(true));
+            let next = (1 << 40) + 2;
+            assert_eq!(remote.succeed("row", next, row(next, b"3")).await, Ok(Succeeded::Stored));
+            assert_eq!(remote.succeed("row", next - 1, row(next - 1, b"2")).await, Ok(Succeeded::Older));
+            assert_eq!(remote.succeed("row", next, row(next, b"3")).await, Ok(Succeeded::Older));
+            let seen =
+                remote.read(Ask { needs: &tags, ..ask("row", Intent::Look) }).await.expect("Redis is there");
+            let Found::Hit { header, payload, .. } = seen.found else { panic!("it depends on what it did") };
+            assert_eq!((header.version, &payload[..]), (Some(next), &b"3"[..]));
+            let life_ms = server.command(&["PTTL", "row"]).await.int();
+            assert!(if ttl == Ttl::FOREVER { life_ms == -1 } else { (290_000..=300_000).contains(&life_ms) });
+            assert_eq!(fill(&remote, "row", word.filled(), &capture, b"late").await, Ok(false));
+            remote.remove(&[], &tags).await.expect("Redis is there");
+            assert_eq!(look(&remote, "row").await, None);
+            remote.remove(&["row"], &[]).await.expect("Redis is there");
+        }
+        // Anything else is removed: a lease with its load, a value without a version, another type.
+        let (word, capture) = granted(&remote, ask("leased", Intent::Load)).await;
+        store(&remote, "plain", b"1").await;
+        server.command(&["RPUSH", "list", "1"]).await;
+        for name in ["leased", "plain", "list", "absent"] {
+            assert_eq!(remote.succeed(name, 9, fresh(b"9")).await, Ok(Succeeded::Absent), "{name}");
+            assert_eq!(server.command(&["EXISTS", name]).await.int(), 0, "{name}");
+        }
+        assert_eq!(fill(&remote, "leased", word, &capture, b"old").await, Ok(false));
+    });
+}
+
+#[test]
+fn clear_and_globs_remove_what_they_name_and_nothing_of_the_library() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let remote = connected(&Redis::at(server.url())).await;
+        for name in ["user:1", "user:2", "deal:1", "!odd", ""] {
+            store(&remote, name, b"1").await;
+        }
+        let (word, capture) = granted(&remote, ask("user:3", Intent::Load)).await;
+        assert_eq!(remote.remove_matching("user:*").await, Ok(3), "two values and a lease");
+        assert_eq!(fill(&remote, "user:3", word, &capture, b"old").await, Ok(false));
+        assert_eq!(look(&remote, "deal:1").await.as_deref(), Some(&b"1"[..]));
+        assert_eq!(remote.remove_matching("*").await, Ok(3));
+        assert_eq!(server.command(&["EXISTS", "!root"]).await.int(), 1);
+
+        let other = connected(&Redis::at(server.url())).await;
+        let (word, capture) = granted(&remote, ask("loading", Intent::Load)).await;
+        store(&remote, "k", b"1").await;
+        other.clear().await.expect("Redis is there");
+        assert_eq!(look(&remote, "k").await, None);
+        assert_eq!(
+            fill(&remote, "loading", word, &capture, b"old").await,
+            Ok(true),
+            "nothing compares the era …"
+        );
+        assert_eq!(look(&remote, "loading").await, None, "… but every reader does");
+        store(&remote, "after", b"1").await;
+        assert_eq!(look(&other, "after").await.as_deref(), Some(&b"1"[..]));
+    });
+}
+
+#[test]
+fn a_lock_has_one_holder_and_ends_with_its_time() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let remote = connected(&Redis::at(server.url())).await;
+        let token = remote.lock("l", Ttl::LONG).await.expect("Redis is there").expect("it is free");
+        assert_eq!(remote.lock("l", Ttl::LONG).await, Ok(None));
+        assert_eq!(remote.unlock("l", &[0; 16]).await, Ok(false));
+        assert_eq!(look(&remote, "l").await, None, "an entry of the same name does not meet it");
+        assert_eq!(remote.unlock("l", &token).await, Ok(true));
+        assert_eq!(remote.unlock("l", &token).await, Ok(false));
+        assert!(remote.lock("l", Ttl::millis(1)).await.expect("Redis is there").is_some());
+        testkit::until("its time is over", async || {
+            remote.lock("l", Ttl::LONG).await.expect("Redis is there").is_some()
         })
         .await;
     });

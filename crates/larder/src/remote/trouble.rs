@@ -86,6 +86,16 @@ pub(super) fn integer(value: &Value) -> Result<i64, Trouble> {
     }
 }
 
+/// A yes, or the nothing that stands for a no.
+pub(super) fn okay(value: &Value) -> Result<bool, Trouble> {
+    match value {
+        Value::Okay => Ok(true),
+        Value::Nil => Ok(false),
+        Value::ServerError(error) => Err(Trouble::from(error)),
+        _ => Err(Trouble::Garbled),
+    }
+}
+
 /// A text.
 pub(super) fn text(value: Value) -> Result<String, Trouble> {
     match value {

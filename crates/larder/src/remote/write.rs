@@ -1,0 +1,191 @@
+//! Putting values in without a load, and having one at a time.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+use redis::{Cmd, Pipeline, Value};
+
+use super::fill::{Fresh, bytes_of};
+use super::link::Link;
+use super::names::Names;
+use super::read::{Ask, Found, Intent, capture, read};
+use super::script::{FILL, NEW_ROOT, RELEASE, SUCCEED};
+use super::trouble::{Trouble, integer, okay, string};
+use crate::entry::{self, Word};
+use crate::key::Tag;
+use crate::policy::Ttl;
+
+/// How often a conditional set looks again after somebody else was quicker.
+const ATTEMPTS: usize = 3;
+
+/// What became of a versioned set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Succeeded {
+    Stored,
+    /// The row that is there is of this version or a newer one.
+    Older,
+    /// There was none to replace; what was there instead is removed.
+    Absent,
+}
+
+/// Sends one command, and reads its answer.
+async fn one<T>(
+    link: &Link,
+    command: Cmd,
+    answer: impl FnOnce(&Value) -> Result<T, Trouble>,
+) -> Result<T, Trouble> {
+    let mut commands = Pipeline::with_capacity(1);
+    commands.add_command(command);
+    let answers = link.send(&commands, link.deadline()).await?;
+    link.believe(answers.first().ok_or(Trouble::Garbled).and_then(answer))
+}
+
+/// A `SET` of these bytes, for so long.
+fn set(key: &str, bytes: &[u8], ttl: Ttl) -> Cmd {
+    let mut command = redis::cmd("SET");
+    command.arg(key).arg(bytes);
+    if ttl != Ttl::FOREVER {
+        command.arg("PX").arg(ttl.as_millis());
+    }
+    command
+}
+
+/// Sets a value whatever was there: the last set wins.
+pub(super) async fn put(
+    link: &Arc<Link>,
+    names: &Names,
+    name: &str,
+    tags: &[Tag],
+    fresh: Fresh<'_>,
+    here_ms: u64,
+) -> Result<(), Trouble> {
+    let capture = capture(link, names, tags).await?;
+    let bytes = bytes_of(Word::value(rand::rng().random()), &capture, tags, fresh, here_ms)?;
+    one(link, set(&names.entry(name), &bytes, fresh.ttl), okay).await.map(drop)
+}
+
+/// Sets a value where a look would find none that is `readable`. Answers whether it did.
+pub(super) async fn put_absent(
+    link: &Arc<Link>,
+    names: &Names,
+    ask: Ask<'_>,
+    readable: impl Fn(&Found) -> bool,
+    fresh: Fresh<'_>,
+    here_ms: u64,
+) -> Result<bool, Trouble> {
+    let key = names.entry(ask.name);
+    for _ in 0..ATTEMPTS {
+        // What an entry depends on beside the tags of its name, the entry says.
+        let look = Ask { intent: Intent::Look, ..ask };
+        let found = read(link, names, Ask { needs: &[], guess: ask.needs, ..look }, here_ms).await?.found;
+        let seen = match &found {
+            Found::Hit { .. } if readable(&found) => return Ok(false),
+            Found::Hit { word, .. } | Found::Busy(word) | Found::Stale(word) => Some(*word),
+            Found::Foreign => {
+                one(link, redis::cmd("UNLINK").arg(&*key).take(), integer).await?;
+                None
+            }
+            Found::Granted(_) | Found::Nothing => None,
+        };
+        let capture = capture(link, names, ask.needs).await?;
+        let bytes = bytes_of(Word::value(rand::rng().random()), &capture, ask.needs, fresh, here_ms)?;
+        let put = match seen {
+            None => one(link, set(&key, &bytes, fresh.ttl).arg("NX").take(), okay).await?,
+            Some(word) => {
+                let ttl =
+                    if fresh.ttl == Ttl::FOREVER { String::new() } else { fresh.ttl.as_millis().to_string() };
+                let mut script = FILL.on(&[&key]);
+                script.arg(word.as_bytes()).arg(bytes).arg(ttl);
+                one(link, script, integer).await? == 1
+            }
+        };
+        if put {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Puts a newer version of a row in place of an older one, and never creates.
+pub(super) async fn succeed(
+    link: &Arc<Link>,
+    names: &Names,
+    name: &str,
+    version: u64,
+    fresh: Fresh<'_>,
+    now_ms: u64,
+) -> Result<Succeeded, Trouble> {
+    let mut script = SUCCEED.on(&[&names.entry(name)]);
+    let generation: [u8; 8] = rand::rng().random();
+    script.arg(&generation[..]).arg(&entry::form(fresh.format, fresh.encoding)[..]);
+    script.arg(&version.to_be_bytes()[..]).arg(now_ms).arg(fresh.payload);
+    match one(link, script, integer).await {
+        Ok(2) => Ok(Succeeded::Stored),
+        Ok(1) => Ok(Succeeded::Older),
+        Ok(_) => Ok(Succeeded::Absent),
+        // Full, or of another type: nothing that is older may stay.
+        Err(Trouble::Full | Trouble::WrongType) => {
+            one(link, redis::cmd("UNLINK").arg(&*names.entry(name)).take(), integer).await?;
+            Ok(Succeeded::Absent)
+        }
+        Err(trouble) => Err(trouble),
+    }
+}
+
+/// Begins a new era, in which nothing that is there is in force.
+pub(super) async fn clear(link: &Arc<Link>, names: &Names) -> Result<(), Trouble> {
+    let root = capture(link, names, &[]).await?.root;
+    let mut put = NEW_ROOT.on(&[names.root()]);
+    put.arg(&root.to_bytes()[..]).arg(&root.next().to_bytes()[..]);
+    // Where it was not put in, the root has changed since this began: another era has begun, or everything is gone.
+    one(link, put, integer).await.map(drop)
+}
+
+/// Takes the lock of this name, if it is free. Answers what it is given back with.
+pub(super) async fn lock(
+    link: &Arc<Link>,
+    names: &Names,
+    name: &str,
+    ttl: Ttl,
+) -> Result<Option<[u8; 16]>, Trouble> {
+    let token: [u8; 16] = rand::rng().random();
+    let taken = one(link, set(&names.lock(name), &token, ttl).arg("NX").take(), okay).await?;
+    Ok(taken.then_some(token))
+}
+
+/// Gives a lock back, if this token still holds it. Answers whether it did.
+pub(super) async fn unlock(
+    link: &Arc<Link>,
+    names: &Names,
+    name: &str,
+    token: &[u8; 16],
+) -> Result<bool, Trouble> {
+    let mut script = RELEASE.on(&[&names.lock(name)]);
+    script.arg(&token[..]);
+    Ok(one(link, script, integer).await? == 1)
+}
+
+/// One step of a scan: the next cursor, and the keys that it found.
+pub(super) async fn scan(
+    link: &Arc<Link>,
+    glob: &str,
+    cursor: u64,
+    count: usize,
+) -> Result<(u64, Vec<String>), Trouble> {
+    let mut command = redis::cmd("SCAN");
+    command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(count);
+    one(link, command, |answer| {
+        let Value::Array(parts) = answer else {
+            return Err(match answer {
+                Value::ServerError(error) => Trouble::from(error),
+                _ => Trouble::Garbled,
+            });
+        };
+        let [cursor, Value::Array(keys)] = &parts[..] else { return Err(Trouble::Garbled) };
+        let cursor = string(cursor.clone())?.and_then(|cursor| str::from_utf8(&cursor).ok()?.parse().ok());
+        // A name is text: what is none was not named by us.
+        let keys = keys.iter().filter_map(|key| String::from_utf8(string(key.clone()).ok()??).ok()).collect();
+        Ok((cursor.ok_or(Trouble::Garbled)?, keys))
+    })
+    .await
+}
