@@ -24,8 +24,7 @@ const LARDER: House = House {
     krate: "larder",
     floors: &[
         &["error", "policy", "clock", "ablation"], // words: no I/O, no async
-        &["codec"],                                // values
-        &["key"],                                  // names, and how what they name is written
+        &["key", "codec"],                         // names and values
         &["entry", "flight", "ticket", "token", "breaker", "stats", "lock"], // parts
         &["local", "remote"],                      // tiers
         &["service"],                              // the one room that knows both tiers

@@ -1,99 +1,18 @@
-//! The tier against real servers and real faults. Until the service asks it, this is its only door.
+//! What is stored, removed and raced for.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
-use tokio::task::JoinSet;
 
-use super::fill::Fresh;
-use super::read::{Ask, Capture, Found, Intent, Seen};
-use super::settings::Redis;
-use super::trouble::Trouble;
-use super::write::Succeeded;
-use super::{Link, Remote};
-use crate::clock::{Clock, MovableClock};
-use crate::codec::Encoding;
+use super::super::read::{Ask, Found, Intent, Seen};
+use super::super::settings::Redis;
+use super::super::write::Succeeded;
+use super::super::{Fresh, Remote};
+use super::{ask, bytes_of, connected, fill, fresh, granted, kept, load, look, store};
+use crate::clock::MovableClock;
 use crate::entry::Word;
 use crate::key::Tag;
 use crate::policy::Ttl;
-
-/// A tier whose connection is kept for as long as this lives.
-struct Kept {
-    remote: Remote,
-    _keeps: JoinSet<()>,
-}
-
-impl std::ops::Deref for Kept {
-    type Target = Remote;
-
-    fn deref(&self) -> &Remote {
-        &self.remote
-    }
-}
-
-fn kept(redis: &Redis, clock: Clock) -> Kept {
-    let remote = Remote::new(redis, clock).expect("the settings are right");
-    let mut keeps = JoinSet::new();
-    keeps.spawn(remote.clone().run());
-    Kept { remote, _keeps: keeps }
-}
-
-async fn connected(redis: &Redis) -> Kept {
-    let kept = kept(redis, Clock::system());
-    kept.ready().await;
-    kept
-}
-
-fn ask(name: &str, intent: Intent) -> Ask<'_> {
-    Ask { name, intent, format: 1, needs: &[], guess: &[] }
-}
-
-async fn load(remote: &Remote, name: &str) -> Seen {
-    remote.read(ask(name, Intent::Load)).await.expect("Redis is there")
-}
-
-/// The lease of a reader who has to load.
-async fn granted(remote: &Remote, ask: Ask<'_>) -> (Word, Capture) {
-    match remote.read(ask).await.expect("Redis is there") {
-        Seen { found: Found::Granted(word), capture } => (word, capture),
-        seen => panic!("{:?} is no lease", seen.found),
-    }
-}
-
-fn fresh(payload: &[u8]) -> Fresh<'_> {
-    Fresh { format: 1, encoding: Encoding::Json, version: None, load_cost_us: 50, ttl: Ttl::SHORT, payload }
-}
-
-/// Fills in what depends on nothing.
-async fn fill(
-    remote: &Remote,
-    name: &str,
-    word: Word,
-    capture: &Capture,
-    payload: &[u8],
-) -> Result<bool, Trouble> {
-    remote.fill(name, (word, capture), &[], fresh(payload)).await
-}
-
-/// Loads a name that is not there and fills it in.
-async fn store(remote: &Remote, name: &str, payload: &[u8]) {
-    let (word, capture) = granted(remote, ask(name, Intent::Load)).await;
-    assert!(fill(remote, name, word, &capture, payload).await.expect("Redis is there"));
-}
-
-/// What a plain look finds.
-async fn look(remote: &Remote, name: &str) -> Option<Vec<u8>> {
-    match remote.read(ask(name, Intent::Look)).await.expect("Redis is there").found {
-        Found::Hit { payload, .. } => Some(payload.to_vec()),
-        _ => None,
-    }
-}
-
-async fn is_up_again(remote: &Remote) {
-    testkit::until("there is a connection again", async || remote.supervisor.link().is_ok()).await;
-}
 
 #[test]
 fn a_cold_name_is_leased_once_filled_and_then_hit() {
@@ -153,20 +72,6 @@ async fn stale_after_removal(remote: &Remote, server: &RedisServer, rounds: u32,
         stale += u32::from(look(remote, &name).await.is_some());
     }
     stale
-}
-
-fn bytes_of(word: Word, capture: &Capture, payload: &[u8]) -> Vec<u8> {
-    let header = crate::entry::Header {
-        era: capture.root.era,
-        format: 1,
-        encoding: Encoding::Json,
-        stored_at_ms: 0,
-        fresh_until_ms: u64::MAX,
-        load_cost_us: 0,
-        version: None,
-        depends_on: capture.dependencies(&[]).expect("there are none"),
-    };
-    crate::entry::value(word.filled(), &header, payload)
 }
 
 #[test]
@@ -330,180 +235,6 @@ fn a_namespace_keeps_two_applications_apart() {
         assert_eq!(two.remove(&["k"], &[]).await, Ok(0));
         assert_eq!(look(&one, "k").await.as_deref(), Some(&b"1"[..]));
         assert_eq!(server.command(&["EXISTS", "one:k", "!one:root", "!two:root"]).await.int(), 3);
-    });
-}
-
-#[test]
-fn a_restart_is_another_incarnation_and_its_old_values_are_never_served() {
-    testkit::run(async {
-        let server = RedisServer::builder().aof().start().await;
-        let remote = connected(&Redis::at(server.url())).await;
-        store(&remote, "k", b"1").await;
-        let old = server.snapshot().await;
-        let before = remote.ready().await;
-        server.kill().await;
-        testkit::until("reads fail at once", async || remote.read(ask("k", Intent::Look)).await.is_err())
-            .await;
-        server.restart_with_data().await;
-        assert_eq!(server.command(&["EXISTS", "k"]).await.int(), 1, "its data came back");
-        is_up_again(&remote).await;
-        assert_ne!(remote.ready().await.identity.incarnation, before.identity.incarnation);
-        assert_eq!(look(&remote, "k").await, None, "and is not believed");
-
-        server.restart_with_snapshot(&old).await;
-        testkit::until("it is of no use before", async || !Arc::ptr_eq(&remote.ready().await, &before)).await;
-        testkit::until("an old copy is not believed", async || {
-            matches!(remote.read(ask("k", Intent::Look)).await.map(|seen| seen.found), Ok(Found::Stale(_)))
-        })
-        .await;
-        server.restart_empty().await;
-        testkit::until("an empty one is used", async || {
-            matches!(remote.read(ask("k", Intent::Look)).await.map(|seen| seen.found), Ok(Found::Nothing))
-        })
-        .await;
-    });
-}
-
-#[test]
-fn a_flushed_server_gets_a_new_root_and_is_used_again() {
-    testkit::run(async {
-        let server = RedisServer::start().await;
-        let remote = connected(&Redis::at(server.url())).await;
-        let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
-        server.command(&["FLUSHALL"]).await;
-        assert_eq!(fill(&remote, "k", word, &capture, b"old").await, Ok(false));
-        testkit::until("a new root is put in", async || {
-            matches!(remote.read(ask("k", Intent::Look)).await.map(|seen| seen.found), Ok(Found::Nothing))
-        })
-        .await;
-    });
-}
-
-/// A removal that fails while its server is in this trouble: what was there is never served again, though it is there.
-async fn removal_that_fails(
-    remote: &Remote,
-    server: &RedisServer,
-    trouble: impl AsyncFnOnce(),
-    healing: impl AsyncFnOnce(),
-) {
-    store(remote, "changed", b"old").await;
-    let other = connected(&Redis::at(server.url())).await;
-    trouble().await;
-    assert!(remote.remove(&["changed"], &[]).await.is_err());
-    healing().await;
-    is_up_again(remote).await;
-    assert_eq!(look(remote, "changed").await, None);
-    testkit::until("another process does not serve it either", async || {
-        matches!(other.read(ask("changed", Intent::Look)).await, Ok(seen) if !matches!(seen.found, Found::Hit { .. }))
-    })
-    .await;
-    remote.remove(&["changed"], &[]).await.expect("Redis is back");
-}
-
-#[test]
-fn a_removal_that_failed_begins_a_new_era_before_anything_is_served() {
-    testkit::run(async {
-        let server = RedisServer::start().await;
-        let proxy = FaultProxy::to(server.address()).await;
-        let limits = Redis::at(server.url_at(proxy.address())).operation_limit(Duration::from_millis(200));
-        let remote = connected(&limits).await;
-        removal_that_fails(&remote, &server, async || server.pause().await, async || server.resume().await)
-            .await;
-        let refused = async || {
-            proxy.refuse().await;
-            proxy.cut().await;
-        };
-        removal_that_fails(&remote, &server, refused, async || proxy.accept().await).await;
-        let healed = async || {
-            proxy.heal().await;
-            proxy.cut().await;
-        };
-        removal_that_fails(&remote, &server, async || proxy.half_open(), healed).await;
-        let healed = async || {
-            proxy.heal().await;
-            proxy.cut().await;
-        };
-        removal_that_fails(&remote, &server, async || proxy.garble(), healed).await;
-    });
-}
-
-#[test]
-fn a_removal_that_is_dropped_unfinished_is_owed() {
-    testkit::run(async {
-        let server = RedisServer::start().await;
-        let remote = connected(&Redis::at(server.url())).await;
-        store(&remote, "k", b"1").await;
-        let link: Arc<Link> = remote.ready().await;
-        server.pause().await;
-        tokio::select! {
-            biased;
-            _ = remote.remove(&["k"], &[]) => panic!("nobody answers"),
-            () = tokio::task::yield_now() => {}
-        }
-        assert!(link.check().is_err(), "what it sends may not be believed any more");
-        server.resume().await;
-        is_up_again(&remote).await;
-        assert_eq!(look(&remote, "k").await, None);
-    });
-}
-
-#[test]
-fn a_slow_server_is_used_and_a_silent_one_is_not_waited_for_twice() {
-    testkit::run(async {
-        let server = RedisServer::start().await;
-        let proxy = FaultProxy::to(server.address()).await;
-        proxy.delay(Duration::from_millis(200));
-        let remote = connected(&Redis::at(server.url_at(proxy.address()))).await;
-        store(&remote, "k", b"1").await;
-        assert_eq!(look(&remote, "k").await.as_deref(), Some(&b"1"[..]));
-        proxy.half_open();
-        assert!(matches!(
-            remote.read(ask("k", Intent::Look)).await,
-            Err(Trouble::TimedOut | Trouble::Away(_))
-        ));
-        // From now on nobody waits: the second is refused when it is first polled.
-        let second = std::pin::pin!(remote.read(ask("k", Intent::Look)));
-        let second = tokio::time::timeout(Duration::ZERO, second).await.expect("it fails fast");
-        assert!(matches!(second, Err(Trouble::Away(_))));
-    });
-}
-
-#[test]
-fn a_full_server_serves_what_it_has_removes_and_grants_nothing() {
-    testkit::run(async {
-        let server = RedisServer::start().await;
-        let remote = connected(&Redis::at(server.url())).await;
-        store(&remote, "k", b"1").await;
-        server.fill_memory().await;
-        assert!(matches!(load(&remote, "k").await.found, Found::Hit { .. }));
-        assert!(matches!(remote.read(ask("cold", Intent::Load)).await, Err(Trouble::Full)));
-        assert_eq!(remote.remove(&["k"], &[]).await, Ok(1));
-        assert_eq!(look(&remote, "k").await, None);
-        server.free_memory().await;
-        store(&remote, "cold", b"1").await;
-    });
-}
-
-#[test]
-fn tls_and_the_deployed_user_are_enough() {
-    testkit::run(async {
-        let server = RedisServer::builder().tls_with_client_certificates().users().start().await;
-        let tls = server.tls();
-        let redis = Redis::at(server.url())
-            .ca_pem(tls.ca_pem.as_bytes())
-            .client_pem(tls.client_cert_pem.as_bytes(), tls.client_key_pem.as_bytes());
-        let remote = connected(&redis).await;
-        store(&remote, "k", &[b'x'; 5_000]).await;
-        let (word, capture) = granted(&remote, ask("l", Intent::Load)).await;
-        assert_eq!(remote.release("l", word, &capture).await, Ok(true));
-        assert_eq!(remote.remove(&["k"], &[Tag::named("t")]).await, Ok(1));
-
-        let stranger = Redis::at(server.url()).ca_pem(tls.wrong_ca_pem.as_bytes());
-        let stranger = kept(&stranger, Clock::system());
-        testkit::until("a server of another authority is not trusted", async || {
-            matches!(stranger.supervisor.link(), Err(Trouble::Away(reason)) if reason.contains("certificate"))
-        })
-        .await;
     });
 }
 

@@ -1,0 +1,106 @@
+//! The tier against real servers and real faults. Until the service asks it, this is its only door.
+
+mod faults;
+mod values;
+
+use tokio::task::JoinSet;
+
+use super::Remote;
+use super::fill::Fresh;
+use super::read::{Ask, Capture, Found, Intent, Seen};
+use super::settings::Redis;
+use super::trouble::Trouble;
+use crate::clock::Clock;
+use crate::codec::Encoding;
+use crate::entry::Word;
+use crate::policy::Ttl;
+
+/// A tier whose connection is kept for as long as this lives.
+struct Kept {
+    remote: Remote,
+    _keeps: JoinSet<()>,
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Remote;
+
+    fn deref(&self) -> &Remote {
+        &self.remote
+    }
+}
+
+fn kept(redis: &Redis, clock: Clock) -> Kept {
+    let remote = Remote::new(redis, clock).expect("the settings are right");
+    let mut keeps = JoinSet::new();
+    keeps.spawn(remote.clone().run());
+    Kept { remote, _keeps: keeps }
+}
+
+async fn connected(redis: &Redis) -> Kept {
+    let kept = kept(redis, Clock::system());
+    kept.ready().await;
+    kept
+}
+
+fn ask(name: &str, intent: Intent) -> Ask<'_> {
+    Ask { name, intent, format: 1, needs: &[], guess: &[] }
+}
+
+async fn load(remote: &Remote, name: &str) -> Seen {
+    remote.read(ask(name, Intent::Load)).await.expect("Redis is there")
+}
+
+/// The lease of a reader who has to load.
+async fn granted(remote: &Remote, ask: Ask<'_>) -> (Word, Capture) {
+    match remote.read(ask).await.expect("Redis is there") {
+        Seen { found: Found::Granted(word), capture } => (word, capture),
+        seen => panic!("{:?} is no lease", seen.found),
+    }
+}
+
+fn fresh(payload: &[u8]) -> Fresh<'_> {
+    Fresh { format: 1, encoding: Encoding::Json, version: None, load_cost_us: 50, ttl: Ttl::SHORT, payload }
+}
+
+/// Fills in what depends on nothing.
+async fn fill(
+    remote: &Remote,
+    name: &str,
+    word: Word,
+    capture: &Capture,
+    payload: &[u8],
+) -> Result<bool, Trouble> {
+    remote.fill(name, (word, capture), &[], fresh(payload)).await
+}
+
+/// Loads a name that is not there and fills it in.
+async fn store(remote: &Remote, name: &str, payload: &[u8]) {
+    let (word, capture) = granted(remote, ask(name, Intent::Load)).await;
+    assert!(fill(remote, name, word, &capture, payload).await.expect("Redis is there"));
+}
+
+/// What a plain look finds.
+async fn look(remote: &Remote, name: &str) -> Option<Vec<u8>> {
+    match remote.read(ask(name, Intent::Look)).await.expect("Redis is there").found {
+        Found::Hit { payload, .. } => Some(payload.to_vec()),
+        _ => None,
+    }
+}
+
+async fn is_up_again(remote: &Remote) {
+    testkit::until("there is a connection again", async || remote.supervisor.link().is_ok()).await;
+}
+
+fn bytes_of(word: Word, capture: &Capture, payload: &[u8]) -> Vec<u8> {
+    let header = crate::entry::Header {
+        era: capture.root.era,
+        format: 1,
+        encoding: Encoding::Json,
+        stored_at_ms: 0,
+        fresh_until_ms: u64::MAX,
+        load_cost_us: 0,
+        version: None,
+        depends_on: capture.dependencies(&[]).expect("there are none"),
+    };
+    crate::entry::value(word.filled(), &header, payload)
+}
