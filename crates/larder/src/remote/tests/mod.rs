@@ -1,5 +1,6 @@
 //! The tier against real servers and real faults. Until the service asks it, this is its only door.
 
+mod costs;
 mod faults;
 mod values;
 
