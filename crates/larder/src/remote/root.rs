@@ -50,6 +50,11 @@ impl Incarnation {
         }
     }
 
+    /// Whether both are lives of one process, in whatever role: what was sent to one may still be executed by the other.
+    pub(crate) fn is_same_process(self, other: Incarnation) -> bool {
+        self.is_known() && self.0[20..] == other.0[20..]
+    }
+
     pub(crate) fn is_known(self) -> bool {
         self != Incarnation::UNKNOWN
     }
@@ -121,6 +126,11 @@ mod tests {
         let root = Root { era: Era(*b"12345678"), incarnation };
         assert_eq!(Root::parse(&root.to_bytes()), Some(root));
         assert_eq!(Root::parse(b"short"), None);
+        let promoted = Incarnation::of_info(&INFO.replace("master_replid:fedc", "master_replid:0000"));
+        assert!(promoted != incarnation && promoted.is_same_process(incarnation));
+        let restarted = Incarnation::of_info(&INFO.replace("run_id:0123", "run_id:0000"));
+        assert!(!restarted.is_same_process(incarnation));
+        assert!(!Incarnation::UNKNOWN.is_same_process(Incarnation::UNKNOWN));
     }
 
     #[test]

@@ -254,8 +254,7 @@ impl Supervisor {
         connection: &mut MultiplexedConnection,
         identity: &Identity,
     ) -> Result<(), Trouble> {
-        let same_server =
-            |old: &Identity| old.incarnation.is_known() && old.incarnation == identity.incarnation;
+        let same_server = |old: &Identity| old.incarnation.is_same_process(identity.incarnation);
         let ids: Vec<i64> =
             self.predecessors.lock().iter().filter(|old| same_server(old)).map(|old| old.client_id).collect();
         for id in ids {
