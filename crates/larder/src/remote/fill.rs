@@ -6,7 +6,7 @@ use redis::Pipeline;
 use super::names::Names;
 use super::read::{Capture, LEASE_MS};
 use super::script::{FILL, FILL_STAGED, RELEASE, Script};
-use super::trouble::{Trouble, integer};
+use super::trouble::{Trouble, integer, okay};
 use crate::codec::Encoding;
 use crate::entry::{self, Header, Word};
 use crate::key::Tag;
@@ -46,7 +46,7 @@ pub(super) fn bytes_of(
         format: fresh.format,
         encoding: fresh.encoding,
         stored_at_ms,
-        fresh_until_ms: stored_at_ms.saturating_add(fresh.ttl.as_millis()),
+        fresh_until_ms: life_of(fresh.ttl).map_or(u64::MAX, |ms| stored_at_ms.saturating_add(ms)),
         load_cost_us: fresh.load_cost_us,
         version: fresh.version,
         depends_on: depends_on.ok_or_else(uncaptured)?,
@@ -64,7 +64,7 @@ pub(super) async fn fill(
 ) -> Result<bool, Trouble> {
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
-    let ttl = if fresh.ttl == Ttl::FOREVER { String::new() } else { fresh.ttl.as_millis().to_string() };
+    let ttl = life_of(fresh.ttl).map_or_else(String::new, |ms| ms.to_string());
     let mut commands = Pipeline::with_capacity(2);
     if bytes.len() < STAGED_FROM_BYTES {
         let mut script = FILL.on(&[&key]);
@@ -80,7 +80,15 @@ pub(super) async fn fill(
     }
     let link = &capture.link;
     let answers = link.send(&commands, link.deadline()).await?;
+    if let [staged, _] = &answers[..] {
+        link.believe(okay(staged))?;
+    }
     did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))
+}
+
+/// A lifetime in milliseconds, as Redis takes it; `None` is for ever, and so is what ends after all clocks of Redis.
+pub(super) fn life_of(ttl: Ttl) -> Option<u64> {
+    Some(ttl.as_millis()).filter(|ms| *ms < i64::MAX as u64 / 2)
 }
 
 pub(super) async fn lease_over(

@@ -160,7 +160,7 @@ impl Remote {
         fresh: Fresh<'_>,
     ) -> Result<Succeeded, Trouble> {
         let owing = Owing(Some(&self.supervisor));
-        let link = self.supervisor.link()?;
+        let link = self.supervisor.link_for_removal()?;
         let now_ms = self.clock.now_ms().saturating_add_signed(link.identity.offset_ms);
         let succeeded = write::succeed(&link, self.supervisor.names(), name, version, fresh, now_ms).await?;
         owing.paid();
@@ -238,7 +238,7 @@ impl Remote {
     /// Dropped before its answer, it owes the new era too.
     pub(crate) async fn remove(&self, names: &[&str], tags: &[Tag]) -> Result<u64, Trouble> {
         let owing = Owing(Some(&self.supervisor));
-        let link = self.supervisor.link()?;
+        let link = self.supervisor.link_for_removal()?;
         let of = self.supervisor.names();
         let entries = names.iter().map(|name| of.entry(name).into_owned());
         let keys: Vec<String> = entries.chain(tags.iter().map(|tag| of.tag(*tag))).collect();

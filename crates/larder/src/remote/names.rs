@@ -40,7 +40,11 @@ impl Names {
         if !self.namespace.is_empty() {
             return key.strip_prefix(&self.namespace);
         }
-        key.strip_prefix("!k:").or((!key.starts_with('!')).then_some(key))
+        match key.strip_prefix("!k:") {
+            // Nothing of ours stands under `!k:` without need.
+            Some(name) => (name.is_empty() || name.starts_with('!')).then_some(name),
+            None => (!key.starts_with('!')).then_some(key),
+        }
     }
 
     /// The globs of all keys whose names may match a glob of the application. What they find is still to be looked at by
@@ -77,9 +81,13 @@ impl Names {
     }
 }
 
+/// What keys of the library are called without a namespace; as namespaces they would make the same keys.
+const RESERVED: [&str; 7] = ["c", "f", "k", "lock", "root", "t", "wm"];
+
 /// Whether this can be a namespace: it must not be able to run into a name.
 pub(crate) fn is_namespace(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    !RESERVED.contains(&text)
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 #[cfg(test)]
@@ -95,6 +103,7 @@ mod tests {
         }
         assert_eq!(plain.root(), "!root");
         assert_eq!(plain.name_of("!root"), None);
+        assert_eq!(plain.name_of("!k:root"), None);
         assert_eq!(plain.tag(Tag::from_u64(255)), "!t:00000000000000ff");
         assert_eq!(plain.lock("x"), "!lock:x");
 
@@ -112,7 +121,7 @@ mod tests {
     #[test]
     fn a_namespace_cannot_run_into_a_name() {
         assert!(is_namespace("crm-1_a.b") && is_namespace(""));
-        for wrong in ["a:b", "!a", "a*", "a b", "ä", "{a}"] {
+        for wrong in ["a:b", "!a", "a*", "a b", "ä", "{a}", "lock", "t", "k"] {
             assert!(!is_namespace(wrong), "{wrong}");
         }
     }

@@ -136,7 +136,7 @@ pub(crate) async fn read(
             };
         let found = match value {
             Err(Trouble::WrongType) => Found::Foreign,
-            Err(trouble) => return Err(link.give_up(trouble)),
+            Err(trouble) => return link.believe(Err(trouble)),
             Ok(None) if ask_load => Found::Granted(word),
             Ok(None) if ask.intent == Intent::Load => return Err(Trouble::Full),
             Ok(None) => Found::Nothing,
@@ -192,7 +192,7 @@ async fn ask_once(
         }
     }
     let mut answers = link.send(&commands, deadline).await?.into_iter();
-    let capture = captured(link, tags, &drawn, &mut answers)?;
+    let capture = captured(link, names, tags, &drawn, &mut answers).await?;
     let value = answers.next().ok_or(Trouble::Garbled).and_then(string);
     if value == Err(Trouble::Full) {
         return Err(Trouble::Full);
@@ -208,7 +208,7 @@ pub(super) async fn capture(link: &Arc<Link>, names: &Names, tags: &[Tag]) -> Re
     let mut commands = Pipeline::with_capacity(tags.len() + 1);
     let drawn = ask_in_force(&mut commands, names, tags, true);
     let mut answers = link.send(&commands, link.deadline()).await?.into_iter();
-    captured(link, tags, &drawn, &mut answers)
+    captured(link, names, tags, &drawn, &mut answers).await
 }
 
 /// Asks for the tokens of the tags and for the root. A tag that has no token gets the drawn one, if it may.
@@ -227,24 +227,38 @@ fn ask_in_force(commands: &mut Pipeline, names: &Names, tags: &[Tag], may_put: b
 }
 
 /// Reads what [`ask_in_force`] asked for. Where a tag has no token and may not get one, the drawn one stands for it, of which
-/// nothing is in force.
-fn captured(
+/// nothing is in force. So it does where something else lies under the tag's key, which is removed.
+async fn captured(
     link: &Arc<Link>,
+    names: &Names,
     tags: &[Tag],
     drawn: &[Token],
     answers: &mut impl Iterator<Item = Value>,
 ) -> Result<Capture, Trouble> {
     let mut tokens = SmallVec::new();
+    let mut damaged = Pipeline::new();
     for (tag, drawn) in tags.iter().zip(drawn) {
-        let token = link.believe(answers.next().ok_or(Trouble::Garbled).and_then(string))?;
-        let token = token.map_or(Ok(*drawn), Token::try_from);
-        tokens.push((*tag, token.map_err(|_longer| Trouble::WrongType)?));
+        let token = match answers.next().ok_or(Trouble::Garbled).and_then(string) {
+            Ok(None) => *drawn,
+            Ok(Some(token)) if token.len() == drawn.len() => Token::try_from(token).unwrap_or(*drawn),
+            Ok(Some(_)) | Err(Trouble::WrongType) => {
+                damaged.cmd("UNLINK").arg(names.tag(*tag));
+                *drawn
+            }
+            Err(trouble) => return link.believe(Err(trouble)),
+        };
+        tokens.push((*tag, token));
     }
-    let root = link.believe(answers.next().ok_or(Trouble::Garbled).and_then(string))?;
+    // Whatever is wrong with the root is for the handshake to mend.
+    let root =
+        answers.next().ok_or(Trouble::Garbled).and_then(string).map_err(|trouble| link.give_up(trouble))?;
     let root =
         root.as_deref().and_then(Root::parse).filter(|root| root.incarnation == link.identity.incarnation);
     let Some(root) = root else {
         return Err(link.give_up(Trouble::Away("its root is lost, or of another server".to_owned())));
     };
+    if !damaged.is_empty() {
+        link.send(&damaged, link.deadline()).await?;
+    }
     Ok(Capture { link: Arc::clone(link), root, tokens })
 }

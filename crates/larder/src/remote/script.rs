@@ -2,14 +2,18 @@
 
 use redis::Cmd;
 
-/// One script, known to the server by its hash once a connection has loaded it.
+/// One script.
+///
+/// Each begins with `#!lua`, so that a replica refuses it before it runs. Those that need no more memory, or 48 bytes for the
+/// root, also run on a full server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Script(&'static str);
 
 /// `KEYS[1]` the entry, `ARGV[1]` the word that was seen, `ARGV[2]` the new bytes, `ARGV[3]` the life in ms, or nothing for
 /// ever. Puts the bytes in if the entry still begins with the word; answers whether it did.
 pub(super) const FILL: Script = Script(
-    "if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end \
+    "#!lua\n\
+     if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end \
      if ARGV[3] == '' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end \
      return 1",
 );
@@ -17,7 +21,8 @@ pub(super) const FILL: Script = Script(
 /// `KEYS[1]` the entry, `KEYS[2]` the staged bytes, `ARGV[1]` the word that was seen, `ARGV[2]` the life in ms, or nothing for
 /// ever. As [`FILL`], without passing large bytes through the script.
 pub(super) const FILL_STAGED: Script = Script(
-    "if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] or redis.call('EXISTS', KEYS[2]) == 0 then \
+    "#!lua flags=allow-oom\n\
+     if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] or redis.call('EXISTS', KEYS[2]) == 0 then \
        redis.call('UNLINK', KEYS[2]) return 0 \
      end \
      redis.call('RENAME', KEYS[2], KEYS[1]) \
@@ -27,7 +32,8 @@ pub(super) const FILL_STAGED: Script = Script(
 
 /// `KEYS[1]` any key, `ARGV[1]` what it has to begin with. Removes it then; answers whether it did.
 pub(super) const RELEASE: Script = Script(
-    "if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end \
+    "#!lua flags=allow-oom\n\
+     if redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) ~= ARGV[1] then return 0 end \
      redis.call('UNLINK', KEYS[1]) \
      return 1",
 );
@@ -35,7 +41,8 @@ pub(super) const RELEASE: Script = Script(
 /// `KEYS[1]` the root, `ARGV[1]` the whole old one, or nothing where there was none, `ARGV[2]` the new one. Answers whether it
 /// was put in.
 pub(super) const NEW_ROOT: Script = Script(
-    "if redis.call('GETRANGE', KEYS[1], 0, -1) ~= ARGV[1] then return 0 end \
+    "#!lua flags=allow-oom\n\
+     if redis.call('GETRANGE', KEYS[1], 0, -1) ~= ARGV[1] then return 0 end \
      redis.call('SET', KEYS[1], ARGV[2]) \
      return 1",
 );
@@ -45,7 +52,8 @@ pub(super) const NEW_ROOT: Script = Script(
 /// what it depends on and the length of its life. Anything else but a newer version is removed. Answers 2 if it was put in, 1 if
 /// what is there is as new, 0 if there was nothing to replace.
 pub(super) const SUCCEED: Script = Script(
-    "local head = redis.call('GETRANGE', KEYS[1], 0, 54) \
+    "#!lua\n\
+     local head = redis.call('GETRANGE', KEYS[1], 0, 54) \
      local old = #head == 55 and string.sub(head, 1, 2) == '\\254V' and math.floor(string.byte(head, 26) / 4) % 2 == 1 \
      local stored, fresh, now = 0, 0, tonumber(ARGV[4]) \
      local forever = string.sub(head, 35, 42) == string.rep('\\255', 8) \

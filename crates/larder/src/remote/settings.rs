@@ -70,7 +70,10 @@ impl Redis {
         if is_namespace(&self.namespace) {
             return Ok(Names::new(&self.namespace));
         }
-        Err(wrong("the namespace may have letters, digits, `-`, `_` and `.`", &self.namespace))
+        Err(wrong(
+            "the namespace may have letters, digits, `-`, `_` and `.`, and be none of the words that the library uses",
+            &self.namespace,
+        ))
     }
 
     pub(super) fn client(&self) -> Result<Client, Error> {

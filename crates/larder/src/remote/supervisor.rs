@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::RngExt;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Pipeline, cmd};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, Value, cmd};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -23,10 +23,13 @@ use super::script::NEW_ROOT;
 use super::settings::Redis;
 use super::trouble::{Trouble, integer, string, text};
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// 3 seconds: some ten round trips, of which a network that is slow by 200 ms makes two seconds.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
+
+/// 650 ms: what is left of the silence limit after the pause between two heartbeats, so that a heartbeat ends by its own deadline.
+const LONGEST_OPERATION: Duration = Duration::from_millis(SILENCE_LIMIT_MS * 65 / 100);
 
 /// 20 ms: the first pause after an attempt that failed. It doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -60,11 +63,19 @@ pub(crate) struct Supervisor {
 #[derive(Clone, Debug)]
 pub(crate) enum State {
     Up(Arc<Link>),
+    /// It is known who answers, and the root is not settled yet: removals are sent, nothing is read.
+    Suspect(Arc<Link>),
     Down(Trouble),
 }
 
 impl Supervisor {
     pub(crate) fn new(redis: &Redis, clock: Clock) -> Result<Self, Error> {
+        if redis.limit() > LONGEST_OPERATION {
+            let message = format!(
+                "an operation on Redis may take {LONGEST_OPERATION:?} at most: a connection that is silent for a second is given up"
+            );
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         Ok(Supervisor {
             client: redis.client()?,
             names: redis.names()?,
@@ -84,9 +95,18 @@ impl Supervisor {
     pub(crate) fn link(&self) -> Result<Arc<Link>, Trouble> {
         match &*self.state.borrow() {
             State::Up(link) => link.check().map(|()| Arc::clone(link)),
+            State::Suspect(_) => Err(Trouble::Away("its handshake is under way".to_owned())),
             State::Down(Trouble::Away(reason)) => Err(Trouble::Away(reason.clone())),
             State::Down(trouble) => Err(Trouble::Away(trouble.to_string())),
         }
+    }
+
+    /// The connection for a removal, which is sent also before anything may be read.
+    pub(crate) fn link_for_removal(&self) -> Result<Arc<Link>, Trouble> {
+        if let State::Suspect(link) = &*self.state.borrow() {
+            return link.check().map(|()| Arc::clone(link));
+        }
+        self.link()
     }
 
     /// Waits until there is a connection.
@@ -96,7 +116,9 @@ impl Supervisor {
     pub(crate) async fn ready(&self) -> Arc<Link> {
         let mut state = self.state.subscribe();
         loop {
-            if let State::Up(link) = &*state.borrow_and_update() {
+            if let State::Up(link) = &*state.borrow_and_update()
+                && link.check().is_ok()
+            {
                 return Arc::clone(link);
             }
             if state.changed().await.is_err() {
@@ -128,23 +150,15 @@ impl Supervisor {
     /// # Cancel safety
     /// The connection is given up with it.
     pub(crate) async fn run(&self) {
+        let _ends = Ends(self);
         let mut failures = 0_u32;
         let mut paid = 0;
         loop {
-            let owed = self.owed.load(Ordering::Acquire);
-            let established = tokio::time::timeout(HANDSHAKE_LIMIT, self.establish(owed > paid)).await;
-            let trouble = match established.unwrap_or(Err(Trouble::TimedOut)) {
-                Ok(link) => {
-                    paid = owed;
-                    if !self.publish(&link, owed) {
-                        continue; // a removal failed meanwhile
-                    }
-                    tracing::info!(version = link.identity.version, "connected to Redis");
-                    let since = Instant::now();
-                    let trouble = self.keep(&link).await;
-                    self.succeed(&link.identity);
-                    failures = if since.elapsed() > LONGEST_PAUSE { 0 } else { failures + 1 };
+            let since = Instant::now();
+            let trouble = match self.serve(&mut paid).await {
+                Ok(trouble) => {
                     tracing::warn!("the connection to Redis is given up: {trouble}");
+                    failures = if since.elapsed() > LONGEST_PAUSE { 0 } else { failures + 1 };
                     trouble
                 }
                 Err(trouble) => {
@@ -157,6 +171,38 @@ impl Supervisor {
             };
             self.state.send_replace(State::Down(trouble));
             tokio::time::sleep(pause(failures)).await;
+        }
+    }
+
+    /// Makes a connection and keeps it to its end. An error says why there was none.
+    async fn serve(&self, paid: &mut u64) -> Result<Trouble, Trouble> {
+        let handshake = async {
+            let (link, mut owes) = self.connect().await?;
+            // From here on removals are executed, so that those that come meanwhile need no new era.
+            self.state.send_replace(State::Suspect(Arc::clone(&link)));
+            loop {
+                let owed = self.owed.load(Ordering::Acquire);
+                let settled = self.settle_root(&link, owes || owed > *paid).await;
+                settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
+                (owes, *paid) = (false, owed);
+                if self.publish(&link, owed) {
+                    return Ok(link);
+                }
+            }
+        };
+        let link = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await;
+        let link = link.unwrap_or(Err(Trouble::TimedOut)).inspect_err(|_| self.give_up_suspect())?;
+        tracing::info!(version = link.identity.version, "connected to Redis");
+        let trouble = self.keep(&link).await;
+        self.succeed(&link.identity);
+        Ok(trouble)
+    }
+
+    /// Ends a connection whose handshake did not end.
+    fn give_up_suspect(&self) {
+        if let State::Suspect(link) | State::Up(link) = &*self.state.borrow() {
+            link.give_up(Trouble::Away("its handshake did not end".to_owned()));
+            self.succeed(&link.identity);
         }
     }
 
@@ -179,8 +225,8 @@ impl Supervisor {
                 let mut look = Pipeline::new();
                 look.cmd("GETEX").arg(self.names.root());
                 let Ok(mut answers) = link.send(&look, link.deadline()).await else { continue };
-                let root = link.believe(answers.pop().ok_or(Trouble::Garbled).and_then(string));
-                if root.is_ok_and(|root| !is_of(root.as_deref(), link.identity.incarnation)) {
+                let root = answers.pop().ok_or(Trouble::Garbled).and_then(string);
+                if !root.is_ok_and(|root| is_of(root.as_deref(), link.identity.incarnation)) {
                     link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
                 }
             }
@@ -200,15 +246,14 @@ impl Supervisor {
         predecessors.push(identity.clone());
     }
 
-    /// Connects, asks who answers, and sees to the root.
-    async fn establish(&self, owed: bool) -> Result<Arc<Link>, Trouble> {
+    /// Connects, asks who answers, and ends what was there before. Answers whether that is reason for a new era.
+    async fn connect(&self) -> Result<(Arc<Link>, bool), Trouble> {
         // Our own limits hold, for each call and for the whole.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let identity = self.identify(&mut connection).await?;
-        self.end_predecessors(&mut connection, &identity).await?;
-        self.settle_root(&mut connection, identity.incarnation, owed).await?;
-        Ok(Link::new(connection, identity, self.operation_limit))
+        let owes = !self.end_predecessors(&mut connection, &identity).await?;
+        Ok((Link::new(connection, identity, self.operation_limit), owes))
     }
 
     async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity, Trouble> {
@@ -249,50 +294,71 @@ impl Supervisor {
 
     /// Ends the connections that were given up, so that nothing they sent is executed later: they are on the same server,
     /// where ids are not given twice, or gone with the one that they were on.
+    ///
+    /// Answers whether it could. Where it may not, values that they still set are of an era that has to end; only a lock that
+    /// they take may be held by nobody, for its time.
     async fn end_predecessors(
         &self,
         connection: &mut MultiplexedConnection,
         identity: &Identity,
-    ) -> Result<(), Trouble> {
+    ) -> Result<bool, Trouble> {
         let same_server = |old: &Identity| old.incarnation.is_same_process(identity.incarnation);
         let ids: Vec<i64> =
             self.predecessors.lock().iter().filter(|old| same_server(old)).map(|old| old.client_id).collect();
+        let mut ended = true;
         for id in ids {
             let answer = connection.send_packed_command(cmd("CLIENT").arg("KILL").arg("ID").arg(id)).await?;
-            integer(&answer)?;
+            if let Err(trouble) = integer(&answer) {
+                tracing::warn!("an earlier connection cannot be ended, so that a new era begins: {trouble}");
+                ended = false;
+            }
         }
         self.predecessors.lock().clear();
-        Ok(())
+        Ok(ended)
     }
 
     /// Sees to it that the root is of this incarnation, and that a new era begins where one has to.
-    async fn settle_root(
-        &self,
-        connection: &mut MultiplexedConnection,
-        incarnation: Incarnation,
-        mut owed: bool,
-    ) -> Result<(), Trouble> {
+    async fn settle_root(&self, link: &Link, mut owed: bool) -> Result<(), Trouble> {
+        let incarnation = link.identity.incarnation;
         for _ in 0..ROOT_ATTEMPTS {
-            let there =
-                match string(connection.send_packed_command(cmd("GETEX").arg(self.names.root())).await?) {
-                    Err(Trouble::WrongType) => {
-                        connection.send_packed_command(cmd("UNLINK").arg(self.names.root())).await?;
-                        continue;
-                    }
-                    there => there?,
-                };
+            let there = match string(Self::ask(link, cmd("GETEX").arg(self.names.root())).await?) {
+                Err(Trouble::WrongType) => {
+                    Self::ask(link, cmd("UNLINK").arg(self.names.root())).await?;
+                    continue;
+                }
+                there => there?,
+            };
             if is_of(there.as_deref(), incarnation) && incarnation.is_known() && !owed {
                 return Ok(());
             }
             let new = Root::new(incarnation);
             let mut put = NEW_ROOT.on(&[self.names.root()]);
             put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
-            if integer(&connection.send_packed_command(&put).await?)? == 1 {
+            if integer(&Self::ask(link, &put).await?)? == 1 {
                 return Ok(());
             }
             owed = false; // somebody else began an era, after what is owed
         }
         Err(Trouble::Refused("its root is changed all the time".to_owned()))
+    }
+
+    async fn ask(link: &Link, command: &Cmd) -> Result<Value, Trouble> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(command.clone());
+        link.send(&commands, link.deadline()).await?.pop().ok_or(Trouble::Garbled)
+    }
+}
+
+/// Leaves no connection behind that nobody keeps.
+struct Ends<'a>(&'a Supervisor);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        let ended = Trouble::Away("the service has ended".to_owned());
+        if let State::Up(link) | State::Suspect(link) = self.0.state.send_replace(State::Down(ended.clone()))
+        {
+            link.give_up(ended);
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) enum Trouble {
     Full,
     /// The key holds something else than a string.
     WrongType,
+    /// The user that we are may not do this; that says nothing about who the server is.
+    Forbidden(String),
     /// It said no.
     Refused(String),
     /// The answer is none that this command has.
@@ -31,6 +33,12 @@ impl fmt::Display for Trouble {
             Trouble::Lost(reason) => write!(f, "Connection lost: {reason}"),
             Trouble::Full => f.write_str("Redis has no memory left; raise maxmemory or let it evict"),
             Trouble::WrongType => f.write_str("the key holds another type of Redis than a string"),
+            Trouble::Forbidden(words) => {
+                write!(
+                    f,
+                    "Redis forbids it to this user: {words}; deploy/users.acl has the rights that are needed"
+                )
+            }
             Trouble::Refused(words) => write!(f, "Redis refused: {words}"),
             Trouble::Garbled => f.write_str("the answer is none that Redis gives to this command"),
         }
@@ -41,7 +49,7 @@ impl Trouble {
     /// Whether a connection on which this happened may not be trusted any further: what it says may be of another
     /// server, of another role, or of nobody.
     pub(super) fn is_of_the_connection(&self) -> bool {
-        !matches!(self, Trouble::Full | Trouble::WrongType)
+        !matches!(self, Trouble::Full | Trouble::WrongType | Trouble::Forbidden(_))
     }
 }
 
@@ -50,6 +58,7 @@ impl From<&ServerError> for Trouble {
         match error.code() {
             "OOM" => Trouble::Full,
             "WRONGTYPE" => Trouble::WrongType,
+            "NOPERM" => Trouble::Forbidden(error.details().unwrap_or_default().to_owned()),
             code => Trouble::Refused(format!("{code} {}", error.details().unwrap_or_default())),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use redis::{Cmd, Pipeline, Value};
 
-use super::fill::{Fresh, bytes_of};
+use super::fill::{Fresh, bytes_of, life_of};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Ask, Found, Intent, capture, read};
@@ -44,8 +44,8 @@ async fn one<T>(
 fn set(key: &str, bytes: &[u8], ttl: Ttl) -> Cmd {
     let mut command = redis::cmd("SET");
     command.arg(key).arg(bytes);
-    if ttl != Ttl::FOREVER {
-        command.arg("PX").arg(ttl.as_millis());
+    if let Some(ms) = life_of(ttl) {
+        command.arg("PX").arg(ms);
     }
     command
 }
@@ -92,8 +92,7 @@ pub(super) async fn put_absent(
         let put = match seen {
             None => one(link, set(&key, &bytes, fresh.ttl).arg("NX").take(), okay).await?,
             Some(word) => {
-                let ttl =
-                    if fresh.ttl == Ttl::FOREVER { String::new() } else { fresh.ttl.as_millis().to_string() };
+                let ttl = life_of(fresh.ttl).map_or_else(String::new, |ms| ms.to_string());
                 let mut script = FILL.on(&[&key]);
                 script.arg(word.as_bytes()).arg(bytes).arg(ttl);
                 one(link, script, integer).await? == 1
@@ -134,11 +133,15 @@ pub(super) async fn succeed(
 
 /// Begins a new era, in which nothing that is there is in force.
 pub(super) async fn clear(link: &Arc<Link>, names: &Names) -> Result<(), Trouble> {
-    let root = capture(link, names, &[]).await?.root;
-    let mut put = NEW_ROOT.on(&[names.root()]);
-    put.arg(&root.to_bytes()[..]).arg(&root.next().to_bytes()[..]);
-    // Where it was not put in, the root has changed since this began: another era has begun, or everything is gone.
-    one(link, put, integer).await.map(drop)
+    for _ in 0..ATTEMPTS {
+        let root = capture(link, names, &[]).await?.root;
+        let mut put = NEW_ROOT.on(&[names.root()]);
+        put.arg(&root.to_bytes()[..]).arg(&root.next().to_bytes()[..]);
+        if one(link, put, integer).await? == 1 {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Refused("the root is changed all the time".to_owned()))
 }
 
 /// Takes the lock of this name, if it is free. Answers what it is given back with.

@@ -2,6 +2,7 @@
 
 mod costs;
 mod faults;
+mod rights;
 mod values;
 
 use tokio::task::JoinSet;
