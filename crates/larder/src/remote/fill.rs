@@ -1,11 +1,11 @@
 //! Putting a value in: by comparing with what its loader saw, never blindly.
 
 use rand::RngExt;
-use redis::Pipeline;
+use redis::{Cmd, Pipeline};
 
 use super::names::Names;
 use super::read::{Capture, LEASE_MS};
-use super::script::{FILL, FILL_STAGED, RELEASE, Script};
+use super::script::{FILL, FILL_STAGED, RELEASE};
 use super::trouble::{Trouble, integer, okay};
 use crate::codec::Encoding;
 use crate::entry::{self, Header, Word};
@@ -64,18 +64,15 @@ pub(super) async fn fill(
 ) -> Result<bool, Trouble> {
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
-    let ttl = life_of(fresh.ttl).map_or_else(String::new, |ms| ms.to_string());
     let mut commands = Pipeline::with_capacity(2);
     if bytes.len() < STAGED_FROM_BYTES {
-        let mut script = FILL.on(&[&key]);
-        script.arg(word.as_bytes()).arg(bytes).arg(ttl);
-        commands.add_command(script);
+        commands.add_command(compare_and_set(&key, word, &bytes, fresh.ttl));
     } else {
         // Drawn for this attempt: nobody else's bytes can be fetched in its place.
         let staging = names.staging(rand::rng().random());
         commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
         let mut script = FILL_STAGED.on(&[&key, &staging]);
-        script.arg(word.as_bytes()).arg(ttl);
+        script.arg(word.as_bytes()).arg(life_argument(fresh.ttl));
         commands.add_command(script);
     }
     let link = &capture.link;
@@ -91,42 +88,36 @@ pub(super) fn life_of(ttl: Ttl) -> Option<u64> {
     Some(ttl.as_millis()).filter(|ms| *ms < i64::MAX as u64 / 2)
 }
 
+/// A lifetime as the scripts take it.
+fn life_argument(ttl: Ttl) -> String {
+    life_of(ttl).map_or_else(String::new, |ms| ms.to_string())
+}
+
+/// Puts these bytes in if what is there has this word.
+pub(super) fn compare_and_set(key: &str, word: Word, bytes: &[u8], ttl: Ttl) -> Cmd {
+    FILL.on(&[key]).arg(word.as_bytes()).arg(bytes).arg(life_argument(ttl)).take()
+}
+
 pub(super) async fn lease_over(
     names: &Names,
     name: &str,
     word: Word,
-    capture: &Capture,
+    Capture { link, root, .. }: &Capture,
 ) -> Result<Option<Word>, Trouble> {
     let lease = Word::lease(rand::rng().random());
-    let bytes = entry::lease(lease, capture.root.era);
-    let arguments: [&[u8]; 3] = [word.as_bytes(), &bytes, &LEASE_MS.to_string().into_bytes()];
-    Ok(compare(names, name, FILL, capture, &arguments).await?.then_some(lease))
+    let bytes = entry::lease(lease, root.era);
+    let put = compare_and_set(&names.entry(name), word, &bytes, Ttl::millis(LEASE_MS));
+    Ok(did(link.believe(integer(&link.ask(put).await?)))?.then_some(lease))
 }
 
 pub(super) async fn release(
     names: &Names,
     name: &str,
     word: Word,
-    capture: &Capture,
+    Capture { link, .. }: &Capture,
 ) -> Result<bool, Trouble> {
-    compare(names, name, RELEASE, capture, &[word.as_bytes()]).await
-}
-
-async fn compare(
-    names: &Names,
-    name: &str,
-    script: Script,
-    capture: &Capture,
-    arguments: &[&[u8]],
-) -> Result<bool, Trouble> {
-    let mut command = script.on(&[&names.entry(name)]);
-    for argument in arguments {
-        command.arg(*argument);
-    }
-    let mut commands = Pipeline::with_capacity(1);
-    commands.add_command(command);
-    let answers = capture.link.send(&commands, capture.link.deadline()).await?;
-    did(capture.link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))
+    let take_back = RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take();
+    did(link.believe(integer(&link.ask(take_back).await?)))
 }
 
 /// A key of another type is not what was seen.

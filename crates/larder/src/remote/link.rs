@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -81,6 +81,16 @@ impl Link {
         };
         self.last_answer_ms.store(Clock::system().now_ms(), Ordering::Release);
         Ok(answers)
+    }
+
+    /// Sends one command and answers what Redis said, an error too.
+    ///
+    /// # Cancel safety
+    /// Dropped, it may be executed or not.
+    pub(crate) async fn ask(&self, command: Cmd) -> Result<Value, Trouble> {
+        let mut commands = Pipeline::with_capacity(1);
+        commands.add_command(command);
+        self.send(&commands, self.deadline()).await?.pop().ok_or(Trouble::Garbled)
     }
 
     /// Whether it may be used.

@@ -81,9 +81,8 @@ impl Remote {
         if seen.found != Found::Foreign || ask.intent != read::Intent::Load {
             return Ok(seen);
         }
-        let mut heal = Pipeline::new();
-        heal.cmd("UNLINK").arg(&*names.entry(ask.name));
-        link.send(&heal, link.deadline()).await?;
+        let heal = redis::cmd("UNLINK").arg(&*names.entry(ask.name)).take();
+        link.believe(integer(&link.ask(heal).await?))?;
         read::read(&link, names, ask, self.clock.now_ms()).await
     }
 

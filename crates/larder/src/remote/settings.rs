@@ -70,10 +70,8 @@ impl Redis {
         if is_namespace(&self.namespace) {
             return Ok(Names::new(&self.namespace));
         }
-        Err(wrong(
-            "the namespace may have letters, digits, `-`, `_` and `.`, and be none of the words that the library uses",
-            &self.namespace,
-        ))
+        let rule = "the namespace may have letters, digits, `-`, `_` and `.`, and be none of the words that the library uses for its own keys";
+        Err(Error::new(ErrorKind::Config, format!("{rule}: `{}` cannot be one", self.namespace)))
     }
 
     pub(super) fn client(&self) -> Result<Client, Error> {
@@ -100,10 +98,6 @@ impl Redis {
         };
         client.map_err(|error| not_a_url(&error))
     }
-}
-
-fn wrong(rule: &str, text: &str) -> Error {
-    Error::new(ErrorKind::Config, format!("{rule}, and not what `{text}` has"))
 }
 
 impl fmt::Debug for Redis {

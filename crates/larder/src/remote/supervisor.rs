@@ -177,14 +177,14 @@ impl Supervisor {
     /// Makes a connection and keeps it to its end. An error says why there was none.
     async fn serve(&self, paid: &mut u64) -> Result<Trouble, Trouble> {
         let handshake = async {
-            let (link, mut owes) = self.connect().await?;
+            let link = self.connect().await?;
             // From here on removals are executed, so that those that come meanwhile need no new era.
             self.state.send_replace(State::Suspect(Arc::clone(&link)));
             loop {
                 let owed = self.owed.load(Ordering::Acquire);
-                let settled = self.settle_root(&link, owes || owed > *paid).await;
+                let settled = self.settle_root(&link, owed > *paid).await;
                 settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
-                (owes, *paid) = (false, owed);
+                *paid = owed;
                 if self.publish(&link, owed) {
                     return Ok(link);
                 }
@@ -222,11 +222,8 @@ impl Supervisor {
         let heartbeat = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
-                let mut look = Pipeline::new();
-                look.cmd("GETEX").arg(self.names.root());
-                let Ok(mut answers) = link.send(&look, link.deadline()).await else { continue };
-                let root = answers.pop().ok_or(Trouble::Garbled).and_then(string);
-                if !root.is_ok_and(|root| is_of(root.as_deref(), link.identity.incarnation)) {
+                let Ok(root) = link.ask(self.get_root()).await else { continue };
+                if !string(root).is_ok_and(|root| is_of(root.as_deref(), link.identity.incarnation)) {
                     link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
                 }
             }
@@ -246,14 +243,14 @@ impl Supervisor {
         predecessors.push(identity.clone());
     }
 
-    /// Connects, asks who answers, and ends what was there before. Answers whether that is reason for a new era.
-    async fn connect(&self) -> Result<(Arc<Link>, bool), Trouble> {
+    /// Connects, asks who answers, and ends what was there before.
+    async fn connect(&self) -> Result<Arc<Link>, Trouble> {
         // Our own limits hold, for each call and for the whole.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let identity = self.identify(&mut connection).await?;
-        let owes = !self.end_predecessors(&mut connection, &identity).await?;
-        Ok((Link::new(connection, identity, self.operation_limit), owes))
+        self.end_predecessors(&mut connection, &identity).await?;
+        Ok(Link::new(connection, identity, self.operation_limit))
     }
 
     async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity, Trouble> {
@@ -264,12 +261,12 @@ impl Supervisor {
         let answered_ms = self.clock.now_ms();
         let [client_id, time, info] = <[_; 3]>::try_from(answers).map_err(|_other| Trouble::Garbled)?;
         let [seconds, micros]: [i64; 2] = match &time {
-            redis::Value::ServerError(error) => return Err(Trouble::from(error)),
+            Value::ServerError(error) => return Err(Trouble::from(error)),
             time => redis::from_redis_value_ref(time).map_err(|_other| Trouble::Garbled)?,
         };
         // What a server that refuses INFO is stays unknown; everything else here has to be allowed.
         let info = match &info {
-            redis::Value::ServerError(error) if error.code() == "NOPERM" => String::new(),
+            Value::ServerError(error) if error.code() == "NOPERM" => String::new(),
             _ => text(info)?,
         };
         let version = field(&info, "redis_version").unwrap_or_default().to_owned();
@@ -295,35 +292,34 @@ impl Supervisor {
     /// Ends the connections that were given up, so that nothing they sent is executed later: they are on the same server,
     /// where ids are not given twice, or gone with the one that they were on.
     ///
-    /// Answers whether it could. Where it may not, values that they still set are of an era that has to end; only a lock that
-    /// they take may be held by nobody, for its time.
+    /// Where it may not, a new era is owed, since values that they still set are of the old one; only a lock that they take may be
+    /// held by nobody, for its time.
     async fn end_predecessors(
         &self,
         connection: &mut MultiplexedConnection,
         identity: &Identity,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<(), Trouble> {
         let same_server = |old: &Identity| old.incarnation.is_same_process(identity.incarnation);
         let ids: Vec<i64> =
             self.predecessors.lock().iter().filter(|old| same_server(old)).map(|old| old.client_id).collect();
-        let mut ended = true;
         for id in ids {
             let answer = connection.send_packed_command(cmd("CLIENT").arg("KILL").arg("ID").arg(id)).await?;
             if let Err(trouble) = integer(&answer) {
                 tracing::warn!("an earlier connection cannot be ended, so that a new era begins: {trouble}");
-                ended = false;
+                self.owe();
             }
         }
         self.predecessors.lock().clear();
-        Ok(ended)
+        Ok(())
     }
 
     /// Sees to it that the root is of this incarnation, and that a new era begins where one has to.
     async fn settle_root(&self, link: &Link, mut owed: bool) -> Result<(), Trouble> {
         let incarnation = link.identity.incarnation;
         for _ in 0..ROOT_ATTEMPTS {
-            let there = match string(Self::ask(link, cmd("GETEX").arg(self.names.root())).await?) {
+            let there = match string(link.ask(self.get_root()).await?) {
                 Err(Trouble::WrongType) => {
-                    Self::ask(link, cmd("UNLINK").arg(self.names.root())).await?;
+                    link.ask(cmd("UNLINK").arg(self.names.root()).take()).await?;
                     continue;
                 }
                 there => there?,
@@ -334,7 +330,7 @@ impl Supervisor {
             let new = Root::new(incarnation);
             let mut put = NEW_ROOT.on(&[self.names.root()]);
             put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
-            if integer(&Self::ask(link, &put).await?)? == 1 {
+            if integer(&link.ask(put).await?)? == 1 {
                 return Ok(());
             }
             owed = false; // somebody else began an era, after what is owed
@@ -342,10 +338,8 @@ impl Supervisor {
         Err(Trouble::Refused("its root is changed all the time".to_owned()))
     }
 
-    async fn ask(link: &Link, command: &Cmd) -> Result<Value, Trouble> {
-        let mut commands = Pipeline::with_capacity(1);
-        commands.add_command(command.clone());
-        link.send(&commands, link.deadline()).await?.pop().ok_or(Trouble::Garbled)
+    fn get_root(&self) -> Cmd {
+        cmd("GETEX").arg(self.names.root()).take()
     }
 }
 

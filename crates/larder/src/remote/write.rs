@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use rand::RngExt;
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Value};
 
-use super::fill::{Fresh, bytes_of, life_of};
+use super::fill::{Fresh, bytes_of, compare_and_set, life_of};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Ask, Found, Intent, capture, read};
-use super::script::{FILL, NEW_ROOT, RELEASE, SUCCEED};
+use super::script::{NEW_ROOT, RELEASE, SUCCEED};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::entry::{self, Word};
 use crate::key::Tag;
@@ -32,12 +32,9 @@ pub(crate) enum Succeeded {
 async fn one<T>(
     link: &Link,
     command: Cmd,
-    answer: impl FnOnce(&Value) -> Result<T, Trouble>,
+    answer: impl FnOnce(Value) -> Result<T, Trouble>,
 ) -> Result<T, Trouble> {
-    let mut commands = Pipeline::with_capacity(1);
-    commands.add_command(command);
-    let answers = link.send(&commands, link.deadline()).await?;
-    link.believe(answers.first().ok_or(Trouble::Garbled).and_then(answer))
+    link.believe(answer(link.ask(command).await?))
 }
 
 /// A `SET` of these bytes, for so long.
@@ -61,7 +58,7 @@ pub(super) async fn put(
 ) -> Result<(), Trouble> {
     let capture = capture(link, names, tags).await?;
     let bytes = bytes_of(Word::value(rand::rng().random()), &capture, tags, fresh, here_ms)?;
-    one(link, set(&names.entry(name), &bytes, fresh.ttl), okay).await.map(drop)
+    one(link, set(&names.entry(name), &bytes, fresh.ttl), |answer| okay(&answer)).await.map(drop)
 }
 
 /// Sets a value where a look would find none that is `readable`. Answers whether it did.
@@ -82,7 +79,7 @@ pub(super) async fn put_absent(
             Found::Hit { .. } if readable(&found) => return Ok(false),
             Found::Hit { word, .. } | Found::Busy(word) | Found::Stale(word) => Some(*word),
             Found::Foreign => {
-                one(link, redis::cmd("UNLINK").arg(&*key).take(), integer).await?;
+                one(link, redis::cmd("UNLINK").arg(&*key).take(), |answer| integer(&answer)).await?;
                 None
             }
             Found::Granted(_) | Found::Nothing => None,
@@ -90,12 +87,10 @@ pub(super) async fn put_absent(
         let capture = capture(link, names, ask.needs).await?;
         let bytes = bytes_of(Word::value(rand::rng().random()), &capture, ask.needs, fresh, here_ms)?;
         let put = match seen {
-            None => one(link, set(&key, &bytes, fresh.ttl).arg("NX").take(), okay).await?,
+            None => one(link, set(&key, &bytes, fresh.ttl).arg("NX").take(), |answer| okay(&answer)).await?,
             Some(word) => {
-                let ttl = life_of(fresh.ttl).map_or_else(String::new, |ms| ms.to_string());
-                let mut script = FILL.on(&[&key]);
-                script.arg(word.as_bytes()).arg(bytes).arg(ttl);
-                one(link, script, integer).await? == 1
+                one(link, compare_and_set(&key, word, &bytes, fresh.ttl), |answer| integer(&answer)).await?
+                    == 1
             }
         };
         if put {
@@ -118,13 +113,14 @@ pub(super) async fn succeed(
     let generation: [u8; 8] = rand::rng().random();
     script.arg(&generation[..]).arg(&entry::form(fresh.format, fresh.encoding)[..]);
     script.arg(&version.to_be_bytes()[..]).arg(now_ms).arg(fresh.payload);
-    match one(link, script, integer).await {
+    match one(link, script, |answer| integer(&answer)).await {
         Ok(2) => Ok(Succeeded::Stored),
         Ok(1) => Ok(Succeeded::Older),
         Ok(_) => Ok(Succeeded::Absent),
         // Full, or of another type: nothing that is older may stay.
         Err(Trouble::Full | Trouble::WrongType) => {
-            one(link, redis::cmd("UNLINK").arg(&*names.entry(name)).take(), integer).await?;
+            one(link, redis::cmd("UNLINK").arg(&*names.entry(name)).take(), |answer| integer(&answer))
+                .await?;
             Ok(Succeeded::Absent)
         }
         Err(trouble) => Err(trouble),
@@ -137,7 +133,7 @@ pub(super) async fn clear(link: &Arc<Link>, names: &Names) -> Result<(), Trouble
         let root = capture(link, names, &[]).await?.root;
         let mut put = NEW_ROOT.on(&[names.root()]);
         put.arg(&root.to_bytes()[..]).arg(&root.next().to_bytes()[..]);
-        if one(link, put, integer).await? == 1 {
+        if one(link, put, |answer| integer(&answer)).await? == 1 {
             return Ok(());
         }
     }
@@ -152,7 +148,8 @@ pub(super) async fn lock(
     ttl: Ttl,
 ) -> Result<Option<[u8; 16]>, Trouble> {
     let token: [u8; 16] = rand::rng().random();
-    let taken = one(link, set(&names.lock(name), &token, ttl).arg("NX").take(), okay).await?;
+    let taken =
+        one(link, set(&names.lock(name), &token, ttl).arg("NX").take(), |answer| okay(&answer)).await?;
     Ok(taken.then_some(token))
 }
 
@@ -165,7 +162,7 @@ pub(super) async fn unlock(
 ) -> Result<bool, Trouble> {
     let mut script = RELEASE.on(&[&names.lock(name)]);
     script.arg(&token[..]);
-    Ok(one(link, script, integer).await? == 1)
+    Ok(one(link, script, |answer| integer(&answer)).await? == 1)
 }
 
 /// One step of a scan: the next cursor, and the keys that it found.
@@ -178,16 +175,15 @@ pub(super) async fn scan(
     let mut command = redis::cmd("SCAN");
     command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(count);
     one(link, command, |answer| {
-        let Value::Array(parts) = answer else {
-            return Err(match answer {
-                Value::ServerError(error) => Trouble::from(error),
-                _ => Trouble::Garbled,
-            });
+        let [cursor, keys] = match answer {
+            Value::Array(parts) => <[_; 2]>::try_from(parts).map_err(|_other| Trouble::Garbled)?,
+            Value::ServerError(error) => return Err(Trouble::from(&error)),
+            _ => return Err(Trouble::Garbled),
         };
-        let [cursor, Value::Array(keys)] = &parts[..] else { return Err(Trouble::Garbled) };
-        let cursor = string(cursor.clone())?.and_then(|cursor| str::from_utf8(&cursor).ok()?.parse().ok());
+        let cursor = string(cursor)?.and_then(|cursor| str::from_utf8(&cursor).ok()?.parse().ok());
+        let Value::Array(keys) = keys else { return Err(Trouble::Garbled) };
         // A name is text: what is none was not named by us.
-        let keys = keys.iter().filter_map(|key| String::from_utf8(string(key.clone()).ok()??).ok()).collect();
+        let keys = keys.into_iter().filter_map(|key| String::from_utf8(string(key).ok()??).ok()).collect();
         Ok((cursor.ok_or(Trouble::Garbled)?, keys))
     })
     .await
