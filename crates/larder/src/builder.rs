@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Id, Registry, Space, SpaceInfo};
 use crate::local::{Local, Size};
 use crate::policy::Ttl;
+use crate::remote::Redis;
 use crate::service::{CacheService, Settings};
 
 /// 64 MiB: enough for the hot data of a small service, and no surprise in its memory.
@@ -36,6 +37,7 @@ pub struct Builder {
     follow_limit: Duration,
     sweep_interval: Duration,
     clock: Clock,
+    redis: Option<Redis>,
     ablations: Ablations,
 }
 
@@ -51,6 +53,7 @@ impl CacheService {
             follow_limit: DEFAULT_FOLLOW_LIMIT,
             sweep_interval: DEFAULT_SWEEP_INTERVAL,
             clock: Clock::system(),
+            redis: None,
             ablations: Ablations::default(),
         }
     }
@@ -122,6 +125,16 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Keeps the entries in Redis or Valkey (7.0 or newer), where all processes that name the same one share them.
+    ///
+    /// [`build`](Self::build) waits for nobody: until Redis is reached, and whenever it cannot be, reads load and nothing is
+    /// stored.
+    #[must_use]
+    pub fn redis(mut self, redis: impl Into<Redis>) -> Self {
+        self.redis = Some(redis.into());
         self
     }
 

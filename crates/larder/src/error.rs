@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Encode,
     /// The stored bytes are not a value of the type that was asked for.
     Decode,
+    /// Redis cannot be used now, or did not do what it was asked.
+    Unavailable,
 }
 
 impl Error {

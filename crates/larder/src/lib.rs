@@ -83,9 +83,10 @@ pub use codec::{Blob, Value};
 pub use error::{Error, ErrorKind};
 pub use key::{AsKey, AsName, Id, Key, KeyWriter, MAX_NAME_BYTES, Space, SpaceInfo, Tag};
 pub use policy::Ttl;
+pub use remote::Redis;
 pub use service::{
     CacheService, ENTRY_OVERHEAD_BYTES, Health, Invalidation, LocalStats, Lock, Lookup, MAX_TAGS, Permit,
-    Policy, Read, Refusal, Removed, SetOptions, Source, Stats, Status, Stored,
+    Policy, Read, RedisHealth, Refusal, Removed, SetOptions, Source, Stats, Status, Stored,
 };
 pub use stats::Counts;
 

@@ -24,7 +24,7 @@ use redis::Pipeline;
 use fill::Fresh;
 use link::Link;
 use read::{Ask, Capture, Found, Seen};
-use settings::Redis;
+pub use settings::Redis;
 use supervisor::Supervisor;
 use trouble::{Trouble, integer};
 use write::Succeeded;

@@ -11,9 +11,18 @@ use crate::error::{Error, ErrorKind};
 /// 500 ms: ten times what a slow network takes, and short enough for a caller who then asks the database.
 const OPERATION_LIMIT: Duration = Duration::from_millis(500);
 
-/// Where Redis or Valkey is, and how it is spoken to.
+/// Where Redis or Valkey is, and how it is spoken to, for [`Builder::redis`](crate::Builder::redis).
+///
+/// A URL alone is enough: what takes a `Redis` takes a `&str` or a `String`, too.
+///
+/// ```
+/// use larder::Redis;
+///
+/// let redis = Redis::at("rediss://cache:secret@cache.internal:6380/2").namespace("crm");
+/// assert!(!format!("{redis:?}").contains("secret"));
+/// ```
 #[derive(Clone)]
-pub(crate) struct Redis {
+pub struct Redis {
     url: String,
     namespace: String,
     ca_pem: Option<Vec<u8>>,
@@ -24,7 +33,7 @@ pub(crate) struct Redis {
 impl Redis {
     /// A server by its URL: `redis://` or `rediss://` (TLS), then `user:password@` where it asks for one, host, port, and
     /// the number of the database.
-    pub(crate) fn at(url: impl Into<String>) -> Self {
+    pub fn at(url: impl Into<String>) -> Self {
         Redis {
             url: url.into(),
             namespace: String::new(),
@@ -34,30 +43,32 @@ impl Redis {
         }
     }
 
-    /// What stands before all names, so that several applications can share a database.
+    /// What stands before all names, so that several applications can share a database: `crm` makes `deal:17` the key
+    /// `crm:deal:17`. Letters, digits, `-`, `_` and `.`; by default there is none.
     #[must_use]
-    pub(crate) fn namespace(mut self, namespace: impl Into<String>) -> Self {
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
         self
     }
 
     /// The certificates, in PEM, of the authorities that may vouch for the server, instead of those of this machine.
     #[must_use]
-    pub(crate) fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+    pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_pem = Some(pem.into());
         self
     }
 
     /// The certificate and the key, in PEM, that this client shows.
     #[must_use]
-    pub(crate) fn client_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+    pub fn client_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         self.client_pem = Some((certificate.into(), key.into()));
         self
     }
 
-    /// The longest that one call may take.
+    /// The longest that one call to Redis may take, after which the connection is given up and the caller does without. By
+    /// default 500 ms, at most 650 ms.
     #[must_use]
-    pub(crate) fn operation_limit(mut self, limit: Duration) -> Self {
+    pub fn operation_limit(mut self, limit: Duration) -> Self {
         self.operation_limit = limit;
         self
     }
@@ -97,6 +108,18 @@ impl Redis {
             Client::build_with_tls(info, tls)
         };
         client.map_err(|error| not_a_url(&error))
+    }
+}
+
+impl From<&str> for Redis {
+    fn from(url: &str) -> Self {
+        Redis::at(url)
+    }
+}
+
+impl From<String> for Redis {
+    fn from(url: String) -> Self {
+        Redis::at(url)
     }
 }
 

@@ -29,6 +29,8 @@ impl<T> Clone for Read<T> {
 pub enum Source {
     /// A hit in this process.
     Local,
+    /// A hit in Redis.
+    Remote,
     /// This caller's own loader ran.
     Loaded,
     /// Another caller's load, which this one shared.
@@ -80,6 +82,8 @@ pub enum Refusal {
     Absent,
     /// The cache is switched off.
     Bypass,
+    /// Redis cannot be used now.
+    Unavailable,
     /// An error, which was counted and logged.
     Failed,
 }

@@ -1,6 +1,7 @@
 //! How the cache is doing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::CacheService;
 use crate::stats::Counts;
@@ -42,8 +43,28 @@ pub struct LocalStats {
 pub struct Health {
     /// In one word.
     pub status: Status,
+    /// Why it is not as it should be, for people to read; `None` where it is.
+    pub trouble: Option<String>,
     /// The counters.
     pub stats: Stats,
+    /// What Redis says of itself; `None` without one, and while it does not answer.
+    pub redis: Option<RedisHealth>,
+}
+
+/// What Redis says of itself. What its user may not ask is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RedisHealth {
+    /// Its version, such as `7.0.15`.
+    pub version: Option<String>,
+    /// How long its process has been running, in whole seconds.
+    pub uptime: Option<Duration>,
+    /// How many clients are connected to it.
+    pub connected_clients: Option<u64>,
+    /// How much memory its data takes, as it writes it: `2.50M`.
+    pub used_memory: Option<String>,
+    /// How long this question took, there and back.
+    pub round_trip: Duration,
 }
 
 /// The state of the cache in one word.
@@ -52,6 +73,12 @@ pub struct Health {
 pub enum Status {
     /// It works, within this process alone.
     InProcess,
+    /// It works, over Redis.
+    Connected,
+    /// It works over Redis, with less than it should: [`Health::trouble`] says what is missing.
+    Degraded,
+    /// Redis cannot be used now: reads load, and nothing is stored.
+    Disconnected,
     /// It is switched off.
     Bypass,
 }
@@ -61,6 +88,9 @@ impl Status {
     pub fn as_str(self) -> &'static str {
         match self {
             Status::InProcess => "in-process",
+            Status::Connected => "connected",
+            Status::Degraded => "degraded",
+            Status::Disconnected => "disconnected",
             Status::Bypass => "bypass",
         }
     }
@@ -93,6 +123,6 @@ impl CacheService {
     /// It changes nothing.
     pub async fn health(&self) -> Health {
         let status = if self.inner.settings.bypass { Status::Bypass } else { Status::InProcess };
-        Health { status, stats: self.stats() }
+        Health { status, trouble: None, stats: self.stats(), redis: None }
     }
 }

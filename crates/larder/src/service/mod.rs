@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use tokio::task::JoinSet;
 
 pub use answer::{Read, Refusal, Removed, Source, Stored};
-pub use health::{Health, LocalStats, Stats, Status};
+pub use health::{Health, LocalStats, RedisHealth, Stats, Status};
 pub use locking::Lock;
 pub use options::{MAX_TAGS, Policy, SetOptions};
 pub use permit::{Lookup, Permit};
