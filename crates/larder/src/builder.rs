@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{Id, Registry, Space, SpaceInfo};
 use crate::local::{Local, Size};
 use crate::policy::Ttl;
-use crate::remote::Redis;
+use crate::remote::{Redis, Remote};
 use crate::service::{CacheService, Settings};
 
 /// 64 MiB: enough for the hot data of a small service, and no surprise in its memory.
@@ -151,7 +151,7 @@ impl Builder {
     ///
     /// # Errors
     /// [`Config`](ErrorKind::Config) when a space is not well formed or overlaps with another, when a setting is zero that
-    /// must not be, and outside of a runtime.
+    /// must not be, when the settings of Redis cannot be used, and outside of a runtime. That Redis cannot be reached is none.
     pub fn build(self) -> Result<CacheService, Error> {
         for (name, zero) in [
             ("local_capacity_bytes", self.capacity_bytes == 0),
@@ -180,11 +180,15 @@ impl Builder {
         let settings = Settings {
             clock: self.clock,
             default_ttl: self.default_ttl,
+            max_value_bytes: self.max_value_bytes,
             follow_limit: self.follow_limit,
             sweep_interval: self.sweep_interval,
             bypass,
             ablations: self.ablations,
         };
-        CacheService::assemble(Local::new(size, self.ablations)?, registry, settings)
+        let redis = self.redis.filter(|_| !bypass);
+        let remote =
+            redis.map(|redis| Remote::new(&redis, settings.clock.clone(), self.ablations)).transpose()?;
+        CacheService::assemble(Local::new(size, self.ablations)?, remote, registry, settings)
     }
 }

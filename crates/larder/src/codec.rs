@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
+use crate::policy::Encoding;
 
 /// What can be cached: anything that `serde` can write and read back, owned, and shareable between threads.
 pub trait Value: Serialize + DeserializeOwned + Send + Sync + 'static {}
@@ -30,33 +31,6 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Vec::<u8>::deserialize(deserializer).map(|bytes| Blob(bytes.into()))
-    }
-}
-
-/// How a value is written as bytes. A [`Blob`] is its own encoding: its bytes stand as they are, as if they were JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// Text that anybody can read in redis-cli.
-    Json,
-    /// [MessagePack](https://msgpack.org) with the names of fields, so that fields may be added and left out: smaller, and
-    /// quicker to write and read than JSON.
-    MessagePack,
-}
-
-impl Encoding {
-    pub(crate) fn to_bits(self) -> u16 {
-        match self {
-            Encoding::Json => 0,
-            Encoding::MessagePack => 1,
-        }
-    }
-
-    pub(crate) fn from_bits(bits: u16) -> Option<Encoding> {
-        match bits {
-            0 => Some(Encoding::Json),
-            1 => Some(Encoding::MessagePack),
-            _ => None,
-        }
     }
 }
 
@@ -100,7 +74,6 @@ pub(crate) fn typed<T: Value>(payload: Payload) -> Result<Arc<T>, Error> {
 }
 
 /// The value as its bytes, and how they are to be read.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the tier in Redis, which is being built"))]
 pub(crate) fn encode<T: Value>(value: &T, encoding: Encoding) -> Result<(Encoding, Vec<u8>), Error> {
     if encoding == Encoding::Json || TypeId::of::<T>() == TypeId::of::<Blob>() {
         return Ok((Encoding::Json, Erased::encode(value)?));

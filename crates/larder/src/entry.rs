@@ -14,8 +14,8 @@
 
 use smallvec::SmallVec;
 
-use crate::codec::Encoding;
 use crate::key::Tag;
+use crate::policy::Encoding;
 
 /// No UTF-8 text begins with this byte.
 const MAGIC: u8 = 0xFE;

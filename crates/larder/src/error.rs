@@ -11,6 +11,8 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     space: Option<&'static str>,
+    /// It is a state that lasts, and was logged when it began.
+    known: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -37,7 +39,7 @@ pub enum ErrorKind {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error { kind, message: message.into(), space: None, source: None }
+        Error { kind, message: message.into(), space: None, known: false, source: None }
     }
 
     pub(crate) fn in_space(mut self, template: &'static str) -> Self {
@@ -48,6 +50,15 @@ impl Error {
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    pub(crate) fn already_known(mut self, known: bool) -> Self {
+        self.known = known;
+        self
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.known
     }
 
     /// The kind of this failure.

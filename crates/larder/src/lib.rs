@@ -61,16 +61,14 @@ mod key;
 mod codec;
 mod entry;
 mod flight;
+mod guess;
 mod lock;
 mod stats;
+mod tasks;
 mod ticket;
 mod token;
 
 mod local;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the service does not ask it yet: the tier is built from below")
-)]
 mod remote;
 
 mod service;
@@ -82,7 +80,7 @@ pub use clock::Clock;
 pub use codec::{Blob, Value};
 pub use error::{Error, ErrorKind};
 pub use key::{AsKey, AsName, Id, Key, KeyWriter, MAX_NAME_BYTES, Space, SpaceInfo, Tag};
-pub use policy::Ttl;
+pub use policy::{Encoding, Ttl};
 pub use remote::Redis;
 pub use service::{
     CacheService, ENTRY_OVERHEAD_BYTES, Health, Invalidation, LocalStats, Lock, Lookup, MAX_TAGS, Permit,

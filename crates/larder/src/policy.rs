@@ -1,4 +1,4 @@
-//! How long an entry lives.
+//! How long an entry lives, and how it is written.
 
 use std::time::Duration;
 
@@ -49,5 +49,33 @@ impl From<Duration> for Ttl {
     fn from(duration: Duration) -> Ttl {
         let ms = duration.as_nanos().div_ceil(1_000_000);
         Ttl { ms: u64::try_from(ms).unwrap_or(u64::MAX) }
+    }
+}
+
+/// How a value is written as bytes. A [`Blob`](crate::Blob) is its own encoding: its bytes stand as they are, as if they were JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// Text that anybody can read in redis-cli.
+    Json,
+    /// [MessagePack](https://msgpack.org) with the names of fields, so that fields may be added and left out: smaller, and
+    /// quicker to write and read than JSON.
+    MessagePack,
+}
+
+impl Encoding {
+    pub(crate) fn to_bits(self) -> u16 {
+        match self {
+            Encoding::Json => 0,
+            Encoding::MessagePack => 1,
+        }
+    }
+
+    pub(crate) fn from_bits(bits: u16) -> Option<Encoding> {
+        match bits {
+            0 => Some(Encoding::Json),
+            1 => Some(Encoding::MessagePack),
+            _ => None,
+        }
     }
 }

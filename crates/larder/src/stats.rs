@@ -10,6 +10,9 @@ use parking_lot::RwLock;
 /// many, and all beyond this number are counted together under [`OTHER`].
 const MAX_GROUPS: usize = 256;
 
+/// How many groups there are at most, that of all others included.
+pub(crate) const GROUPS: usize = MAX_GROUPS + 1;
+
 /// The longest name of a group, in bytes. A prefix is a word; a longer first part of a name is not one, and not worth keeping.
 const MAX_GROUP_BYTES: usize = 64;
 
@@ -35,13 +38,22 @@ pub(crate) enum Count {
     Superseded = 7,
     /// A value was too large to store.
     TooLarge = 8,
+    /// Something lay under the name that this library did not write.
+    Foreign = 9,
 }
 
-const COUNTS: usize = 9;
+const COUNTS: usize = 10;
 
 /// The index of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group(u16);
+
+impl Group {
+    /// Below [`GROUPS`].
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0)
+    }
+}
 
 /// The counters of a service.
 #[derive(Debug)]
@@ -58,10 +70,8 @@ struct Stripe([AtomicU64; COUNTS]);
 impl Counters {
     /// The groups that are known from the beginning are counted apart whatever other names come first.
     pub(crate) fn new<'a>(known: impl IntoIterator<Item = &'a str>) -> Self {
-        let counters = Counters {
-            groups: (0..=MAX_GROUPS).map(|_| OnceLock::new()).collect(),
-            by_name: RwLock::default(),
-        };
+        let counters =
+            Counters { groups: (0..GROUPS).map(|_| OnceLock::new()).collect(), by_name: RwLock::default() };
         counters.by_name.write().insert(OTHER.to_owned(), Group(0));
         for name in known {
             counters.group(name);
@@ -114,6 +124,7 @@ impl Counters {
                 joined: sum(Count::Joined),
                 superseded: sum(Count::Superseded),
                 too_large: sum(Count::TooLarge),
+                foreign: sum(Count::Foreign),
             };
             all.add(&counts);
             by_prefix.insert(name.clone(), counts);
@@ -153,6 +164,8 @@ pub struct Counts {
     pub superseded: u64,
     /// Values that were too large to store.
     pub too_large: u64,
+    /// Reads that met something in Redis that this library did not write. Whoever loads removes it.
+    pub foreign: u64,
 }
 
 impl Counts {
@@ -191,6 +204,7 @@ impl Counts {
         self.joined += other.joined;
         self.superseded += other.superseded;
         self.too_large += other.too_large;
+        self.foreign += other.foreign;
     }
 }
 

@@ -135,11 +135,34 @@ impl Flights {
         if let Some(hit) = recheck() {
             return Joined::Hit(hit);
         }
+        Joined::Leads(self.open(&mut shard, name, hash))
+    }
+
+    /// Follows the flight of this key, if there is one.
+    pub(crate) fn follow(self: &Arc<Self>, name: &str, hash: u64) -> Option<Follower> {
+        let shard = self.shard(hash);
+        let flight = shard.get(name)?;
+        flight.state.lock().aboard += 1;
+        self.following.fetch_add(1, Ordering::Relaxed);
+        Some(Follower { flights: Arc::clone(self), flight: Some(Arc::clone(flight)) })
+    }
+
+    /// Whether there is a flight of this key.
+    pub(crate) fn is_open(&self, name: &str, hash: u64) -> bool {
+        self.shard(hash).contains_key(name)
+    }
+
+    /// Opens a flight of this key in place of one that there may be. Whoever follows that one is served when it lands.
+    pub(crate) fn lead(self: &Arc<Self>, name: &str, hash: u64) -> Leader {
+        self.open(&mut self.shard(hash), name, hash)
+    }
+
+    fn open(self: &Arc<Self>, shard: &mut Shard, name: &str, hash: u64) -> Leader {
         let name: Arc<str> = name.into();
         let state = Mutex::new(State { stage: Stage::Led, aboard: 1 });
         let flight = Arc::new(Flight { name: Arc::clone(&name), hash, state, changed: Notify::new() });
         shard.insert(name, Arc::clone(&flight));
-        Joined::Leads(Leader { flights: Arc::clone(self), flight: Some(flight) })
+        Leader { flights: Arc::clone(self), flight: Some(flight) }
     }
 
     /// How many loads are under way.
@@ -184,6 +207,15 @@ impl Leader {
         drop(shard);
         flight.changed.notify_waiters();
         landed
+    }
+
+    /// Closes the flight to joiners: who comes from here on asks for itself. Answers whether others are aboard. For a landing
+    /// that takes time, during which nobody may join who would not be vouched for.
+    pub(crate) fn close(&self) -> bool {
+        let Some(flight) = &self.flight else { return false };
+        let mut shard = self.flights.shard(flight.hash);
+        clear(&mut shard, flight);
+        flight.state.lock().aboard > 1
     }
 
     /// What identifies the flight within a chain of loads.

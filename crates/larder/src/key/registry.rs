@@ -59,6 +59,12 @@ impl Registry {
             return Err("its lifetime is 0, so nothing could be stored in it; leave it out for the default"
                 .to_owned());
         }
+        if info.raw && info.scopes[0].is_some() {
+            return Err(
+                "it is raw, so that its values have no room for what a scope needs; declare one of the two"
+                    .to_owned(),
+            );
+        }
         if info.too_many_scopes {
             return Err(format!("more than {} scopes are declared", super::space::MAX_SCOPES));
         }
@@ -78,6 +84,14 @@ impl Registry {
             }
         }
         family.spaces.push((template, info));
+        for (raw, info) in family.spaces.iter().filter(|(_, info)| info.raw) {
+            if family.scopes.iter().any(|(scope, depth)| raw.is_under(scope, *depth)) {
+                return Err(format!(
+                    "names of the raw space `{}` lie under a declared scope, and its values have no room for what a scope needs; make their words differ",
+                    info.template
+                ));
+            }
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use super::id::{Id, KeyName, KeyWriter};
 use super::{AsKey, AsName};
-use crate::policy::Ttl;
+use crate::policy::{Encoding, Ttl};
 
 /// How many scopes one space can declare. Each is a tag of every entry.
 pub(crate) const MAX_SCOPES: usize = 3;
@@ -55,6 +55,8 @@ pub struct SpaceInfo {
     pub(crate) scopes: [Option<&'static str>; MAX_SCOPES],
     pub(crate) too_many_scopes: bool,
     pub(crate) cache_is_source: bool,
+    pub(crate) encoding: Encoding,
+    pub(crate) raw: bool,
     pub(crate) id_segments: usize,
 }
 
@@ -81,6 +83,8 @@ impl<K: Id + ?Sized, V> Space<K, V> {
                 scopes: [None; MAX_SCOPES],
                 too_many_scopes: false,
                 cache_is_source: false,
+                encoding: Encoding::Json,
+                raw: false,
                 id_segments: K::SEGMENTS,
             },
             typed: Typed { weigher: None, version: None },
@@ -103,7 +107,7 @@ impl<K: Id + ?Sized, V> Space<K, V> {
     }
 
     /// The version of the values' format, raised when a new release can no longer read what an old one stored.
-    /// In-process entries end with the process, so it is only told to [`CacheService::spaces`](crate::CacheService::spaces).
+    /// An entry of another version in Redis is a miss. In-process entries end with the process, so that it does not matter there.
     #[must_use]
     pub const fn version(mut self, format: u16) -> Self {
         self.info.format = format;
@@ -146,6 +150,26 @@ impl<K: Id + ?Sized, V> Space<K, V> {
     #[must_use]
     pub const fn cache_is_source(mut self) -> Self {
         self.info.cache_is_source = true;
+        self
+    }
+
+    /// How its values are written in Redis: as JSON, which redis-cli shows, or as MessagePack, which is smaller and quicker. A
+    /// reader knows either, so that a space may change.
+    #[must_use]
+    pub const fn encoding(mut self, encoding: Encoding) -> Self {
+        self.info.encoding = encoding;
+        self
+    }
+
+    /// Keeps its values in Redis without this library's header, for readers in other languages: the bytes under the name are
+    /// the encoded value and nothing else.
+    ///
+    /// What the header promises is gone with it: a load that began before a removal may store its older value after it, which
+    /// then stays for its lifetime; there are no tags and no scopes, no version and no age, and one load for all holds within a
+    /// process only. The lifetime holds. In a cache without Redis it changes nothing.
+    #[must_use]
+    pub const fn raw(mut self) -> Self {
+        self.info.raw = true;
         self
     }
 

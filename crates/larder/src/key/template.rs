@@ -78,6 +78,12 @@ impl Template {
             })
     }
 
+    /// Whether some name of this form lies under the first `depth` segments of another.
+    pub(crate) fn is_under(&self, scope: &Template, depth: usize) -> bool {
+        let head = |template: &Template| Template { segments: template.segments[..depth].to_vec() };
+        self.segments.len() > depth && head(self).overlaps(&head(scope))
+    }
+
     /// The end of the first `depth` segments of a name, if they have this form and more follows.
     pub(crate) fn prefix_end(&self, depth: usize, name: &str) -> Option<usize> {
         let mut end = 0;

@@ -59,15 +59,9 @@ pub(crate) struct Grant {
     ticket: Ticket,
     era: u64,
     captured: Vec<Captured>,
-    began_ms: u64,
 }
 
 impl Grant {
-    /// When the load began: what it brings is of then, however long it took.
-    pub(crate) fn began_ms(&self) -> u64 {
-        self.began_ms
-    }
-
     /// The tags that were captured.
     pub(crate) fn tags(&self) -> impl Iterator<Item = Tag> {
         self.captured.iter().map(|captured| captured.tag)
@@ -166,18 +160,8 @@ impl Local {
     }
 
     /// Captures what an install will be compared with. To be called before the load begins.
-    pub(crate) fn begin(
-        &self,
-        name: NameRef<'_>,
-        tags: impl IntoIterator<Item = Tag>,
-        began_ms: u64,
-    ) -> Grant {
-        Grant {
-            ticket: self.tickets.take(name.hash),
-            era: self.era(),
-            captured: self.capture(tags),
-            began_ms,
-        }
+    pub(crate) fn begin(&self, name: NameRef<'_>, tags: impl IntoIterator<Item = Tag>) -> Grant {
+        Grant { ticket: self.tickets.take(name.hash), era: self.era(), captured: self.capture(tags) }
     }
 
     fn capture(&self, tags: impl IntoIterator<Item = Tag>) -> Vec<Captured> {

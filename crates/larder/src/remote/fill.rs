@@ -6,11 +6,11 @@ use redis::{Cmd, Pipeline};
 use super::names::Names;
 use super::read::{Capture, LEASE_MS};
 use super::script::{FILL, FILL_STAGED, RELEASE};
-use super::trouble::{Trouble, integer, okay};
-use crate::codec::Encoding;
+use super::trouble::{Trouble, integer, okay, string};
+use crate::ablation::{Ablation, Ablations};
 use crate::entry::{self, Header, Word};
 use crate::key::Tag;
-use crate::policy::Ttl;
+use crate::policy::{Encoding, Ttl};
 
 /// 4 KiB: from here on a value is put aside and renamed into its place, since passing it through a script costs the server more
 /// than two commands do.
@@ -26,6 +26,8 @@ pub(crate) struct Fresh<'a> {
     pub(crate) encoding: Encoding,
     pub(crate) version: Option<u64>,
     pub(crate) load_cost_us: u32,
+    /// How long ago its load began, in milliseconds: it is as old as that, however long the load took.
+    pub(crate) age_ms: u64,
     pub(crate) ttl: Ttl,
     pub(crate) payload: &'a [u8],
 }
@@ -40,7 +42,7 @@ pub(super) fn bytes_of(
 ) -> Result<Vec<u8>, Trouble> {
     let depends_on = capture.dependencies(tags);
     let uncaptured = || Trouble::Refused("a tag that was not captured before the load".to_owned());
-    let stored_at_ms = capture.server_ms(here_ms);
+    let stored_at_ms = capture.server_ms(here_ms).saturating_sub(fresh.age_ms);
     let header = Header {
         era: capture.root.era,
         format: fresh.format,
@@ -54,6 +56,16 @@ pub(super) fn bytes_of(
     Ok(entry::value(word, &header, fresh.payload))
 }
 
+/// What became of a fill, or of a lease that was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// What the loader saw was still there, and was replaced or removed.
+    pub(crate) done: bool,
+    /// That, and root and tokens, read behind it, are still the captured ones: what was loaded vouches for itself. Not asked
+    /// for, it is `false`.
+    pub(crate) current: bool,
+}
+
 pub(super) async fn fill(
     names: &Names,
     name: &str,
@@ -61,26 +73,64 @@ pub(super) async fn fill(
     tags: &[Tag],
     fresh: Fresh<'_>,
     here_ms: u64,
-) -> Result<bool, Trouble> {
+    (vouch, rules_out): (bool, Ablations),
+) -> Result<Settled, Trouble> {
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
     let mut commands = Pipeline::with_capacity(2);
-    if bytes.len() < STAGED_FROM_BYTES {
-        commands.add_command(compare_and_set(&key, word, &bytes, fresh.ttl));
-    } else {
+    let staged = bytes.len() >= STAGED_FROM_BYTES;
+    if rules_out.is_out(Ablation::TicketCheck) {
+        commands.cmd("SET").arg(&*key).arg(bytes).cmd("EXISTS").arg(&*key);
+    } else if staged {
         // Drawn for this attempt: nobody else's bytes can be fetched in its place.
         let staging = names.staging(rand::rng().random());
         commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
         let mut script = FILL_STAGED.on(&[&key, &staging]);
-        script.arg(word.as_bytes()).arg(life_argument(fresh.ttl));
+        script.arg(word.as_bytes()).arg(life_argument(fresh.life()));
         commands.add_command(script);
+    } else {
+        commands.add_command(compare_and_set(&key, word, &bytes, fresh.life()));
     }
+    settle(names, capture, commands, vouch).await
+}
+
+impl Fresh<'_> {
+    /// How long it lives from now, in milliseconds; `None` is for ever. What took longer to load than it lives goes at once.
+    pub(super) fn life(&self) -> Option<u64> {
+        life_of(self.ttl).map(|ms| ms.saturating_sub(self.age_ms).max(1))
+    }
+}
+
+/// Sends what settles an interval, whose last command answers whether it did, and has it vouched for where that is wanted.
+async fn settle(
+    names: &Names,
+    capture: &Capture,
+    mut commands: Pipeline,
+    vouch: bool,
+) -> Result<Settled, Trouble> {
     let link = &capture.link;
-    let answers = link.send(&commands, link.deadline()).await?;
-    if let [staged, _] = &answers[..] {
+    let settling = commands.len();
+    if vouch {
+        for (tag, _) in &capture.tokens {
+            commands.cmd("GETEX").arg(names.tag(*tag));
+        }
+        commands.cmd("GETEX").arg(names.root());
+    }
+    let mut answers = link.send(&commands, link.deadline()).await?;
+    let behind = answers.split_off(settling);
+    for staged in &answers[..settling - 1] {
         link.believe(okay(staged))?;
     }
-    did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))
+    let done = did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))?;
+    let captured = capture.tokens.iter().map(|(_, token)| &token[..]);
+    let root = capture.root.to_bytes();
+    let unchanged = captured.chain([&root[..]]).zip(behind);
+    let current = done
+        && vouch
+        && unchanged
+            .map(|(old, new)| string(new).is_ok_and(|new| new.as_deref() == Some(old)))
+            .all(|same| same);
+    Ok(Settled { done, current })
 }
 
 /// A lifetime in milliseconds, as Redis takes it; `None` is for ever, and so is what ends after all clocks of Redis.
@@ -88,14 +138,14 @@ pub(super) fn life_of(ttl: Ttl) -> Option<u64> {
     Some(ttl.as_millis()).filter(|ms| *ms < i64::MAX as u64 / 2)
 }
 
-/// A lifetime as the scripts take it.
-fn life_argument(ttl: Ttl) -> String {
-    life_of(ttl).map_or_else(String::new, |ms| ms.to_string())
+/// The rest of a life as the scripts take it.
+fn life_argument(life: Option<u64>) -> String {
+    life.map_or_else(String::new, |ms| ms.to_string())
 }
 
 /// Puts these bytes in if what is there has this word.
-pub(super) fn compare_and_set(key: &str, word: Word, bytes: &[u8], ttl: Ttl) -> Cmd {
-    FILL.on(&[key]).arg(word.as_bytes()).arg(bytes).arg(life_argument(ttl)).take()
+pub(super) fn compare_and_set(key: &str, word: Word, bytes: &[u8], life: Option<u64>) -> Cmd {
+    FILL.on(&[key]).arg(word.as_bytes()).arg(bytes).arg(life_argument(life)).take()
 }
 
 pub(super) async fn lease_over(
@@ -106,18 +156,43 @@ pub(super) async fn lease_over(
 ) -> Result<Option<Word>, Trouble> {
     let lease = Word::lease(rand::rng().random());
     let bytes = entry::lease(lease, root.era);
-    let put = compare_and_set(&names.entry(name), word, &bytes, Ttl::millis(LEASE_MS));
+    let put = compare_and_set(&names.entry(name), word, &bytes, Some(LEASE_MS));
     Ok(did(link.believe(integer(&link.ask(put).await?)))?.then_some(lease))
 }
 
 pub(super) async fn release(
     names: &Names,
     name: &str,
-    word: Word,
-    Capture { link, .. }: &Capture,
+    (word, capture): (Word, &Capture),
+    vouch: bool,
+) -> Result<Settled, Trouble> {
+    let mut commands = Pipeline::with_capacity(1);
+    commands.add_command(RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take());
+    settle(names, capture, commands, vouch).await
+}
+
+/// Takes the claim of this interval for so long: leave to load in place of a holder that is taken to be gone. A claim of an
+/// earlier interval does not count. Two may have it at once, which costs a load: what both fill in is compared.
+pub(super) async fn claim(
+    names: &Names,
+    name: &str,
+    (word, Capture { link, .. }): (Word, &Capture),
+    ms: u64,
 ) -> Result<bool, Trouble> {
-    let take_back = RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take();
-    did(link.believe(integer(&link.ask(take_back).await?)))
+    let key = names.claim(name);
+    let generation = word.generation();
+    let mut set = redis::cmd("SET");
+    set.arg(&key).arg(&generation[..]).arg("PX").arg(ms);
+    let other = link.believe(string(link.ask(set.clone().arg("NX").arg("GET").take()).await?));
+    match other {
+        Ok(None) => Ok(true),
+        Ok(Some(other)) if other == generation => Ok(false),
+        // Of an earlier interval, or none of ours.
+        Ok(Some(_)) | Err(Trouble::WrongType) => link.believe(okay(&link.ask(set).await?)),
+        // A full server takes no claim; whoever waits there may load.
+        Err(Trouble::Full) => Ok(true),
+        Err(trouble) => Err(trouble),
+    }
 }
 
 /// A key of another type is not what was seen.

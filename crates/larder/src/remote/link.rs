@@ -14,6 +14,7 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::gather::Gather;
 use super::root::Incarnation;
 use super::trouble::Trouble;
 use crate::clock::Clock;
@@ -38,6 +39,8 @@ pub(crate) struct Link {
     connection: MultiplexedConnection,
     pub(crate) identity: Identity,
     operation_limit: Duration,
+    /// The reads that are under way, and those that wait to leave together.
+    pub(super) reads: Gather,
     last_answer_ms: AtomicU64,
     /// Why it was given up; `None` while it may be used.
     end: Mutex<Option<Trouble>>,
@@ -54,6 +57,7 @@ impl Link {
             connection,
             identity,
             operation_limit,
+            reads: Gather::default(),
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             end: Mutex::new(None),
             ended: Notify::new(),

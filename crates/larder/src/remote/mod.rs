@@ -4,6 +4,7 @@
 //! removed meanwhile is not there to compare with. A removal is a plain `UNLINK`, by us or by anybody.
 
 mod fill;
+mod gather;
 mod link;
 mod names;
 mod read;
@@ -18,17 +19,22 @@ mod write;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use redis::Pipeline;
 
-use fill::Fresh;
-use link::Link;
-use read::{Ask, Capture, Found, Seen};
+pub(crate) use fill::{Fresh, Settled};
+pub(crate) use link::Link;
+use read::Reading;
+pub(crate) use read::{Ask, Capture, Found, Intent, Seen};
 pub use settings::Redis;
 use supervisor::Supervisor;
-use trouble::{Trouble, integer};
-use write::Succeeded;
+pub(crate) use trouble::Trouble;
+use trouble::{integer, string, text};
+pub(crate) use write::Succeeded;
 
+use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::error::Error;
@@ -46,12 +52,30 @@ const SCAN_COUNT: usize = 500;
 pub(crate) struct Remote {
     supervisor: Arc<Supervisor>,
     clock: Clock,
+    rules_out: Ablations,
+}
+
+/// What Redis says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// Its answer to INFO; empty where this user may not ask.
+    pub(crate) info: String,
+    pub(crate) round_trip: Duration,
+    /// Whether it says which server it is.
+    pub(crate) is_known: bool,
+}
+
+impl Report {
+    /// One field of INFO.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        root::field(&self.info, name)
+    }
 }
 
 impl Remote {
     /// Nothing is connected before [`run`](Self::run).
-    pub(crate) fn new(redis: &Redis, clock: Clock) -> Result<Self, Error> {
-        Ok(Remote { supervisor: Arc::new(Supervisor::new(redis, clock.clone())?), clock })
+    pub(crate) fn new(redis: &Redis, clock: Clock, rules_out: Ablations) -> Result<Self, Error> {
+        Ok(Remote { supervisor: Arc::new(Supervisor::new(redis, clock.clone())?), clock, rules_out })
     }
 
     /// Keeps a connection, for ever. To be run as a task of the service.
@@ -70,20 +94,114 @@ impl Remote {
         self.supervisor.ready().await
     }
 
+    /// The server's time now, as a connection knows it, in milliseconds since 1970.
+    pub(crate) fn server_ms(&self, capture: &Capture) -> u64 {
+        capture.server_ms(self.clock.now_ms())
+    }
+
     /// What lies under a name. What is foreign to a reader who loads is removed, and the name is asked for again.
     ///
     /// # Cancel safety
-    /// A lease may have been left behind.
+    /// A lease that was left is taken back.
     pub(crate) async fn read(&self, ask: Ask<'_>) -> Result<Seen, Trouble> {
         let link = self.supervisor.link()?;
-        let names = self.supervisor.names();
-        let seen = read::read(&link, names, ask, self.clock.now_ms()).await?;
-        if seen.found != Found::Foreign || ask.intent != read::Intent::Load {
-            return Ok(seen);
+        let seen =
+            read::read(&link, self.supervisor.names(), ask, self.clock.now_ms(), self.rules_out).await?;
+        if seen.found != Found::Foreign || ask.intent != Intent::Load {
+            Ok(seen)
+        } else {
+            self.heal(&link, ask).await
         }
+    }
+
+    /// Removes what is foreign, and asks again.
+    async fn heal(&self, link: &Arc<Link>, ask: Ask<'_>) -> Result<Seen, Trouble> {
+        let names = self.supervisor.names();
         let heal = redis::cmd("UNLINK").arg(&*names.entry(ask.name)).take();
         link.believe(integer(&link.ask(heal).await?))?;
-        read::read(&link, names, ask, self.clock.now_ms()).await
+        let seen = read::read(link, names, ask, self.clock.now_ms(), self.rules_out).await?;
+        Ok(Seen { healed: true, ..seen })
+    }
+
+    /// What lies under several names, in one round trip. The answers are in their order.
+    ///
+    /// # Cancel safety
+    /// Leases may have been left behind, for their time.
+    pub(crate) async fn read_many(&self, asks: &[Ask<'_>]) -> Vec<Result<Seen, Trouble>> {
+        let link = match self.supervisor.link() {
+            Ok(link) => link,
+            Err(trouble) => return asks.iter().map(|_| Err(trouble.clone())).collect(),
+        };
+        let names = self.supervisor.names();
+        let now_ms = self.clock.now_ms();
+        let mut readings: Vec<Reading<'_>> = asks.iter().map(|ask| Reading::new(*ask)).collect();
+        let questions: Vec<_> = readings.iter().map(|reading| reading.question(names)).collect();
+        let answers = gather::ask_together(&link, names, &questions, link.deadline()).await;
+        let mut seen = Vec::with_capacity(asks.len());
+        for (((ask, reading), question), answer) in
+            asks.iter().zip(&mut readings).zip(&questions).zip(answers)
+        {
+            let lease = question.lease;
+            seen.push(match reading.understand(&link, lease, answer, now_ms, self.rules_out) {
+                Ok(Some(found)) if found.found == Found::Foreign && ask.intent == Intent::Load => {
+                    self.heal(&link, *ask).await
+                }
+                Ok(Some(seen)) => Ok(seen),
+                // A guess that fell short, or a server that is full.
+                Ok(None) => self.read(*ask).await,
+                Err(trouble) => Err(trouble),
+            });
+        }
+        seen
+    }
+
+    /// The bytes under a name, as they are.
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub(crate) async fn read_raw(&self, name: &str) -> Result<Option<Bytes>, Trouble> {
+        let link = self.supervisor.link()?;
+        let get = redis::cmd("GETEX").arg(&*self.supervisor.names().entry(name)).take();
+        link.believe(string(link.ask(get).await?)).map(|bytes| bytes.map(Bytes::from))
+    }
+
+    /// Sets bytes as they are; with `absent`, only where there is nothing. Answers whether it did.
+    ///
+    /// # Cancel safety
+    /// It may have been set or not.
+    pub(crate) async fn put_raw(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        ttl: Ttl,
+        absent: bool,
+    ) -> Result<bool, Trouble> {
+        let link = self.supervisor.link()?;
+        write::put_raw(&link, &self.supervisor.names().entry(name), bytes, fill::life_of(ttl), absent).await
+    }
+
+    /// Captures other tags for a load that begins now, over the connection of an earlier capture.
+    ///
+    /// # Cancel safety
+    /// It changes nothing that anybody sees.
+    pub(crate) async fn capture_again(&self, earlier: &Capture, tags: &[Tag]) -> Result<Capture, Trouble> {
+        read::capture(&earlier.link, self.supervisor.names(), tags).await
+    }
+
+    /// What Redis says of itself.
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub(crate) async fn report(&self) -> Result<Report, Trouble> {
+        let link = self.supervisor.link()?;
+        let since = tokio::time::Instant::now();
+        let answer = link.ask(redis::cmd("INFO")).await?;
+        let round_trip = since.elapsed();
+        let info = match link.believe(text(answer)) {
+            Err(Trouble::Forbidden(_)) => String::new(),
+            info => info?,
+        };
+        Ok(Report { info, round_trip, is_known: link.identity.incarnation.is_known() })
     }
 
     /// Turns what has this word into a lease, so that one caller in all processes loads. `None` if it has changed meanwhile.
@@ -99,7 +217,7 @@ impl Remote {
         fill::lease_over(self.supervisor.names(), name, word, capture).await
     }
 
-    /// Fills a loaded value in, if what is there still has the word that its loader saw. Answers whether it has been.
+    /// Fills a loaded value in, if what is there still has the word that its loader saw.
     ///
     /// # Cancel safety
     /// It may have been filled in or not.
@@ -109,16 +227,31 @@ impl Remote {
         seen: (Word, &Capture),
         tags: &[Tag],
         fresh: Fresh<'_>,
-    ) -> Result<bool, Trouble> {
-        fill::fill(self.supervisor.names(), name, seen, tags, fresh, self.clock.now_ms()).await
+        vouch: bool,
+    ) -> Result<Settled, Trouble> {
+        let rules = (vouch, self.rules_out);
+        fill::fill(self.supervisor.names(), name, seen, tags, fresh, self.clock.now_ms(), rules).await
     }
 
-    /// Takes a lease back for which nothing will be filled in. Answers whether it was still there.
+    /// Takes a lease back for which nothing will be filled in.
     ///
     /// # Cancel safety
     /// It may have been taken back or not.
-    pub(crate) async fn release(&self, name: &str, word: Word, capture: &Capture) -> Result<bool, Trouble> {
-        fill::release(self.supervisor.names(), name, word, capture).await
+    pub(crate) async fn release(
+        &self,
+        name: &str,
+        seen: (Word, &Capture),
+        vouch: bool,
+    ) -> Result<Settled, Trouble> {
+        fill::release(self.supervisor.names(), name, seen, vouch).await
+    }
+
+    /// Takes the load over from a holder that is taken to be gone, for so long. Answers whether this caller has it.
+    ///
+    /// # Cancel safety
+    /// The claim may be held by nobody, for its time.
+    pub(crate) async fn claim(&self, name: &str, seen: (Word, &Capture), ms: u64) -> Result<bool, Trouble> {
+        fill::claim(self.supervisor.names(), name, seen, ms).await
     }
 
     /// Sets a value whatever was there: the last set wins, and loads that are under way fill nothing in over it.
@@ -180,7 +313,7 @@ impl Remote {
         Ok(())
     }
 
-    /// Removes every name that matches a glob, looking through all keys in steps of [`SCAN_COUNT`], and answers how many keys
+    /// Removes every name that matches a glob and `is_meant`, looking through all keys in steps of [`SCAN_COUNT`], and answers how many keys
     /// it removed. Keys of the library never match. A load that is under way is found by its lease.
     ///
     /// # Errors
@@ -188,7 +321,11 @@ impl Remote {
     ///
     /// # Cancel safety
     /// Dropped before its end, it has removed some and not others, and owes a new era.
-    pub(crate) async fn remove_matching(&self, glob: &str) -> Result<u64, Trouble> {
+    pub(crate) async fn remove_matching(
+        &self,
+        glob: &str,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<u64, Trouble> {
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link()?;
         let names = self.supervisor.names();
@@ -197,7 +334,8 @@ impl Remote {
             let mut cursor = 0;
             loop {
                 let (next, keys) = write::scan(&link, &glob, cursor, SCAN_COUNT).await?;
-                let found: Vec<&str> = keys.iter().filter_map(|key| names.name_of(key)).collect();
+                let found: Vec<&str> =
+                    keys.iter().filter_map(|key| names.name_of(key)).filter(|name| is_meant(name)).collect();
                 removed += self.remove(&found, &[]).await?;
                 cursor = next;
                 if cursor == 0 {
@@ -235,11 +373,11 @@ impl Remote {
     ///
     /// # Cancel safety
     /// Dropped before its answer, it owes the new era too.
-    pub(crate) async fn remove(&self, names: &[&str], tags: &[Tag]) -> Result<u64, Trouble> {
+    pub(crate) async fn remove(&self, names: &[impl AsRef<str>], tags: &[Tag]) -> Result<u64, Trouble> {
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link_for_removal()?;
         let of = self.supervisor.names();
-        let entries = names.iter().map(|name| of.entry(name).into_owned());
+        let entries = names.iter().map(|name| of.entry(name.as_ref()).into_owned());
         let keys: Vec<String> = entries.chain(tags.iter().map(|tag| of.tag(*tag))).collect();
         let mut removed = 0;
         for keys in keys.chunks(MAX_PIPELINE) {

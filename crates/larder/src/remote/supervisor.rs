@@ -49,7 +49,7 @@ const MAX_PREDECESSORS: usize = 64;
 /// Keeps the connection.
 pub(crate) struct Supervisor {
     client: Client,
-    names: Names,
+    names: Arc<Names>,
     operation_limit: Duration,
     clock: Clock,
     state: watch::Sender<State>,
@@ -78,7 +78,7 @@ impl Supervisor {
         }
         Ok(Supervisor {
             client: redis.client()?,
-            names: redis.names()?,
+            names: Arc::new(redis.names()?),
             operation_limit: redis.limit(),
             clock,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
@@ -87,7 +87,7 @@ impl Supervisor {
         })
     }
 
-    pub(crate) fn names(&self) -> &Names {
+    pub(crate) fn names(&self) -> &Arc<Names> {
         &self.names
     }
 
@@ -348,7 +348,7 @@ struct Ends<'a>(&'a Supervisor);
 
 impl Drop for Ends<'_> {
     fn drop(&mut self) {
-        let ended = Trouble::Away("the service has ended".to_owned());
+        let ended = Trouble::ended();
         if let State::Up(link) | State::Suspect(link) = self.0.state.send_replace(State::Down(ended.clone()))
         {
             link.give_up(ended);

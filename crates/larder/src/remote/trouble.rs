@@ -4,6 +4,8 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError, ServerError, Value};
 
+use crate::error::{self, Error};
+
 /// Why Redis did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -46,10 +48,23 @@ impl fmt::Display for Trouble {
 }
 
 impl Trouble {
+    /// Nobody is left to ask.
+    pub(crate) fn ended() -> Trouble {
+        Trouble::Away("the service has ended".to_owned())
+    }
+
     /// Whether a connection on which this happened may not be trusted any further: what it says may be of another
     /// server, of another role, or of nobody.
     pub(super) fn is_of_the_connection(&self) -> bool {
         !matches!(self, Trouble::Full | Trouble::WrongType | Trouble::Forbidden(_))
+    }
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        // That it is away was logged by whoever noticed.
+        let known = matches!(trouble, Trouble::Away(_));
+        Error::new(error::ErrorKind::Unavailable, trouble.to_string()).already_known(known)
     }
 }
 

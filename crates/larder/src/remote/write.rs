@@ -11,6 +11,7 @@ use super::names::Names;
 use super::read::{Ask, Found, Intent, capture, read};
 use super::script::{NEW_ROOT, RELEASE, SUCCEED};
 use super::trouble::{Trouble, integer, okay, string};
+use crate::ablation::Ablations;
 use crate::entry::{self, Word};
 use crate::key::Tag;
 use crate::policy::Ttl;
@@ -38,10 +39,10 @@ async fn one<T>(
 }
 
 /// A `SET` of these bytes, for so long.
-fn set(key: &str, bytes: &[u8], ttl: Ttl) -> Cmd {
+fn set(key: &str, bytes: &[u8], life: Option<u64>) -> Cmd {
     let mut command = redis::cmd("SET");
     command.arg(key).arg(bytes);
-    if let Some(ms) = life_of(ttl) {
+    if let Some(ms) = life {
         command.arg("PX").arg(ms);
     }
     command
@@ -50,7 +51,7 @@ fn set(key: &str, bytes: &[u8], ttl: Ttl) -> Cmd {
 /// Sets a value whatever was there: the last set wins.
 pub(super) async fn put(
     link: &Arc<Link>,
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     tags: &[Tag],
     fresh: Fresh<'_>,
@@ -58,13 +59,13 @@ pub(super) async fn put(
 ) -> Result<(), Trouble> {
     let capture = capture(link, names, tags).await?;
     let bytes = bytes_of(Word::value(rand::rng().random()), &capture, tags, fresh, here_ms)?;
-    one(link, set(&names.entry(name), &bytes, fresh.ttl), |answer| okay(&answer)).await.map(drop)
+    one(link, set(&names.entry(name), &bytes, fresh.life()), |answer| okay(&answer)).await.map(drop)
 }
 
 /// Sets a value where a look would find none that is `readable`. Answers whether it did.
 pub(super) async fn put_absent(
     link: &Arc<Link>,
-    names: &Names,
+    names: &Arc<Names>,
     ask: Ask<'_>,
     readable: impl Fn(&Found) -> bool,
     fresh: Fresh<'_>,
@@ -74,7 +75,8 @@ pub(super) async fn put_absent(
     for _ in 0..ATTEMPTS {
         // What an entry depends on beside the tags of its name, the entry says.
         let look = Ask { intent: Intent::Look, ..ask };
-        let found = read(link, names, Ask { needs: &[], guess: ask.needs, ..look }, here_ms).await?.found;
+        let ask_again = Ask { needs: &[], guess: ask.needs, ..look };
+        let found = read(link, names, ask_again, here_ms, Ablations::default()).await?.found;
         let seen = match &found {
             Found::Hit { .. } if readable(&found) => return Ok(false),
             Found::Hit { word, .. } | Found::Busy(word) | Found::Stale(word) => Some(*word),
@@ -87,9 +89,12 @@ pub(super) async fn put_absent(
         let capture = capture(link, names, ask.needs).await?;
         let bytes = bytes_of(Word::value(rand::rng().random()), &capture, ask.needs, fresh, here_ms)?;
         let put = match seen {
-            None => one(link, set(&key, &bytes, fresh.ttl).arg("NX").take(), |answer| okay(&answer)).await?,
+            None => {
+                one(link, set(&key, &bytes, fresh.life()).arg("NX").take(), |answer| okay(&answer)).await?
+            }
             Some(word) => {
-                one(link, compare_and_set(&key, word, &bytes, fresh.ttl), |answer| integer(&answer)).await?
+                one(link, compare_and_set(&key, word, &bytes, fresh.life()), |answer| integer(&answer))
+                    .await?
                     == 1
             }
         };
@@ -103,7 +108,7 @@ pub(super) async fn put_absent(
 /// Puts a newer version of a row in place of an older one, and never creates.
 pub(super) async fn succeed(
     link: &Arc<Link>,
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     version: u64,
     fresh: Fresh<'_>,
@@ -128,7 +133,7 @@ pub(super) async fn succeed(
 }
 
 /// Begins a new era, in which nothing that is there is in force.
-pub(super) async fn clear(link: &Arc<Link>, names: &Names) -> Result<(), Trouble> {
+pub(super) async fn clear(link: &Arc<Link>, names: &Arc<Names>) -> Result<(), Trouble> {
     for _ in 0..ATTEMPTS {
         let root = capture(link, names, &[]).await?.root;
         let mut put = NEW_ROOT.on(&[names.root()]);
@@ -140,23 +145,39 @@ pub(super) async fn clear(link: &Arc<Link>, names: &Names) -> Result<(), Trouble
     Err(Trouble::Refused("the root is changed all the time".to_owned()))
 }
 
+/// Sets bytes as they are, for readers who know nothing of this library: whoever comes last wins.
+pub(super) async fn put_raw(
+    link: &Link,
+    key: &str,
+    bytes: &[u8],
+    life: Option<u64>,
+    absent: bool,
+) -> Result<bool, Trouble> {
+    let mut set = set(key, bytes, life);
+    if absent {
+        set.arg("NX");
+    }
+    one(link, set, |answer| okay(&answer)).await
+}
+
 /// Takes the lock of this name, if it is free. Answers what it is given back with.
 pub(super) async fn lock(
     link: &Arc<Link>,
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     ttl: Ttl,
 ) -> Result<Option<[u8; 16]>, Trouble> {
     let token: [u8; 16] = rand::rng().random();
     let taken =
-        one(link, set(&names.lock(name), &token, ttl).arg("NX").take(), |answer| okay(&answer)).await?;
+        one(link, set(&names.lock(name), &token, life_of(ttl)).arg("NX").take(), |answer| okay(&answer))
+            .await?;
     Ok(taken.then_some(token))
 }
 
 /// Gives a lock back, if this token still holds it. Answers whether it did.
 pub(super) async fn unlock(
     link: &Arc<Link>,
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     token: &[u8; 16],
 ) -> Result<bool, Trouble> {

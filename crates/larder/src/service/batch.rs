@@ -1,18 +1,21 @@
 //! Many keys at once: one loader call with only what is missing.
 
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::read::Boarded;
-use super::{CacheService, Inner, Plan, Policy};
+use super::boarding::{Approach, Boarded, Waiting, Wanted};
+use super::loading::{Grant, Loading};
+use super::{CacheService, Inner, Plan, Policy, Refusal};
 use crate::codec::Value;
-use crate::flight::{FlightId, Followed, Follower, Joined, Leader, Moment, is_loading, while_loading};
+use crate::flight::{Followed, Follower, Moment, while_loading};
 use crate::key::AsKey;
-use crate::local::{Grant, NameRef};
+use crate::local::NameRef;
 use crate::stats::Count;
 
 /// One key of a batch that the cache does not have.
@@ -26,7 +29,15 @@ struct Missing<'a> {
 /// One key of a batch that this call loads.
 struct Led<'a> {
     missing: Missing<'a>,
-    leader: Option<Leader>,
+    loading: Loading,
+}
+
+/// What a key of a batch waits for.
+enum Standing {
+    /// A load of this process.
+    Follows(Follower),
+    /// A load of another process.
+    Waits(Waiting),
 }
 
 impl CacheService {
@@ -38,6 +49,11 @@ impl CacheService {
         &self,
         keys: impl IntoIterator<Item = N>,
     ) -> Vec<Option<Arc<T>>> {
+        let inner = &*self.inner;
+        if inner.remote.is_some() {
+            let keys: Vec<N> = keys.into_iter().collect();
+            return join_all(keys.iter().map(|key| self.get(key))).await; // they leave together
+        }
         let mut values = Vec::new();
         for key in keys {
             values.push(self.get(key).await);
@@ -99,20 +115,23 @@ impl CacheService {
         let mut missing = batch.find();
         let mut led: Vec<Led<'_>> = Vec::new();
         while !(missing.is_empty() && led.is_empty()) {
-            let mut following = batch.board(std::mem::take(&mut missing), &mut led);
+            let mut standing = batch.board(std::mem::take(&mut missing), &mut led).await;
             if !led.is_empty() {
                 batch.load(std::mem::take(&mut led), &mut load).await?;
             }
             let since = Instant::now(); // the limit holds for all of them together
-            while let Some((waiting, follower)) = following.pop() {
-                match batch.follow(&waiting, follower, (arrived, since)).await? {
+            while let Some((waiting, stands)) = standing.pop() {
+                // What this call leads it loads before it waits any longer; only those are looked at that may join it.
+                let waited = match stands {
+                    Standing::Follows(_) if !led.is_empty() => Waited::StartAgain,
+                    Standing::Follows(follower) => batch.follow(&waiting, follower, (arrived, since)).await?,
+                    Standing::Waits(waits) => batch.wait(&waiting, waits, !led.is_empty()).await,
+                };
+                match waited {
                     Waited::Done => {}
                     Waited::StartAgain => missing.push(waiting),
-                    Waited::Leads(leader) => {
-                        // What this call leads it loads before it waits any longer.
-                        led.push(Led { missing: waiting, leader: Some(leader) });
-                        missing.extend(following.drain(..).map(|(waiting, _follower)| waiting));
-                    }
+                    Waited::Loads(loading) => led.push(Led { missing: waiting, loading }),
+                    Waited::Waits(waits) => standing.push((waiting, Standing::Waits(waits))),
                 }
             }
         }
@@ -124,7 +143,8 @@ impl CacheService {
 enum Waited {
     Done,
     StartAgain,
-    Leads(Leader),
+    Loads(Loading),
+    Waits(Waiting),
 }
 
 /// A call under way.
@@ -164,32 +184,35 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         missing
     }
 
-    /// Joins the flights of what is missing: what this call leads is added to `led`, what others load is answered.
-    fn board(&mut self, missing: Vec<Missing<'a>>, led: &mut Vec<Led<'a>>) -> Vec<(Missing<'a>, Follower)> {
-        let inner = self.inner;
-        let mut following = Vec::new();
-        for missing in missing {
-            if missing.plan.is_none() {
-                self.count(&missing, Count::Miss);
-                led.push(Led { missing, leader: None });
-                continue;
+    /// Looks once more, over Redis in one round trip, and joins the flights of what is missing: what this call leads is added
+    /// to `led`, what others load is answered.
+    async fn board(
+        &mut self,
+        missing: Vec<Missing<'a>>,
+        led: &mut Vec<Led<'a>>,
+    ) -> Vec<(Missing<'a>, Standing)> {
+        let (inner, policy) = (self.inner, self.policy);
+        let seen = inner.look_ahead(missing.iter().map(|missing| missing.wanted(policy))).await;
+        let approaches = missing.iter().zip(seen).map(|(missing, seen)| async move {
+            match missing.wanted(policy) {
+                Some(wanted) => inner.approach::<T>(wanted, seen).await,
+                None => Approach::Loads(inner.loading(None, Grant::None(Refusal::Failed))),
             }
-            let name = missing.name;
-            match inner.flights.join(name.name, name.hash, || inner.find_again::<T>(name, &self.policy.tags))
-            {
-                Joined::Hit(read) => self.values[missing.at] = Some(read.value),
-                Joined::Leads(leader) => {
+        });
+        let approaches = join_all(approaches).await;
+        let mut standing = Vec::new();
+        for (missing, approach) in missing.into_iter().zip(approaches) {
+            match approach {
+                Approach::Found(read) => self.values[missing.at] = Some(read.value),
+                Approach::Loads(loading) => {
                     self.count(&missing, Count::Miss);
-                    led.push(Led { missing, leader: Some(leader) });
+                    led.push(Led { missing, loading });
                 }
-                Joined::Follows(follower) if is_loading(&follower.id()) => {
-                    self.count(&missing, Count::Miss);
-                    led.push(Led { missing, leader: None });
-                }
-                Joined::Follows(follower) => following.push((missing, follower)),
+                Approach::Follows(follower) => standing.push((missing, Standing::Follows(follower))),
+                Approach::Waits(waiting) => standing.push((missing, Standing::Waits(waiting))),
             }
         }
-        following
+        standing
     }
 
     /// Loads what this call leads with one call of the loader, and stores it.
@@ -207,32 +230,52 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         if let Some(first) = led.first() {
             self.count(&first.missing, Count::Load);
         }
-        let began = inner.flights.moment();
-        let grants: Vec<Option<Grant>> = led.iter().map(|led| led.missing.grant(inner)).collect();
-        let flights = led.iter().filter_map(|led| led.leader.as_ref()).map(Leader::id).collect();
+        let flights = led.iter().flat_map(|led| led.loading.flights()).collect();
         let wanted = led.iter().map(|led| ids[led.missing.at].clone()).collect();
         let loaded = match while_loading(flights, async { load(wanted).await }).await {
             Ok(loaded) => loaded,
             Err(error) => {
-                for (Led { missing, leader }, grant) in led.into_iter().zip(grants) {
-                    if let Some(grant) = grant {
-                        inner.fail(missing.name, leader, (began, grant), &error);
-                    }
-                }
+                let fail = |Led { missing, loading }| inner.fail(missing.name, loading, &error);
+                join_all(led.into_iter().map(fail)).await;
                 return Err(error);
             }
         };
         let mut loaded: HashMap<K, T> = loaded.into_iter().collect();
-        for (Led { missing, leader }, grant) in led.into_iter().zip(grants) {
-            // Without a value the leader is dropped, and whoever follows loads for itself.
+        let mut settled = Vec::with_capacity(led.len());
+        for Led { missing, loading } in led {
+            // Without a value the leave to load is dropped, and whoever follows loads for itself.
             let Some(value) = loaded.remove(&ids[missing.at]).map(Arc::new) else { continue };
-            if let (Some(plan), Some(grant)) = (&missing.plan, grant) {
-                let typed = keys[missing.at].typed();
-                inner.settle(missing.name, typed, plan, leader, (began, grant), Arc::clone(&value));
-            }
-            self.values[missing.at] = Some(value);
+            self.values[missing.at] = Some(Arc::clone(&value));
+            settled.push(async move {
+                if let Some(plan) = &missing.plan {
+                    let typed = keys[missing.at].typed();
+                    inner.settle(missing.name, typed, plan, loading, value).await;
+                }
+            });
         }
+        join_all(settled).await;
         Ok(())
+    }
+
+    /// Waits for the load of another process; in a `hurry` it only looks once.
+    async fn wait(&mut self, missing: &Missing<'a>, mut waiting: Waiting, hurry: bool) -> Waited {
+        let inner = self.inner;
+        let Some(wanted) = missing.wanted(self.policy) else { return Waited::Done };
+        let boarded = if !hurry {
+            inner.wait::<T, Infallible>(wanted, waiting).await
+        } else if let Some(ended) = inner.look_again::<T>(wanted, &mut waiting).await {
+            inner.end_waiting(wanted, waiting, ended)
+        } else {
+            return Waited::StartAgain;
+        };
+        match boarded {
+            Boarded::Found(read) => {
+                self.values[missing.at] = Some(read.value);
+                Waited::Done
+            }
+            Boarded::Loads(loading) => Waited::Loads(loading),
+            Boarded::Failed(error) => match error {},
+        }
     }
 
     /// Waits for another caller's load.
@@ -243,12 +286,17 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         (arrived, since): (Moment, Instant),
     ) -> Result<Waited, E> {
         let inner = self.inner;
-        let flight: FlightId = follower.id();
+        let flight = follower.id();
         let patience = inner.settings.follow_limit.saturating_sub(since.elapsed());
         let landed = match tokio::time::timeout(patience, follower.wait()).await {
             Ok(Followed::Leads(leader)) => {
+                let Some(plan) = &missing.plan else { return Ok(Waited::StartAgain) };
+                if inner.remote.is_some() {
+                    return Ok(Waited::Waits(Waiting::behind(leader)));
+                }
                 self.count(missing, Count::Miss);
-                return Ok(Waited::Leads(leader));
+                let tags = plan.tags.iter().copied();
+                return Ok(Waited::Loads(inner.loading_here(missing.name, Some(leader), tags)));
             }
             Ok(Followed::Landed(landed)) => landed,
             Err(_elapsed) => {
@@ -291,7 +339,9 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
 }
 
 impl Missing<'_> {
-    fn grant(&self, inner: &Inner) -> Option<Grant> {
-        self.plan.as_ref().map(|plan| inner.local.begin(self.name, plan.tags.iter().copied(), inner.now_ms()))
+    /// What is asked for, if it can be stored.
+    fn wanted<'w>(&'w self, policy: &'w Policy) -> Option<Wanted<'w>> {
+        let plan = self.plan.as_ref()?;
+        Some(Wanted { name: self.name, plan, declared: &policy.tags, guess: &[] })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::CacheService;
+use crate::remote::Report;
 use crate::stats::Counts;
 
 /// What happened since the service was built, and what the cache holds.
@@ -122,7 +123,49 @@ impl CacheService {
     /// # Cancel safety
     /// It changes nothing.
     pub async fn health(&self) -> Health {
-        let status = if self.inner.settings.bypass { Status::Bypass } else { Status::InProcess };
-        Health { status, trouble: None, stats: self.stats(), redis: None }
+        let stats = self.stats();
+        let without = |status| Health { status, trouble: None, stats: stats.clone(), redis: None };
+        let Some(remote) = &self.inner.remote else {
+            return without(if self.inner.settings.bypass { Status::Bypass } else { Status::InProcess });
+        };
+        match remote.report().await {
+            Err(trouble) => Health { trouble: Some(trouble.to_string()), ..without(Status::Disconnected) },
+            Ok(report) => {
+                let trouble = trouble_of(&report).map(str::to_owned);
+                let status = if trouble.is_some() { Status::Degraded } else { Status::Connected };
+                Health { trouble, redis: Some(RedisHealth::of(&report)), ..without(status) }
+            }
+        }
+    }
+}
+
+/// What is wrong with a server that answers.
+fn trouble_of(report: &Report) -> Option<&'static str> {
+    let number = |name| report.field(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let (used, most) = (number("used_memory"), number("maxmemory"));
+    if !report.is_known {
+        Some(
+            "Redis does not say which server it is, since its user may not run INFO: each connection begins with an empty cache, and a failover behind a connection that survives it goes unnoticed. deploy/users.acl has the rights that are needed",
+        )
+    } else if most > 0 && used >= most && report.field("maxmemory_policy") == Some("noeviction") {
+        Some(
+            "Redis is full and may not evict, so that nothing new is stored: raise maxmemory, or set maxmemory-policy allkeys-lfu",
+        )
+    } else {
+        None
+    }
+}
+
+impl RedisHealth {
+    fn of(report: &Report) -> RedisHealth {
+        let text = |name| report.field(name).map(str::to_owned);
+        let number = |name| report.field(name).and_then(|text| text.parse().ok());
+        RedisHealth {
+            version: text("redis_version"),
+            uptime: number("uptime_in_seconds").map(Duration::from_secs),
+            connected_clients: number("connected_clients"),
+            used_memory: text("used_memory_human"),
+            round_trip: report.round_trip,
+        }
     }
 }

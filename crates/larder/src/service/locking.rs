@@ -1,23 +1,36 @@
 //! A lock by name: one holder at a time, for at most as long as it said.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::CacheService;
+use tokio::time::Instant;
+
+use super::pace::Pause;
+use super::{CacheService, Inner};
 use crate::error::{Error, ErrorKind};
 use crate::lock::Attempt;
 use crate::policy::Ttl;
+use crate::remote::{Remote, Trouble};
+use crate::tasks::Tasks;
 
 /// A lock that is held. It is released by [`release`](Lock::release), by being dropped, or by its time.
 #[derive(Debug)]
 pub struct Lock {
-    cache: CacheService,
     name: String,
-    token: Option<u64>,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// In this process; the token is gone once it was given back.
+    Here { cache: CacheService, token: Option<u64> },
+    /// In Redis.
+    There { remote: Remote, tasks: Arc<Tasks>, token: Option<[u8; 16]> },
 }
 
 impl CacheService {
-    /// Takes the lock of this name, for at most `ttl`, waiting for it for at most `wait` (zero: not at all). `None` if it
-    /// could not be had in that time, or if `ttl` is zero, which is an error that is counted and logged.
+    /// Takes the lock of this name, in all processes that share the cache, for at most `ttl`, waiting for it for at most `wait` (zero: not at all). `None` if it
+    /// could not be had in that time, or if `ttl` is zero or Redis cannot be used, which are errors that are counted and logged.
     ///
     /// Locks have names of their own: a lock and an entry of the same name do not meet. They are never evicted. Several who
     /// wait are served in no particular order. A holder that outlives its `ttl` loses the lock without noticing before
@@ -46,7 +59,12 @@ impl CacheService {
             self.inner.report("lock", name, &Error::new(ErrorKind::InvalidInput, message));
             return None;
         }
-        tokio::time::timeout(wait, self.wait_for_lock(name, ttl_ms)).await.ok()
+        match &self.inner.remote {
+            None => tokio::time::timeout(wait, self.wait_for_lock(name, ttl_ms)).await.ok(),
+            Some(remote) => {
+                Box::pin(self.inner.wait_for_lock_there(remote, name, Ttl::millis(ttl_ms), wait)).await
+            }
+        }
     }
 
     async fn wait_for_lock(&self, name: &str, ttl_ms: u64) -> Lock {
@@ -55,13 +73,49 @@ impl CacheService {
             let now_ms = inner.now_ms();
             match inner.locks.attempt(name, now_ms, ttl_ms) {
                 Attempt::Taken { token } => {
-                    return Lock { cache: self.clone(), name: name.to_owned(), token: Some(token) };
+                    let held = Held::Here { cache: self.clone(), token: Some(token) };
+                    return Lock { name: name.to_owned(), held };
                 }
                 Attempt::Held { until_ms, released } => {
                     let until_expiry = Duration::from_millis(until_ms.saturating_sub(now_ms));
                     tokio::time::timeout(until_expiry, released).await.ok();
                 }
             }
+        }
+    }
+}
+
+impl Inner {
+    /// Asks for a lock in Redis until it is had, or the time is over.
+    async fn wait_for_lock_there(
+        &self,
+        remote: &Remote,
+        name: &str,
+        ttl: Ttl,
+        wait: Duration,
+    ) -> Option<Lock> {
+        let (since, mut pause) = (Instant::now(), Pause::default());
+        loop {
+            let (asks, tasks, lock) = (remote.clone(), Arc::clone(&self.tasks), name.to_owned());
+            // It runs to its end: whoever has gone away by then drops the lock, which gives it back.
+            let attempt = async move {
+                let token = asks.lock(&lock, ttl).await?;
+                let held = |token| Held::There { remote: asks, tasks, token: Some(token) };
+                Ok(token.map(|token| Lock { name: lock, held: held(token) }))
+            };
+            let attempt = self.tasks.finish(attempt).await.unwrap_or_else(|| Err(Trouble::ended()));
+            let left = wait.saturating_sub(since.elapsed());
+            match attempt {
+                Ok(Some(lock)) => return Some(lock),
+                Ok(None) if left.is_zero() => return None,
+                Ok(None) => {}
+                Err(trouble) if left.is_zero() => {
+                    self.report("lock", name, &trouble.into());
+                    return None;
+                }
+                Err(_may_pass) => {}
+            }
+            tokio::time::timeout(left, pause.wait()).await.ok();
         }
     }
 }
@@ -73,17 +127,35 @@ impl Lock {
     }
 
     /// Gives the lock back, if it is still held by this holder: compare-and-delete by its token. `false` says that its time
-    /// was over, so that another may have held it meanwhile.
+    /// was over, so that another may have held it meanwhile, or that Redis cannot be asked.
     ///
     /// # Cancel safety
     /// It is released all the same.
     pub async fn release(mut self) -> bool {
+        if let Held::There { remote, tasks, token } = &mut self.held {
+            let Some(token) = token.take() else { return false };
+            let (remote, name) = (remote.clone(), self.name.clone());
+            let unlocked = tasks.finish(async move { remote.unlock(&name, &token).await }).await;
+            return matches!(unlocked, Some(Ok(true)));
+        }
         self.give_back()
     }
 
     fn give_back(&mut self) -> bool {
-        let Some(token) = self.token.take() else { return false };
-        self.cache.inner.locks.release(&self.name, token, self.cache.inner.now_ms())
+        match &mut self.held {
+            Held::Here { cache, token } => {
+                let Some(token) = token.take() else { return false };
+                cache.inner.locks.release(&self.name, token, cache.inner.now_ms())
+            }
+            Held::There { remote, tasks, token } => {
+                let Some(token) = token.take() else { return false };
+                let (remote, name) = (remote.clone(), self.name.clone());
+                tasks.run(async move {
+                    remote.unlock(&name, &token).await.ok(); // it ends with its time all the same
+                });
+                true
+            }
+        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 mod answer;
 mod batch;
+mod boarding;
 mod health;
+mod loading;
 mod locking;
 mod options;
+mod pace;
 mod permit;
 mod read;
 mod removal;
@@ -15,9 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tokio::task::JoinSet;
 
 pub use answer::{Read, Refusal, Removed, Source, Stored};
 pub use health::{Health, LocalStats, RedisHealth, Stats, Status};
@@ -31,11 +32,15 @@ use crate::clock::Clock;
 use crate::codec::{Erased, Payload, Value};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
+use crate::guess::Guesses;
 use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tag, Typed};
 use crate::local::{Candidate, Local, SCAN_BATCH};
 use crate::lock::Locks;
-use crate::policy::Ttl;
+use crate::policy::{Encoding, Ttl};
+use crate::remote::Remote;
 use crate::stats::{Count, Counters, Group};
+use crate::tasks::Tasks;
+use pace::Pace;
 
 /// What an entry weighs beside its encoded value and its name, in bytes: the map's record and its room to grow, the pointers
 /// and counters of value and name, and a few tags. Measured on a 64-bit machine (docs/decisions/0002): 210 for a number in a
@@ -58,12 +63,16 @@ impl fmt::Debug for CacheService {
 
 pub(crate) struct Inner {
     local: Local,
+    /// Where the entries are, if they are not in this process.
+    remote: Option<Remote>,
     flights: Arc<Flights>,
+    pace: Pace,
+    guesses: Guesses,
     locks: Locks,
     counters: Counters,
     registry: Registry,
     settings: Settings,
-    tasks: Mutex<JoinSet<()>>,
+    tasks: Arc<Tasks>,
 }
 
 /// What the builder decided.
@@ -71,6 +80,7 @@ pub(crate) struct Inner {
 pub(crate) struct Settings {
     pub(crate) clock: Clock,
     pub(crate) default_ttl: Ttl,
+    pub(crate) max_value_bytes: u64,
     pub(crate) follow_limit: Duration,
     pub(crate) sweep_interval: Duration,
     pub(crate) bypass: bool,
@@ -82,41 +92,66 @@ pub(crate) struct Settings {
 struct Plan {
     ttl: Ttl,
     group: Group,
-    /// Declared and implicit.
+    format: u16,
+    encoding: Encoding,
+    /// Its bytes stand in Redis as they are.
+    raw: bool,
+    /// Declared and implicit, each once.
     tags: SmallVec<[Tag; 8]>,
 }
 
 impl CacheService {
-    /// Puts the parts together and starts the sweep.
-    pub(crate) fn assemble(local: Local, registry: Registry, settings: Settings) -> Result<Self, Error> {
+    /// Puts the parts together and starts the tasks: the sweep, and the connection to Redis where there is one.
+    pub(crate) fn assemble(
+        local: Local,
+        remote: Option<Remote>,
+        registry: Registry,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let tasks = if settings.bypass {
+            Tasks::none()
+        } else {
+            Tasks::here().map_err(|error| {
+                Error::new(ErrorKind::Config, "a cache is built inside a Tokio runtime; call build() there")
+                    .caused_by(error)
+            })?
+        };
         let inner = Arc::new(Inner {
             local,
+            remote,
             flights: Arc::new(Flights::new()),
+            pace: Pace::new(),
+            guesses: Guesses::new(),
             locks: Locks::default(),
             counters: Counters::new(registry.spaces().map(SpaceInfo::group).chain([removal::TAGS])),
             registry,
             settings,
-            tasks: Mutex::default(),
+            tasks: Arc::new(tasks),
         });
-        if !inner.settings.bypass {
-            let runtime = tokio::runtime::Handle::try_current().map_err(|error| {
-                Error::new(ErrorKind::Config, "a cache is built inside a Tokio runtime; call build() there")
-                    .caused_by(error)
-            })?;
-            let weak = Arc::downgrade(&inner);
-            let interval = inner.settings.sweep_interval;
-            inner.tasks.lock().spawn_on(
-                async move {
-                    loop {
-                        tokio::time::sleep(interval).await;
-                        let Some(inner) = weak.upgrade() else { return };
-                        inner.sweep().await;
-                    }
-                },
-                &runtime,
-            );
+        let weak = Arc::downgrade(&inner);
+        let interval = inner.settings.sweep_interval;
+        inner.tasks.keep(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                let Some(inner) = weak.upgrade() else { return };
+                inner.sweep().await;
+            }
+        });
+        if let Some(remote) = &inner.remote {
+            inner.tasks.keep(remote.clone().run());
         }
         Ok(CacheService { inner })
+    }
+
+    /// Waits until Redis can be used; without Redis it does not wait. Nobody has to: until then reads load, and nothing is
+    /// stored. Bound it with a timeout of your own.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened.
+    pub async fn ready(&self) {
+        if let Some(remote) = &self.inner.remote {
+            remote.ready().await;
+        }
     }
 
     /// Removes what is expired or invalidated from memory now, instead of with the next slow sweep, and answers how many
@@ -128,14 +163,14 @@ impl CacheService {
         self.inner.sweep().await
     }
 
-    /// Ends the tasks of the service and waits for them. The cache goes on answering; memory is then reclaimed by eviction
-    /// alone.
+    /// Ends the tasks of the service and waits for them, and for the removals that are under way. The cache goes on
+    /// answering: in this process, memory is then reclaimed by eviction alone; over Redis, reads load and nothing is stored or
+    /// removed.
     ///
     /// # Cancel safety
-    /// The tasks end all the same; only the waiting is cut short.
+    /// Dropped before its end, the tasks may go on, until the last clone of the service is dropped.
     pub async fn shutdown(&self) {
-        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
-        tasks.shutdown().await;
+        self.inner.tasks.shutdown().await;
     }
 
     /// The spaces that the service was built with, in no particular order.
@@ -188,9 +223,32 @@ impl Inner {
         if ttl.as_millis() == 0 {
             return invalid("the lifetime is 0; to remove an entry, delete it".to_owned());
         }
+        let plan = self.plan_of(name, owner);
+        if plan.raw && !policy.tags.is_empty() {
+            return invalid(
+                "the space is raw, so that its values have no room for tags; remove them by name".to_owned(),
+            );
+        }
         let mut tags: SmallVec<[Tag; 8]> = policy.tags.iter().copied().collect();
-        tags.extend(self.registry.implicit_tags(name));
-        Ok(Plan { ttl, group: self.group_of(name, owner, policy.prefix), tags })
+        tags.extend(plan.tags);
+        Ok(Plan { ttl, group: self.group_of(name, owner, policy.prefix), tags, ..plan })
+    }
+
+    /// What a name alone says.
+    fn plan_of_name(&self, name: &str) -> Plan {
+        self.plan_of(name, self.registry.owner(name))
+    }
+
+    fn plan_of(&self, name: &str, owner: Option<&SpaceInfo>) -> Plan {
+        let raw = owner.is_some_and(|owner| owner.raw);
+        Plan {
+            ttl: owner.and_then(|owner| owner.ttl).unwrap_or(self.settings.default_ttl),
+            group: self.group_of(name, owner, None),
+            format: owner.map_or(1, |owner| owner.format),
+            encoding: owner.map_or(Encoding::Json, |owner| owner.encoding),
+            raw,
+            tags: if raw { SmallVec::new() } else { self.registry.implicit_tags(name).into_iter().collect() },
+        }
     }
 
     /// Under which group a name is counted.
@@ -218,22 +276,35 @@ impl Inner {
         plan: &Plan,
         stored_at_ms: u64,
     ) -> Result<Candidate, Error> {
-        let weight = match typed.and_then(|typed| typed.weigher) {
-            Some(weigher) => weigher(&value),
-            None => {
-                // An `Arc` of a value is a value too, but not the same one: a `Blob` in it would be counted as JSON.
-                (*value).encoded_len()?.saturating_add(name.len() as u64).saturating_add(ENTRY_OVERHEAD_BYTES)
-            }
-        };
+        // An `Arc` of a value is a value too, but not the same one: a `Blob` in it would be counted as JSON.
+        let weight = self.weight_of(name, &*value, typed, || (*value).encoded_len())?;
         let version = typed.and_then(|typed| typed.version).map(|version| version(&value));
         let expires_at_ms = stored_at_ms.saturating_add(plan.ttl.as_millis());
         let payload: Payload = value;
         Ok(Candidate { payload, stored_at_ms, expires_at_ms, version, weight, group: plan.group })
     }
 
-    /// Counts a failure and logs it, in the words of the specification.
+    /// What a value weighs, in bytes, whichever tier it goes to.
+    fn weight_of<T: Value>(
+        &self,
+        name: &str,
+        value: &T,
+        typed: Option<&Typed<T>>,
+        encoded_len: impl FnOnce() -> Result<u64, Error>,
+    ) -> Result<u64, Error> {
+        match typed.and_then(|typed| typed.weigher) {
+            Some(weigher) => Ok(weigher(value)),
+            None => Ok(encoded_len()?.saturating_add(name.len() as u64).saturating_add(ENTRY_OVERHEAD_BYTES)),
+        }
+    }
+
+    /// Counts a failure and logs it, in the words of the specification. What lasts was told when it began.
     fn report(&self, operation: &'static str, name: &str, error: &Error) {
         self.counters.count(self.group_of_name(name), Count::Error);
+        if error.is_known() {
+            tracing::debug!(key = name, "[CacheService] Cache {operation} error for key {name}: {error}");
+            return;
+        }
         tracing::error!(
             key = name,
             kind = ?error.kind(),

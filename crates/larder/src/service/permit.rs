@@ -3,12 +3,11 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use super::read::Boarded;
+use super::boarding::{Boarded, Wanted};
+use super::loading::Loading;
 use super::{CacheService, Plan, Policy, Read, Refusal, Source, Stored};
 use crate::codec::Value;
-use crate::flight::{Leader, Moment};
 use crate::key::{AsKey, Typed};
-use crate::local::Grant;
 use crate::stats::Count;
 
 /// The answer of [`CacheService::get_or_permit`].
@@ -31,15 +30,7 @@ pub struct Permit<T> {
     name: String,
     typed: Option<Typed<T>>,
     /// What a fill compares; the reason where nothing can be stored.
-    granted: Result<Granted, Refusal>,
-}
-
-#[derive(Debug)]
-struct Granted {
-    plan: Plan,
-    leader: Option<Leader>,
-    began: Moment,
-    grant: Grant,
+    granted: Result<(Plan, Loading), Refusal>,
 }
 
 impl CacheService {
@@ -90,15 +81,14 @@ impl CacheService {
             }
         };
         // It has its own way to load, so another caller's error is none of its own: it starts again, one of many at a time.
-        let leader = match inner.board::<T, Infallible>(name, &policy.tags, &plan).await {
+        let wanted = Wanted { name, plan: &plan, declared: &policy.tags, guess: &[] };
+        let loading = match Box::pin(inner.board::<T, Infallible>(wanted)).await {
             Boarded::Found(read) => return Lookup::Hit(read),
             Boarded::Failed(error) => match error {},
-            Boarded::Loads(leader) => leader,
+            Boarded::Loads(loading) => loading,
         };
         inner.counters.count(plan.group, Count::Load);
-        let began = inner.flights.moment();
-        let grant = inner.local.begin(name, plan.tags.iter().copied(), inner.now_ms());
-        permit(Ok(Granted { plan, leader, began, grant }))
+        permit(Ok((plan, loading)))
     }
 }
 
@@ -112,23 +102,23 @@ impl<T: Value> Permit<T> {
     /// it; [`try_fill`](Permit::try_fill) says why not.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may have been filled in or not.
     pub async fn fill(self, value: T) -> Read<T> {
-        self.settle(value).0
+        self.settle(value).await.0
     }
 
     /// Like [`fill`](Permit::fill), with the reason where the value was not stored.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// As for [`fill`](Permit::fill).
     pub async fn try_fill(self, value: T) -> (Read<T>, Stored) {
-        self.settle(value)
+        self.settle(value).await
     }
 
-    fn settle(self, value: T) -> (Read<T>, Stored) {
+    async fn settle(self, value: T) -> (Read<T>, Stored) {
         let inner = &*self.cache.inner;
         let value = Arc::new(value);
-        let Granted { plan, leader, began, grant } = match self.granted {
+        let (plan, loading) = match self.granted {
             Ok(granted) => granted,
             Err(refusal) => {
                 let source = if refusal == Refusal::Bypass { Source::Bypass } else { Source::Loaded };
@@ -136,8 +126,7 @@ impl<T: Value> Permit<T> {
             }
         };
         let name = inner.local.name(&self.name);
-        let stored =
-            inner.settle(name, self.typed.as_ref(), &plan, leader, (began, grant), Arc::clone(&value));
+        let stored = inner.settle(name, self.typed.as_ref(), &plan, loading, Arc::clone(&value)).await;
         (Read::of_load(value, Source::Loaded, stored.is_stored()), stored)
     }
 }

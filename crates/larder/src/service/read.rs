@@ -4,27 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CacheService, Inner, Plan, Policy, Read, Refusal, Source, Stored};
-use crate::ablation::Ablation;
-use crate::codec::{Value, typed};
+use super::boarding::{Boarded, Wanted};
+use super::loading::Loading;
+use super::{CacheService, Inner, Plan, Policy, Read, Source};
+use crate::codec::{Value, decode, typed};
 use crate::error::Error;
-use crate::flight::{
-    FlightId, Followed, Joined, Landed, Leader, Moment, SharedError, is_loading, while_loading,
-};
-use crate::key::{AsKey, Tag, Typed};
-use crate::local::{Grant, Installed, NameRef};
+use crate::flight::while_loading;
+use crate::key::{AsKey, MAX_NAME_BYTES, Tag, Typed};
+use crate::local::NameRef;
+use crate::remote::{Ask, Found, Intent, Remote, Trouble};
 use crate::stats::Count;
-
-/// How a caller that found nothing goes on.
-pub(super) enum Boarded<T, E> {
-    /// It was there after all, or another caller's load brought it.
-    Found(Read<T>),
-    /// Another caller's load ended with this error.
-    Failed(E),
-    /// It loads for itself and for whoever follows the flight. Without a flight, it loads for itself alone: its loader runs
-    /// within the load of the same key.
-    Loads(Option<Leader>),
-}
 
 impl CacheService {
     /// The value of a key, if the cache has it.
@@ -47,28 +36,25 @@ impl CacheService {
     /// # Cancel safety
     /// It changes nothing but counters.
     pub async fn get<T: Value>(&self, key: impl AsKey<T>) -> Option<Arc<T>> {
-        self.inner.look_up(&key).map(|read| read.value)
+        self.inner.look_up(&key).await.map(|read| read.value)
     }
 
     /// Like [`get`](Self::get), with the failure instead of "not there".
     ///
     /// # Errors
-    /// [`Decode`](crate::ErrorKind::Decode) if the stored value is no `T`. It is counted.
+    /// [`Decode`](crate::ErrorKind::Decode) if the stored value is no `T`, [`Unavailable`](crate::ErrorKind::Unavailable) if
+    /// Redis cannot be asked. It is counted.
     ///
     /// # Cancel safety
     /// It changes nothing but counters.
     pub async fn try_get<T: Value>(&self, key: impl AsKey<T>) -> Result<Option<Arc<T>>, Error> {
-        let inner = &*self.inner;
-        match inner.find(inner.local.name(key.name()), &[]) {
-            Ok(Some(read)) => return Ok(Some(read.value)),
-            Ok(None) => inner.count(key.name(), Count::Miss),
+        match self.inner.look(&key).await {
+            Ok(read) => Ok(read.map(|read| read.value)),
             Err(error) => {
-                inner.count(key.name(), Count::Miss);
-                inner.count(key.name(), Count::Error);
-                return Err(error);
+                self.inner.count(key.name(), Count::Error);
+                Err(error)
             }
         }
-        Ok(None)
     }
 
     /// Like [`get`](Self::get), with where the value came from and how old it is.
@@ -76,7 +62,7 @@ impl CacheService {
     /// # Cancel safety
     /// It changes nothing but counters.
     pub async fn lookup<T: Value>(&self, key: impl AsKey<T>) -> Option<Read<T>> {
-        self.inner.look_up(&key)
+        self.inner.look_up(&key).await
     }
 
     /// The value of a key; if the cache has none, the loader's, which is stored.
@@ -160,6 +146,10 @@ impl CacheService {
 }
 
 impl<T> Read<T> {
+    pub(super) fn of_remote(value: T, age: Duration) -> Self {
+        Read { value: Arc::new(value), source: Source::Remote, age, stored: true }
+    }
+
     pub(super) fn of_load(value: Arc<T>, source: Source, stored: bool) -> Self {
         Read { value, source, age: Duration::ZERO, stored }
     }
@@ -204,14 +194,68 @@ impl Inner {
 
     /// What there is for a reader who asks for no more; failures are counted and logged.
     #[inline]
-    fn look_up<T: Value>(&self, key: &impl AsKey<T>) -> Option<Read<T>> {
-        match self.find(self.local.name(key.name()), &[]) {
-            Ok(Some(read)) => return Some(read),
-            Ok(None) => {}
-            Err(error) => self.report("get", key.name(), &error),
+    async fn look_up<T: Value>(&self, key: &impl AsKey<T>) -> Option<Read<T>> {
+        self.look(key).await.unwrap_or_else(|error| {
+            self.report("get", key.name(), &error);
+            None
+        })
+    }
+
+    /// What there is for a reader who asks for no more. A hit is counted, and a miss; a failure is for the caller to count.
+    #[inline]
+    async fn look<T: Value>(&self, key: &impl AsKey<T>) -> Result<Option<Read<T>>, Error> {
+        let name = self.local.name(key.name());
+        let found = match &self.remote {
+            None => self.find(name, &[]),
+            // It is large, and a hit in this process does not move room for it about.
+            Some(remote) => Box::pin(self.look_over(remote, name)).await,
+        };
+        if !matches!(found, Ok(Some(_))) {
+            self.count(key.name(), Count::Miss);
         }
-        self.count(key.name(), Count::Miss);
-        None
+        found
+    }
+
+    /// What there is in Redis, for a reader who leaves nothing behind.
+    async fn look_over<T: Value>(
+        &self,
+        remote: &Remote,
+        name: NameRef<'_>,
+    ) -> Result<Option<Read<T>>, Error> {
+        if name.name.len() > MAX_NAME_BYTES {
+            return Ok(None); // nothing was ever stored for it
+        }
+        let plan = self.plan_of_name(name.name);
+        let read = if plan.raw {
+            match remote.read_raw(name.name).await {
+                Ok(None) => return Ok(None),
+                Ok(Some(bytes)) => Read::of_remote(decode(bytes, plan.encoding)?, Duration::ZERO),
+                Err(Trouble::WrongType) => {
+                    self.count(name.name, Count::Foreign);
+                    return Ok(None);
+                }
+                Err(trouble) => return Err(trouble.into()),
+            }
+        } else {
+            let guess = self.guesses.of(name.hash);
+            let (intent, format) = (Intent::Look, plan.format);
+            let ask = Ask { name: name.name, intent, format, needs: &plan.tags, guess: &guess };
+            let seen = remote.read(ask).await?;
+            let Found::Hit { header, payload, .. } = seen.found else {
+                if seen.found == Found::Foreign {
+                    self.count(name.name, Count::Foreign);
+                }
+                return Ok(None);
+            };
+            let tags = || header.depends_on.iter().map(|(tag, _)| *tag);
+            if tags().any(|tag| !plan.tags.contains(&tag) && !guess.contains(&tag)) {
+                self.guesses.learn(name.hash, tags());
+            }
+            let age_ms = remote.server_ms(&seen.capture).saturating_sub(header.stored_at_ms);
+            Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms))
+        };
+        self.count(name.name, Count::Hit);
+        Ok(Some(read))
     }
 
     /// The rest of a read that was no hit: another caller's load, or one of its own. It is large and callers box it, so that
@@ -241,12 +285,13 @@ impl Inner {
                 return load().await.map(|value| Read::of_load(Arc::new(value), Source::Loaded, false));
             }
         };
-        let leader = match self.board(name, &policy.tags, &plan).await {
+        let wanted = Wanted { name, plan: &plan, declared: &policy.tags, guess: &[] };
+        let loading = match self.board(wanted).await {
             Boarded::Found(read) => return Ok(read),
             Boarded::Failed(error) => return Err(error),
-            Boarded::Loads(leader) => leader,
+            Boarded::Loads(loading) => loading,
         };
-        self.load(name, key.typed(), plan, leader, load).await
+        self.load(name, key.typed(), &plan, loading, load).await
     }
 
     pub(super) fn count(&self, name: &str, what: Count) {
@@ -260,76 +305,13 @@ impl Inner {
         self.counters.count(group, Count::Load);
     }
 
-    /// Joins the flight of a key that was not there: waits for what another caller loads, or becomes the one who loads.
-    ///
-    /// Waiting is bounded by the follow limit for each flight. One that takes longer is given up, and the first caller to
-    /// notice loads in its place.
-    pub(super) async fn board<T: Value, E: Clone + 'static>(
-        &self,
-        name: NameRef<'_>,
-        declared: &[Tag],
-        plan: &Plan,
-    ) -> Boarded<T, E> {
-        let arrived = self.flights.moment();
-        loop {
-            let joined = self.flights.join(name.name, name.hash, || self.find_again::<T>(name, declared));
-            let follower = match joined {
-                Joined::Hit(read) => return Boarded::Found(read),
-                Joined::Leads(leader) => {
-                    self.counters.count(plan.group, Count::Miss);
-                    return Boarded::Loads(Some(leader));
-                }
-                Joined::Follows(follower) => follower,
-            };
-            let flight = follower.id();
-            if is_loading(&flight) {
-                self.counters.count(plan.group, Count::Miss);
-                return Boarded::Loads(None);
-            }
-            match tokio::time::timeout(self.settings.follow_limit, follower.wait()).await {
-                Ok(Followed::Leads(leader)) => {
-                    self.counters.count(plan.group, Count::Miss);
-                    return Boarded::Loads(Some(leader));
-                }
-                Ok(Followed::Landed(landed)) => {
-                    if let Some(boarded) = self.take(landed, arrived, declared) {
-                        self.counters.count(plan.group, Count::Miss);
-                        self.counters.count(plan.group, Count::Joined);
-                        return boarded;
-                    }
-                }
-                Err(_elapsed) => self.flights.give_up(&flight),
-            }
-        }
-    }
-
-    /// What a caller that arrived at this moment, and declares these tags, may take of a flight that landed; `None` if it has
-    /// to start again: what was brought is too old for it, or of a type that it cannot read.
-    pub(super) fn take<T: Value, E: Clone + 'static>(
-        &self,
-        landed: Landed,
-        arrived: Moment,
-        declared: &[Tag],
-    ) -> Option<Boarded<T, E>> {
-        if !landed.vouches_for(arrived, declared) && !self.settings.ablations.is_out(Ablation::Vouching) {
-            return None;
-        }
-        let stored = landed.stored;
-        match landed.result {
-            Ok(payload) => {
-                typed(payload).ok().map(|value| Boarded::Found(Read::of_load(value, Source::Joined, stored)))
-            }
-            Err(error) => error.downcast_ref::<E>().cloned().map(Boarded::Failed),
-        }
-    }
-
-    /// Loads, installs, and tells those who follow.
+    /// Loads, stores, and tells those who follow.
     async fn load<T, E, Fut>(
         &self,
         name: NameRef<'_>,
         typed: Option<&Typed<T>>,
-        plan: Plan,
-        leader: Option<Leader>,
+        plan: &Plan,
+        loading: Loading,
         load: impl FnOnce() -> Fut,
     ) -> Result<Read<T>, E>
     where
@@ -338,72 +320,18 @@ impl Inner {
         Fut: Future<Output = Result<T, E>>,
     {
         self.counters.count(plan.group, Count::Load);
-        let began = self.flights.moment();
-        let grant = self.local.begin(name, plan.tags.iter().copied(), self.now_ms());
-        let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
         // The loader is called within too, so that what it does before its first await is known to be part of the load.
-        let loaded = while_loading(flights, async { load().await }).await;
+        let loaded = while_loading(loading.flights(), async { load().await }).await;
         match loaded {
             Ok(value) => {
                 let value = Arc::new(value);
-                let stored = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
+                let stored = self.settle(name, typed, plan, loading, Arc::clone(&value)).await;
                 Ok(Read::of_load(value, Source::Loaded, stored.is_stored()))
             }
             Err(error) => {
-                self.fail(name, leader, (began, grant), &error);
+                self.fail(name, loading, &error).await;
                 Err(error)
             }
         }
-    }
-
-    /// Lands a flight with the loader's error, of which everybody who may take it gets a clone.
-    pub(super) fn fail<E: Clone + Send + Sync + 'static>(
-        &self,
-        name: NameRef<'_>,
-        leader: Option<Leader>,
-        (began, grant): (Moment, Grant),
-        error: &E,
-    ) {
-        let Some(leader) = leader else { return };
-        let error: SharedError = Arc::new(error.clone());
-        leader.land(|| {
-            let vouched = self.local.is_current(name, &grant);
-            Landed { result: Err(error), began, vouched, tags: grant.tags().collect(), stored: false }
-        });
-    }
-
-    /// Installs a loaded value and lands its flight, in one step.
-    pub(super) fn settle<T: Value>(
-        &self,
-        name: NameRef<'_>,
-        typed: Option<&Typed<T>>,
-        plan: &Plan,
-        leader: Option<Leader>,
-        (began, grant): (Moment, Grant),
-        value: Arc<T>,
-    ) -> Stored {
-        let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan, grant.began_ms());
-        let candidate = candidate.inspect_err(|error| self.report("set", name.name, error)).ok();
-        let failed = candidate.is_none();
-        let tags = grant.tags().collect();
-        let install = || self.local.install(name, grant, candidate);
-        let installed = match leader {
-            None => install(),
-            Some(leader) => {
-                let landed = leader.land(|| {
-                    let Installed { current, stored } = install();
-                    Landed { result: Ok(value), began, vouched: current, tags, stored }
-                });
-                Installed { current: landed.vouched, stored: landed.stored }
-            }
-        };
-        let (stored, what) = match installed {
-            Installed { stored: true, .. } => (Stored::YES, Count::Set),
-            _ if failed => return Stored::no(Refusal::Failed), // counted already
-            Installed { current: true, .. } => (Stored::no(Refusal::TooLarge), Count::TooLarge),
-            Installed { .. } => (Stored::no(Refusal::Superseded), Count::Superseded),
-        };
-        self.counters.count(plan.group, what);
-        stored
     }
 }

@@ -1,11 +1,14 @@
 //! Removing: by name, pattern, tag, scope, space, or everything.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::{CacheService, Inner, Removed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag};
 use crate::local::SCAN_BATCH;
+use crate::remote::{Remote, Trouble};
 use crate::stats::Count;
 
 /// What one change made untrue, as data: to be announced once the change is committed.
@@ -70,17 +73,26 @@ impl CacheService {
     /// anything. To be called after the change is committed.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// Once polled, it is done, whoever goes away.
     pub async fn delete(&self, key: impl AsName) -> Removed {
-        self.inner.remove(key.name())
+        self.inner.remove(key.name()).await
     }
 
     /// Removes several entries.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// Once polled, it is done, whoever goes away.
     pub async fn delete_many<N: AsName>(&self, keys: impl IntoIterator<Item = N>) -> Removed {
-        keys.into_iter().map(|key| self.inner.remove(key.name())).fold(Removed::counted(0), Removed::and)
+        let names = keys.into_iter();
+        match &self.inner.remote {
+            None => {
+                names.map(|key| self.inner.remove_here(key.name())).fold(Removed::counted(0), Removed::and)
+            }
+            Some(remote) => {
+                let names = names.map(|key| key.name().to_owned()).collect();
+                self.inner.remove_over(remote, names, Vec::new()).await
+            }
+        }
     }
 
     /// Removes every entry whose name matches a glob, by the rules of Redis: `*`, `?`, `[abc]`, `[^a]`, `[a-z]`, and `\`
@@ -93,11 +105,11 @@ impl CacheService {
     /// the name of every entry, and lets other tasks run meanwhile.
     ///
     /// # Consistency
-    /// As for [`delete`](Self::delete), for every name that matches. Except on a scope, it also refuses the loads of other
-    /// names that are under way: their values are returned and not stored.
+    /// As for [`delete`](Self::delete), for every name that matches. In this process, except on a scope, it also refuses the
+    /// loads of other names that are under way: their values are returned and not stored.
     ///
     /// # Cancel safety
-    /// Dropped before its end, it has removed some entries and not others.
+    /// In this process, dropped before its end, it has removed some entries and not others. Over Redis it goes on to its end.
     pub async fn delete_pattern(&self, glob: impl AsRef<str>) -> Removed {
         let glob = glob.as_ref();
         self.try_delete_pattern(glob).await.unwrap_or_else(|error| {
@@ -109,7 +121,8 @@ impl CacheService {
     /// Like [`delete_pattern`](Self::delete_pattern), with the failure instead of "not acknowledged".
     ///
     /// # Errors
-    /// [`InvalidInput`](ErrorKind::InvalidInput) for a glob that is longer than a name can be.
+    /// [`InvalidInput`](ErrorKind::InvalidInput) for a glob that is longer than a name can be,
+    /// [`Unavailable`](ErrorKind::Unavailable) where Redis did not do it.
     ///
     /// # Cancel safety
     /// As for [`delete_pattern`](Self::delete_pattern).
@@ -121,16 +134,24 @@ impl CacheService {
         }
         let pattern = Pattern::new(glob);
         if let Some(name) = pattern.as_literal() {
-            return Ok(self.inner.remove(name));
+            return Ok(self.inner.remove(name).await);
         }
         if let Some(scope) =
             pattern.as_prefix().and_then(|prefix| self.inner.registry.scope_of_prefix(prefix))
         {
-            self.inner.local.invalidate(scope);
             self.inner.count(glob, Count::Delete);
+            match &self.inner.remote {
+                None => self.inner.local.invalidate(scope),
+                Some(remote) => {
+                    self.inner.remove_there(remote, Vec::new(), vec![scope]).await?;
+                }
+            }
             return Ok(Removed::UNCOUNTED);
         }
-        Ok(Removed::counted(self.inner.remove_matching(pattern).await))
+        match &self.inner.remote {
+            None => Ok(Removed::counted(self.inner.remove_matching(pattern).await)),
+            Some(remote) => Ok(Removed::counted(self.scan_there(remote, glob.to_owned(), None).await?)),
+        }
     }
 
     /// Removes everything that depends on a tag, at the same cost for any number of entries.
@@ -140,7 +161,7 @@ impl CacheService {
     /// before installs one.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// Once polled, it is done, whoever goes away.
     pub async fn invalidate_tag(&self, tag: Tag) -> Removed {
         self.invalidate_tags([tag]).await
     }
@@ -148,11 +169,14 @@ impl CacheService {
     /// Removes everything that depends on any of several tags.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// Once polled, it is done, whoever goes away.
     pub async fn invalidate_tags(&self, tags: impl IntoIterator<Item = Tag>) -> Removed {
+        if let Some(remote) = &self.inner.remote {
+            return self.inner.remove_over(remote, Vec::new(), tags.into_iter().collect()).await;
+        }
         for tag in tags {
             self.inner.local.invalidate(tag);
-            self.inner.counters.count(self.inner.counters.group(TAGS), Count::Delete);
+            self.inner.count_tag();
         }
         Removed::UNCOUNTED
     }
@@ -160,12 +184,18 @@ impl CacheService {
     /// Removes all that one change made untrue. To be called after the change is committed.
     ///
     /// # Cancel safety
-    /// Dropped before its end, it has removed some of it. Without a pattern it is done when it is first polled.
+    /// Dropped before its end, it has removed some of it. Without a pattern, once polled, it is done, whoever goes away.
     pub async fn invalidate(&self, changed: &Invalidation) -> Removed {
-        let mut removed = self.delete_many(&changed.names).await;
-        if !changed.tags.is_empty() {
-            removed = removed.and(self.invalidate_tags(changed.tags.iter().copied()).await);
-        }
+        let mut removed = match &self.inner.remote {
+            Some(remote) => {
+                self.inner.remove_over(remote, changed.names.clone(), changed.tags.to_vec()).await
+            }
+            None if changed.tags.is_empty() => self.delete_many(&changed.names).await,
+            None => {
+                let names = self.delete_many(&changed.names).await;
+                names.and(self.invalidate_tags(changed.tags.iter().copied()).await)
+            }
+        };
         for glob in &changed.patterns {
             removed = removed.and(self.delete_pattern(glob).await);
         }
@@ -175,11 +205,53 @@ impl CacheService {
     /// Removes everything, at the same cost for any number of entries; the memory is reclaimed by and by.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// Once polled, it is done, whoever goes away.
     pub async fn clear(&self) -> Removed {
-        self.inner.local.clear();
-        self.inner.counters.count(self.inner.counters.group(TAGS), Count::Delete);
-        Removed::UNCOUNTED
+        self.inner.count_tag();
+        let Some(remote) = &self.inner.remote else {
+            self.inner.local.clear();
+            return Removed::UNCOUNTED;
+        };
+        let clears = remote.clone();
+        let cleared = self.inner.tasks.finish(async move { clears.clear().await }).await;
+        let mut removed = self.inner.answer_of_removal(TAGS, cleared).map(|()| Removed::UNCOUNTED);
+        for raw in self.inner.registry.spaces().filter(|space| space.raw) {
+            let cleared = self.clear_raw(remote, raw.template).await;
+            removed = removed.and_then(|_| cleared);
+        }
+        removed.unwrap_or(Removed::FAILED)
+    }
+
+    /// Removes all entries of a raw space, by looking for their names: they are in no era and have no tags.
+    async fn clear_raw(&self, remote: &Remote, template: &'static str) -> Result<Removed, Error> {
+        let glob = template.split(':').map(|part| if part.starts_with('{') { "*" } else { part });
+        let glob = glob.collect::<Vec<_>>().join(":");
+        let scanned = self.scan_there(remote, glob.clone(), Some(template)).await;
+        scanned.map(|_| Removed::UNCOUNTED).inspect_err(|error| self.inner.report("delete", &glob, error))
+    }
+
+    /// Removes the names in Redis that match a glob, and belong to this space if one is given. It runs to its end whoever goes
+    /// away.
+    async fn scan_there(
+        &self,
+        remote: &Remote,
+        glob: String,
+        template: Option<&'static str>,
+    ) -> Result<u64, Error> {
+        let (remote, inner) = (remote.clone(), Arc::clone(&self.inner));
+        let scan = async move {
+            let is_meant = |name: &str| {
+                let owner = inner.registry.owner(name);
+                let meant =
+                    template.is_none_or(|template| owner.is_some_and(|owner| owner.template == template));
+                if meant && template.is_none() {
+                    inner.counters.count(inner.group_of(name, owner, None), Count::Delete);
+                }
+                meant
+            };
+            remote.remove_matching(&glob, is_meant).await
+        };
+        Ok(self.inner.tasks.finish(scan).await.unwrap_or_else(|| Err(Trouble::ended()))?)
     }
 }
 
@@ -193,14 +265,67 @@ impl<K: Id + ?Sized, V> Space<K, V> {
     /// As for [`CacheService::invalidate_tag`].
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// Once polled, it is done, whoever goes away.
     pub async fn clear(&self, cache: &CacheService) -> Removed {
-        cache.invalidate_tag(Tag::space(self.template())).await
+        match &cache.inner.remote {
+            Some(remote) if self.info().raw => {
+                cache.inner.count_tag();
+                cache.clear_raw(remote, self.template()).await.unwrap_or(Removed::FAILED)
+            }
+            _ => cache.invalidate_tag(Tag::space(self.template())).await,
+        }
     }
 }
 
 impl Inner {
-    pub(super) fn remove(&self, name: &str) -> Removed {
+    pub(super) async fn remove(&self, name: &str) -> Removed {
+        match &self.remote {
+            None => self.remove_here(name),
+            Some(remote) => self.remove_over(remote, vec![name.to_owned()], Vec::new()).await,
+        }
+    }
+
+    /// Removes names and tags in Redis; a failure is counted and logged.
+    async fn remove_over(&self, remote: &Remote, names: Vec<String>, tags: Vec<Tag>) -> Removed {
+        names.iter().for_each(|name| self.count(name, Count::Delete));
+        tags.iter().for_each(|_| self.count_tag());
+        let (counted, first) = (tags.is_empty(), names.first().cloned());
+        match self.remove_there(remote, names, tags).await {
+            Ok(count) if counted => Removed::counted(count),
+            Ok(_) => Removed::UNCOUNTED,
+            Err(error) => {
+                self.report("delete", first.as_deref().unwrap_or(TAGS), &error);
+                Removed::FAILED
+            }
+        }
+    }
+
+    /// Removes names and tags in Redis, in one go. It runs to its end whoever goes away: nobody would know whether it did.
+    pub(super) async fn remove_there(
+        &self,
+        remote: &Remote,
+        names: Vec<String>,
+        tags: Vec<Tag>,
+    ) -> Result<u64, Error> {
+        if names.is_empty() && tags.is_empty() {
+            return Ok(0);
+        }
+        let remote = remote.clone();
+        let removal = async move { remote.remove(&names, &tags).await };
+        Ok(self.tasks.finish(removal).await.unwrap_or_else(|| Err(Trouble::ended()))?)
+    }
+
+    /// What became of a removal that ran as a task; a failure is counted and logged.
+    fn answer_of_removal<T>(&self, what: &str, ended: Option<Result<T, Trouble>>) -> Result<T, Error> {
+        let answer = ended.unwrap_or_else(|| Err(Trouble::ended())).map_err(Error::from);
+        answer.inspect_err(|error| self.report("delete", what, error))
+    }
+
+    fn count_tag(&self) {
+        self.counters.count(self.counters.group(TAGS), Count::Delete);
+    }
+
+    fn remove_here(&self, name: &str) -> Removed {
         let removed = self.local.remove(self.local.name(name), self.now_ms());
         self.counters.count(removed.unwrap_or_else(|| self.group_of_name(name)), Count::Delete);
         Removed::counted(u64::from(removed.is_some()))

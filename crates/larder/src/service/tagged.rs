@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::read::Boarded;
+use super::boarding::{Boarded, Wanted};
+use super::loading::Loading;
 use super::{CacheService, Inner, MAX_TAGS, Plan, Policy, Read, Source};
 use crate::codec::Value;
 use crate::error::{Error, ErrorKind};
-use crate::flight::{FlightId, Landed, Leader, while_loading};
+use crate::flight::while_loading;
 use crate::key::{AsKey, Tag, Typed};
 use crate::local::NameRef;
 use crate::stats::Count;
@@ -77,22 +78,32 @@ impl CacheService {
                 return load().await.map(|(value, _tags)| Read::of_load(Arc::new(value), source, false));
             }
         };
-        let leader = match inner.board(name, &policy.tags, &plan).await {
+        let guess = inner.guess(name);
+        let wanted = Wanted { name, plan: &plan, declared: &policy.tags, guess: &guess };
+        let loading = match Box::pin(inner.board(wanted)).await {
             Boarded::Found(read) => return Ok(read),
             Boarded::Failed(error) => return Err(error),
-            Boarded::Loads(leader) => leader,
+            Boarded::Loads(loading) => loading,
         };
-        inner.load_tagged(name, key.typed(), (&policy, plan), leader, &mut load).await
+        inner.load_tagged(name, key.typed(), (&policy, &plan), loading, &mut load).await
     }
 }
 
 impl Inner {
+    /// The tags of the last entry of a name, as far as is known.
+    fn guess(&self, name: NameRef<'_>) -> SmallVec<[Tag; 8]> {
+        match &self.remote {
+            None => self.local.last_tags(name).into(),
+            Some(_) => self.guesses.of(name.hash).into_iter().collect(),
+        }
+    }
+
     async fn load_tagged<T, E, Fut>(
         &self,
         name: NameRef<'_>,
         typed: Option<&Typed<T>>,
-        (policy, plan): (&Policy, Plan),
-        leader: Option<Leader>,
+        (policy, plan): (&Policy, &Plan),
+        mut loading: Loading,
         load: &mut impl FnMut() -> Fut,
     ) -> Result<Read<T>, E>
     where
@@ -100,17 +111,12 @@ impl Inner {
         E: Clone + Send + Sync + 'static,
         Fut: Future<Output = Result<(T, Vec<Tag>), E>>,
     {
-        let mut capture: SmallVec<[Tag; 8]> = plan.tags.clone();
-        capture.extend(self.local.last_tags(name));
         for attempt in 1..=ATTEMPTS {
             self.counters.count(plan.group, Count::Load);
-            let began = self.flights.moment();
-            let mut grant = self.local.begin(name, capture.iter().copied(), self.now_ms());
-            let flights: Vec<FlightId> = leader.iter().map(Leader::id).collect();
-            let (value, told) = match while_loading(flights, async { load().await }).await {
+            let (value, told) = match while_loading(loading.flights(), async { load().await }).await {
                 Ok((value, told)) => (Arc::new(value), told),
                 Err(error) => {
-                    self.fail(name, leader, (began, grant), &error);
+                    self.fail(name, loading, &error).await;
                     return Err(error);
                 }
             };
@@ -118,20 +124,19 @@ impl Inner {
             let declared = policy.clone().tags(told);
             needed.extend(declared.tags.into_iter().filter(|tag| !plan.tags.contains(tag)));
             let too_many = declared.too_many_tags;
-            if !too_many && grant.narrow_to(&needed) {
-                let stored = self.settle(name, typed, &plan, leader, (began, grant), Arc::clone(&value));
+            if !too_many && loading.narrow_to(&needed) {
+                if self.remote.is_some() {
+                    self.guesses.learn(name.hash, needed);
+                }
+                let stored = self.settle(name, typed, plan, loading, Arc::clone(&value)).await;
                 return Ok(Read::of_load(value, Source::Loaded, stored.is_stored()));
             }
             if too_many || attempt == ATTEMPTS {
                 self.report("set", name.name, &unstorable(too_many));
-                if let Some(leader) = leader {
-                    let result = Ok(Arc::clone(&value) as _);
-                    let tags = SmallVec::new();
-                    leader.land(|| Landed { result, began, vouched: false, tags, stored: false });
-                }
+                self.land_unstored(loading, Arc::clone(&value) as _).await;
                 return Ok(Read::of_load(value, Source::Loaded, false));
             }
-            capture = needed;
+            loading = self.begin_again(name, loading, &needed).await;
         }
         unreachable!("the last attempt returns")
     }

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use super::{CacheService, Inner, Policy, Refusal, SetOptions, Stored};
-use crate::codec::{Value, typed};
+use futures_util::future::join_all;
+
+use super::{CacheService, Inner, Plan, Policy, Refusal, SetOptions, Stored};
+use crate::codec::{Value, decode, typed};
 use crate::error::{Error, ErrorKind};
-use crate::key::{AsKey, AsName, Key};
+use crate::key::{AsKey, AsName, Key, Typed};
 use crate::local::Put;
-use crate::stats::Count;
+use crate::remote::{Ask, Found, Intent, Remote, Succeeded, Trouble};
+use crate::stats::{Count, Group};
 
 impl CacheService {
     /// Stores a value under a name, whatever was there: the last set wins.
@@ -21,54 +24,47 @@ impl CacheService {
     /// A load of the name that is under way installs nothing over it.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
     pub async fn set<T: Value>(
         &self,
         key: impl AsKey<T>,
         value: T,
         options: impl Into<SetOptions>,
     ) -> Stored {
-        self.inner.set(&key, value, &options.into()).unwrap_or_else(|error| {
-            self.inner.report("set", key.name(), &error);
-            Stored::no(Refusal::Failed)
-        })
+        self.inner.set_or_report(&key, value, &options.into()).await
     }
 
     /// Like [`set`](Self::set), with the failure instead of "not stored".
     ///
     /// # Errors
     /// [`Refused`](ErrorKind::Refused) where a space owns the name, [`InvalidInput`](ErrorKind::InvalidInput) for a name,
-    /// lifetime or tags that cannot be, [`Encode`](ErrorKind::Encode) for a value that cannot be written. It is counted.
+    /// lifetime or tags that cannot be, [`Encode`](ErrorKind::Encode) for a value that cannot be written,
+    /// [`Unavailable`](ErrorKind::Unavailable) where Redis did not do it. It is counted.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
     pub async fn try_set<T: Value>(
         &self,
         key: impl AsKey<T>,
         value: T,
         options: impl Into<SetOptions>,
     ) -> Result<Stored, Error> {
-        let set = self.inner.set(&key, value, &options.into());
+        let set = self.inner.set(&key, value, &options.into()).await;
         set.inspect_err(|_| self.inner.count(key.name(), Count::Error))
     }
 
     /// Stores several values with the same options; the answers are in the order of the entries.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
     pub async fn set_many<T: Value, N: AsKey<T>>(
         &self,
         entries: impl IntoIterator<Item = (N, T)>,
         options: impl Into<SetOptions>,
     ) -> Vec<Stored> {
-        let options = options.into();
-        let set = |(key, value): (N, T)| {
-            self.inner.set(&key, value, &options).unwrap_or_else(|error| {
-                self.inner.report("set", key.name(), &error);
-                Stored::no(Refusal::Failed)
-            })
-        };
-        entries.into_iter().map(set).collect()
+        let (inner, options) = (&*self.inner, &options.into());
+        let set = |(key, value): (N, T)| async move { inner.set_or_report(&key, value, options).await };
+        join_all(entries.into_iter().map(set)).await
     }
 
     /// Writes a row through, after its change was committed: replaces an older version of the row in the cache, and is
@@ -82,37 +78,54 @@ impl CacheService {
     /// A read that starts after the answer returns this version or a newer one, or loads.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
     pub async fn set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Stored {
-        self.inner.set_versioned(&key, value).unwrap_or_else(|error| {
+        self.inner.set_versioned(&key, value).await.unwrap_or_else(|error| {
             self.inner.report("set", key.name(), &error);
-            Stored::no(Refusal::Failed)
+            Stored::no(refusal_of(&error))
         })
     }
 
     /// Like [`set_versioned`](Self::set_versioned), with the failure instead of "not stored". A failure has removed the
-    /// entry all the same, so that nothing older is left behind.
+    /// entry all the same, so that nothing older is left behind; but for [`Unavailable`](ErrorKind::Unavailable), where this
+    /// process serves nothing older from Redis.
     ///
     /// # Errors
     /// [`Refused`](ErrorKind::Refused) in a space that is not versioned, [`Unregistered`](ErrorKind::Unregistered) in one
     /// that the service does not know, [`Encode`](ErrorKind::Encode) for a value that cannot be written. It is counted.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
     pub async fn try_set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Result<Stored, Error> {
-        let set = self.inner.set_versioned(&key, value);
+        let set = self.inner.set_versioned(&key, value).await;
         set.inspect_err(|_| self.inner.count(key.name(), Count::Error))
     }
 }
 
 impl Inner {
-    fn set<T: Value>(&self, key: &impl AsKey<T>, value: T, options: &SetOptions) -> Result<Stored, Error> {
+    async fn set_or_report<T: Value>(&self, key: &impl AsKey<T>, value: T, options: &SetOptions) -> Stored {
+        self.set(key, value, options).await.unwrap_or_else(|error| {
+            self.report("set", key.name(), &error);
+            Stored::no(refusal_of(&error))
+        })
+    }
+
+    async fn set<T: Value>(
+        &self,
+        key: &impl AsKey<T>,
+        value: T,
+        options: &SetOptions,
+    ) -> Result<Stored, Error> {
         if self.settings.bypass {
             return Ok(Stored::no(Refusal::Bypass));
         }
         let name = self.local.name(key.name());
         self.refuse_owned(name.name)?;
         let plan = self.plan(name.name, key.space(), &options.policy)?;
+        if let Some(remote) = &self.remote {
+            let set = self.set_over(remote, name.name, value, key.typed(), &plan, options.nx);
+            return Box::pin(set).await;
+        }
         let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
         let tags = plan.tags.iter().copied();
         let put = if options.nx {
@@ -129,6 +142,66 @@ impl Inner {
         Ok(self.answer(put, plan.group))
     }
 
+    /// Sets a value in Redis.
+    async fn set_over<T: Value>(
+        &self,
+        remote: &Remote,
+        name: &str,
+        value: T,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+        nx: bool,
+    ) -> Result<Stored, Error> {
+        let encoded = self.encode(name, &value, typed, plan)?;
+        if encoded.weight > self.settings.max_value_bytes {
+            // What was there is older.
+            if !nx {
+                self.remove_there(remote, vec![name.to_owned()], Vec::new()).await?;
+            }
+            return Ok(self.answer(Put::TooLarge, plan.group));
+        }
+        let readable = |found: &Found| match found {
+            Found::Hit { header, payload, .. } => decode::<T>(payload.clone(), header.encoding).is_ok(),
+            _ => false,
+        };
+        let put = if plan.raw {
+            remote.put_raw(name, &encoded.bytes, plan.ttl, nx).await?
+        } else if nx {
+            let (intent, format) = (Intent::Look, plan.format);
+            let ask = Ask { name, intent, format, needs: &plan.tags, guess: &[] };
+            remote.put_absent(ask, readable, encoded.fresh(plan)).await?
+        } else {
+            remote.put(name, &plan.tags, encoded.fresh(plan)).await.map(|()| true)?
+        };
+        Ok(self.answer(if put { Put::Stored } else { Put::Exists }, plan.group))
+    }
+
+    /// Stores a loaded value as it is, in a space that is raw.
+    pub(super) async fn put_raw<T: Value>(
+        &self,
+        name: &str,
+        value: &T,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+    ) -> Stored {
+        let Some(remote) = &self.remote else { return Stored::no(Refusal::Unavailable) };
+        let put = async {
+            let encoded = self.encode(name, value, typed, plan)?;
+            if encoded.weight > self.settings.max_value_bytes {
+                return Ok(Put::TooLarge);
+            }
+            remote.put_raw(name, &encoded.bytes, plan.ttl, false).await?;
+            Ok(Put::Stored)
+        };
+        match put.await {
+            Ok(put) => self.answer(put, plan.group),
+            Err(error) => {
+                self.report("set", name, &error);
+                Stored::no(refusal_of(&error))
+            }
+        }
+    }
+
     /// A bare set on a name whose data has another owner could leave a stale value behind.
     fn refuse_owned(&self, name: &str) -> Result<(), Error> {
         match self.registry.owner(name) {
@@ -141,29 +214,70 @@ impl Inner {
     }
 
     /// Writes a row through; where that fails, the entry is removed.
-    fn set_versioned<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
+    async fn set_versioned<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
         if self.settings.bypass {
             return Ok(Stored::no(Refusal::Bypass));
         }
-        self.replace_older(key, value).inspect_err(|_| {
-            self.remove(key.name());
-        })
+        let replaced = self.replace_older(key, value).await;
+        if replaced.is_err() {
+            self.remove(key.name()).await;
+        }
+        replaced
     }
 
-    fn replace_older<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
+    async fn replace_older<T: Value>(&self, key: &Key<'_, T>, value: T) -> Result<Stored, Error> {
         let name = self.local.name(key.name());
         let plan = self.plan(name.name, key.space(), &Policy::new())?;
-        let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
-        if candidate.version.is_none() {
-            let message = "this space has no row version; declare it with `versioned`";
+        let refused = |message| {
             let template = key.space().map_or("", |space| space.template);
-            return Err(Error::new(ErrorKind::Refused, message).in_space(template));
+            Err(Error::new(ErrorKind::Refused, message).in_space(template))
+        };
+        if key.typed().and_then(|typed| typed.version).is_none() {
+            return refused("this space has no row version; declare it with `versioned`");
         }
+        if let Some(remote) = &self.remote {
+            if plan.raw {
+                return refused(
+                    "this space is raw, so that its values have no room for a row version; remove the entry instead",
+                );
+            }
+            return Box::pin(self.succeed_over(remote, name.name, value, key.typed(), plan)).await;
+        }
+        let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
         let put = self.local.put_newer(name, candidate, self.now_ms());
         Ok(self.answer(put, plan.group))
     }
 
-    fn answer(&self, put: Put, group: crate::stats::Group) -> Stored {
+    /// Writes a row through in Redis. It runs to its end whoever goes away, since it removes what is older.
+    async fn succeed_over<T: Value>(
+        &self,
+        remote: &Remote,
+        name: &str,
+        value: T,
+        typed: Option<&Typed<T>>,
+        plan: Plan,
+    ) -> Result<Stored, Error> {
+        let encoded = self.encode(name, &value, typed, &plan)?;
+        let group = plan.group;
+        if encoded.weight > self.settings.max_value_bytes {
+            self.remove_there(remote, vec![name.to_owned()], Vec::new()).await?;
+            return Ok(self.answer(Put::TooLarge, group));
+        }
+        let (remote, name) = (remote.clone(), name.to_owned());
+        let succeed = async move {
+            let version = encoded.version.unwrap_or(0);
+            remote.succeed(&name, version, encoded.fresh(&plan)).await
+        };
+        let succeeded = self.tasks.finish(succeed).await.unwrap_or_else(|| Err(Trouble::ended()))?;
+        let put = match succeeded {
+            Succeeded::Stored => Put::Stored,
+            Succeeded::Older => Put::Older,
+            Succeeded::Absent => Put::Absent,
+        };
+        Ok(self.answer(put, group))
+    }
+
+    fn answer(&self, put: Put, group: Group) -> Stored {
         match put {
             Put::Stored => {
                 self.counters.count(group, Count::Set);
@@ -178,4 +292,9 @@ impl Inner {
             Put::Absent => Stored::no(Refusal::Absent),
         }
     }
+}
+
+/// The refusal that stands for a failure where it is not handed out.
+fn refusal_of(error: &Error) -> Refusal {
+    if error.kind() == ErrorKind::Unavailable { Refusal::Unavailable } else { Refusal::Failed }
 }

@@ -15,3 +15,4 @@ mod bypass;
 mod keys;
 
 mod in_process;
+mod on_redis;

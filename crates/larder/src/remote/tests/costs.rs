@@ -9,7 +9,7 @@ use testkit::redis::RedisServer;
 use super::super::Remote;
 use super::super::read::{Ask, Found, Intent};
 use super::super::settings::Redis;
-use super::{ask, connected, fresh, granted, look, store};
+use super::{ask, connected, fill_in, fresh, granted, look, store};
 use crate::key::Tag;
 
 /// Counts what an operation makes the server do.
@@ -41,7 +41,7 @@ fn each_operation_costs_the_commands_that_it_is_said_to() {
 
         let (word, capture) = granted(remote, reads).await;
         let filled = cost_of(&server, async || {
-            assert_eq!(remote.fill("k", (word, &capture), &tags, fresh(b"1")).await, Ok(true));
+            assert_eq!(fill_in(&remote, "k", (word, &capture), &tags, fresh(b"1")).await, Ok(true));
         });
         assert_eq!(filled.await, costs(&[("eval", 1), ("getrange", 1), ("set", 1)]), "a fill");
         assert_eq!(
@@ -54,7 +54,10 @@ fn each_operation_costs_the_commands_that_it_is_said_to() {
 
         let (word, capture) = granted(remote, ask("large", Intent::Load)).await;
         let staged = cost_of(&server, async || {
-            assert_eq!(remote.fill("large", (word, &capture), &[], fresh(&[b'x'; 4_096])).await, Ok(true));
+            assert_eq!(
+                fill_in(&remote, "large", (word, &capture), &[], fresh(&[b'x'; 4_096])).await,
+                Ok(true)
+            );
         });
         let aside = [("eval", 1), ("exists", 1), ("getrange", 1), ("pexpire", 1), ("rename", 1), ("set", 1)];
         assert_eq!(staged.await, costs(&aside), "a fill that is put aside");

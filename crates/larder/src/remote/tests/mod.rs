@@ -12,10 +12,11 @@ use super::fill::Fresh;
 use super::read::{Ask, Capture, Found, Intent, Seen};
 use super::settings::Redis;
 use super::trouble::Trouble;
+use crate::ablation::Ablations;
 use crate::clock::Clock;
-use crate::codec::Encoding;
 use crate::entry::Word;
-use crate::policy::Ttl;
+use crate::key::Tag;
+use crate::policy::{Encoding, Ttl};
 
 /// A tier whose connection is kept for as long as this lives.
 struct Kept {
@@ -32,7 +33,7 @@ impl std::ops::Deref for Kept {
 }
 
 fn kept(redis: &Redis, clock: Clock) -> Kept {
-    let remote = Remote::new(redis, clock).expect("the settings are right");
+    let remote = Remote::new(redis, clock, Ablations::default()).expect("the settings are right");
     let mut keeps = JoinSet::new();
     keeps.spawn(remote.clone().run());
     Kept { remote, _keeps: keeps }
@@ -55,13 +56,21 @@ async fn load(remote: &Remote, name: &str) -> Seen {
 /// The lease of a reader who has to load.
 async fn granted(remote: &Remote, ask: Ask<'_>) -> (Word, Capture) {
     match remote.read(ask).await.expect("Redis is there") {
-        Seen { found: Found::Granted(word), capture } => (word, capture),
+        Seen { found: Found::Granted(word), capture, .. } => (word, capture),
         seen => panic!("{:?} is no lease", seen.found),
     }
 }
 
 fn fresh(payload: &[u8]) -> Fresh<'_> {
-    Fresh { format: 1, encoding: Encoding::Json, version: None, load_cost_us: 50, ttl: Ttl::SHORT, payload }
+    Fresh {
+        format: 1,
+        encoding: Encoding::Json,
+        version: None,
+        load_cost_us: 50,
+        age_ms: 0,
+        ttl: Ttl::SHORT,
+        payload,
+    }
 }
 
 /// Fills in what depends on nothing.
@@ -72,7 +81,18 @@ async fn fill(
     capture: &Capture,
     payload: &[u8],
 ) -> Result<bool, Trouble> {
-    remote.fill(name, (word, capture), &[], fresh(payload)).await
+    fill_in(remote, name, (word, capture), &[], fresh(payload)).await
+}
+
+/// Fills in; what it brought is vouched for exactly if it was filled in.
+async fn fill_in(
+    remote: &Remote,
+    name: &str,
+    seen: (Word, &Capture),
+    tags: &[Tag],
+    fresh: Fresh<'_>,
+) -> Result<bool, Trouble> {
+    remote.fill(name, seen, tags, fresh, false).await.map(|settled| settled.done)
 }
 
 /// Loads a name that is not there and fills it in.

@@ -9,7 +9,8 @@ use super::super::read::{Ask, Found, Intent};
 use super::super::settings::Redis;
 use super::super::trouble::Trouble;
 use super::super::{Fresh, Remote};
-use super::{ask, connected, fresh, granted, is_up_again, look, store};
+use super::{ask, connected, fill_in, fresh, granted, is_up_again, look, store};
+use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::key::Tag;
 use crate::policy::Ttl;
@@ -70,8 +71,8 @@ fn a_full_server_begins_a_new_era_and_says_that_it_is_full() {
         let (word, capture) = granted(&remote, ask("large", Intent::Load)).await;
         server.fill_memory().await;
         let large = [b'x'; 5_000];
-        assert_eq!(remote.fill("large", (word, &capture), &[], fresh(&large)).await, Err(Trouble::Full));
-        assert_eq!(remote.release("large", word, &capture).await, Ok(true));
+        assert_eq!(fill_in(&remote, "large", (word, &capture), &[], fresh(&large)).await, Err(Trouble::Full));
+        assert!(remote.release("large", (word, &capture), false).await.expect("Redis is there").done);
         remote.clear().await.expect("48 bytes in place of 48");
         assert_eq!(look(&remote, "k").await, None);
         remote.supervisor.owe();
@@ -120,7 +121,7 @@ fn keys_of_the_library_that_somebody_overwrote_are_healed() {
             remote.read(reads).await.expect("it is healed by being read");
             remote.remove(&["k"], &[]).await.expect("Redis is there");
             let (word, capture) = granted(&remote, reads).await;
-            assert_eq!(remote.fill("k", (word, &capture), &tag, fresh(b"1")).await, Ok(true));
+            assert_eq!(fill_in(&remote, "k", (word, &capture), &tag, fresh(b"1")).await, Ok(true));
             assert!(matches!(remote.read(reads).await.expect("Redis is there").found, Found::Hit { .. }));
             remote.remove(&["k"], &[]).await.expect("Redis is there");
         }
@@ -141,7 +142,7 @@ fn a_life_beyond_the_clocks_of_redis_is_for_ever() {
         let long = Fresh { ttl: Ttl::millis(u64::MAX - 1), ..fresh(b"1") };
         remote.put("put", &[], long).await.expect("Redis is there");
         let (word, capture) = granted(&remote, ask("filled", Intent::Load)).await;
-        assert_eq!(remote.fill("filled", (word, &capture), &[], long).await, Ok(true));
+        assert_eq!(fill_in(&remote, "filled", (word, &capture), &[], long).await, Ok(true));
         for name in ["put", "filled"] {
             assert_eq!(server.command(&["PTTL", name]).await.int(), -1);
             assert!(look(&remote, name).await.is_some());
@@ -161,6 +162,9 @@ fn a_tier_that_is_not_kept_any_more_is_away() {
         })
         .await;
         let slow = Redis::at(server.url()).operation_limit(Duration::from_secs(1));
-        assert!(Remote::new(&slow, Clock::system()).is_err(), "longer than a connection may be silent");
+        assert!(
+            Remote::new(&slow, Clock::system(), Ablations::default()).is_err(),
+            "longer than a connection may be silent"
+        );
     });
 }

@@ -8,7 +8,7 @@ use super::super::read::{Ask, Found, Intent, Seen};
 use super::super::settings::Redis;
 use super::super::write::Succeeded;
 use super::super::{Fresh, Remote};
-use super::{ask, bytes_of, connected, fill, fresh, granted, kept, load, look, store};
+use super::{ask, bytes_of, connected, fill, fill_in, fresh, granted, kept, load, look, store};
 use crate::clock::MovableClock;
 use crate::entry::Word;
 use crate::key::Tag;
@@ -106,7 +106,7 @@ fn a_lease_after_a_removal_is_another_and_the_late_fill_does_no_harm() {
             !fill(&remote, "k", word, &capture, b"late").await.expect("Redis is there"),
             "the first fill wins"
         );
-        assert!(!remote.release("k", word, &capture).await.expect("Redis is there"));
+        assert!(!remote.release("k", (word, &capture), false).await.expect("Redis is there").done);
         assert_eq!(look(&remote, "k").await.as_deref(), Some(&b"new"[..]));
     });
 }
@@ -117,7 +117,7 @@ fn a_lease_that_is_taken_back_is_free_for_the_next() {
         let server = RedisServer::start().await;
         let remote = connected(&Redis::at(server.url())).await;
         let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
-        assert!(remote.release("k", word, &capture).await.expect("Redis is there"));
+        assert!(remote.release("k", (word, &capture), false).await.expect("Redis is there").done);
         assert!(matches!(load(&remote, "k").await.found, Found::Granted(other) if other != word));
     });
 }
@@ -131,7 +131,9 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
         let tags = [deals, users];
         let reads = Ask { needs: &tags, ..ask("page", Intent::Load) };
         let (word, capture) = granted(&remote, reads).await;
-        assert!(remote.fill("page", (word, &capture), &tags, fresh(b"1")).await.expect("Redis is there"));
+        assert!(
+            fill_in(&remote, "page", (word, &capture), &tags, fresh(b"1")).await.expect("Redis is there")
+        );
         assert_eq!(
             look(&remote, "page").await.as_deref(),
             Some(&b"1"[..]),
@@ -144,7 +146,7 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
 
         assert_eq!(remote.remove(&[], &[users]).await, Ok(1));
         assert_eq!(look(&remote, "page").await, None);
-        let Seen { found: Found::Stale(stale), capture: seen } =
+        let Seen { found: Found::Stale(stale), capture: seen, .. } =
             remote.read(reads).await.expect("Redis is there")
         else {
             panic!("the tag was invalidated");
@@ -154,7 +156,7 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
             remote.lease_over("page", stale, &seen).await.expect("Redis is there").expect("it is the first");
         assert_eq!(remote.lease_over("page", stale, &seen).await, Ok(None));
         remote.remove(&[], &[deals]).await.expect("Redis is there"); // while it loads
-        assert!(remote.fill("page", (lease, &seen), &tags, fresh(b"2")).await.expect("Redis is there"));
+        assert!(fill_in(&remote, "page", (lease, &seen), &tags, fresh(b"2")).await.expect("Redis is there"));
         assert_eq!(look(&remote, "page").await, None, "it depends on what was invalidated during its load");
     });
 }
@@ -166,7 +168,9 @@ fn a_tag_that_was_evicted_or_flushed_is_never_in_force_again() {
         let remote = connected(&Redis::at(server.url())).await;
         let tags = [Tag::new("deals", 1)];
         let (word, capture) = granted(&remote, Ask { needs: &tags, ..ask("page", Intent::Load) }).await;
-        assert!(remote.fill("page", (word, &capture), &tags, fresh(b"1")).await.expect("Redis is there"));
+        assert!(
+            fill_in(&remote, "page", (word, &capture), &tags, fresh(b"1")).await.expect("Redis is there")
+        );
         assert_eq!(server.cli(&["DEL", &remote.supervisor.names().tag(tags[0])]).await.trim(), "1");
         for _ in 0..2 {
             assert_eq!(look(&remote, "page").await, None);
@@ -282,7 +286,7 @@ fn a_row_is_succeeded_by_its_newer_versions_alone() {
             let row = |version, payload| Fresh { version: Some(version), ttl, ..fresh(payload) };
             let (word, capture) = granted(&remote, Ask { needs: &tags, ..ask("row", Intent::Load) }).await;
             let first = row(1 << 40, b"1");
-            assert_eq!(remote.fill("row", (word, &capture), &tags, first).await, Ok(true));
+            assert_eq!(fill_in(&remote, "row", (word, &capture), &tags, first).await, Ok(true));
             let next = (1 << 40) + 2;
             assert_eq!(remote.succeed("row", next, row(next, b"3")).await, Ok(Succeeded::Stored));
             assert_eq!(remote.succeed("row", next - 1, row(next - 1, b"2")).await, Ok(Succeeded::Older));

@@ -1,0 +1,327 @@
+//! Group commit of reads: those that come while others are under way leave together.
+//!
+//! A read that finds none under way leaves at once, in its caller's own task. Any other waits, for one turn of the scheduler at
+//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token stand once. At many tasks the
+//! client then spends on a read, root and tokens included, about what a bare `GET` alone costs it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rand::RngExt;
+use redis::{Pipeline, Value};
+use smallvec::SmallVec;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::MAX_PIPELINE;
+use super::link::Link;
+use super::names::Names;
+use super::read::{Capture, LEASE_MS};
+use super::root::{Root, Token};
+use super::script::RELEASE;
+use super::trouble::{Trouble, string};
+use crate::entry::{self, Word};
+use crate::key::Tag;
+
+/// 7 days: how long the token of a tag that nobody invalidates is kept. Losing it costs loads and is never stale.
+const TOKEN_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+
+/// What is asked in one go.
+#[derive(Debug)]
+pub(super) struct Question {
+    /// The key of an entry; `None` asks only for what is in force.
+    pub(super) key: Option<String>,
+    /// The lease that is left where there is nothing; `None` leaves nothing behind.
+    pub(super) lease: Option<Word>,
+    /// The tags whose tokens are asked for. One that has none gets one, if `may_put` is said.
+    pub(super) tags: SmallVec<[Tag; 8]>,
+    pub(super) may_put: bool,
+}
+
+/// What lies under the key, and what is in force.
+pub(super) type Answer = Result<(Result<Option<Vec<u8>>, Trouble>, Capture), Trouble>;
+
+/// The reads of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Gather(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Pipelines that are not answered yet.
+    under_way: usize,
+    waiting: Vec<(Question, oneshot::Sender<Answer>)>,
+}
+
+/// A pipeline that is under way.
+struct UnderWay<'a>(&'a Gather);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.0.lock().under_way -= 1;
+    }
+}
+
+/// Asks, alone or together with others.
+///
+/// # Cancel safety
+/// A lease may have been left behind.
+pub(super) async fn ask(
+    link: &Arc<Link>,
+    names: &Arc<Names>,
+    question: Question,
+    deadline: Instant,
+) -> Answer {
+    let answer = {
+        let mut state = link.reads.0.lock();
+        if state.under_way == 0 {
+            state.under_way = 1;
+            Err(question)
+        } else {
+            let (sender, answer) = oneshot::channel();
+            state.waiting.push((question, sender));
+            if state.waiting.len() == 1 {
+                tokio::spawn(flush(Arc::clone(link), Arc::clone(names)));
+            }
+            Ok(answer)
+        }
+    };
+    match answer {
+        Err(alone) => {
+            let _under_way = UnderWay(&link.reads);
+            let alone = [alone];
+            let unanswered = Unanswered { link, question: &alone[0], answered: false };
+            let mut answer = None;
+            send(link, names, &alone, deadline, |given| answer = Some(given)).await;
+            unanswered.answered();
+            answer.unwrap_or(Err(Trouble::Garbled))
+        }
+        Ok(answer) => match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_dropped)) => Err(Trouble::Away("the runtime has ended".to_owned())),
+            Err(_elapsed) => Err(Trouble::TimedOut),
+        },
+    }
+}
+
+/// Asks several questions, in one round trip for each [`MAX_PIPELINE`] commands; the answers are in their order.
+///
+/// # Cancel safety
+/// Leases may have been left behind.
+pub(super) async fn ask_together(
+    link: &Arc<Link>,
+    names: &Names,
+    questions: &[Question],
+    deadline: Instant,
+) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(questions.len());
+    send(link, names, questions, deadline, |answer| answers.push(answer)).await;
+    answers
+}
+
+/// Sends what has gathered. It is a task of its own, so that nobody's answer hangs on whether another caller stays.
+async fn flush(link: Arc<Link>, names: Arc<Names>) {
+    tokio::task::yield_now().await; // whoever is ready now comes along
+    let waiting = {
+        let mut state = link.reads.0.lock();
+        state.under_way += 1;
+        std::mem::take(&mut state.waiting)
+    };
+    let _under_way = UnderWay(&link.reads);
+    let still_waiting = waiting.into_iter().filter(|(_, sender)| !sender.is_closed());
+    let (questions, senders): (Vec<_>, Vec<_>) = still_waiting.unzip();
+    let mut waiting = questions.iter().zip(senders);
+    let mut left = Vec::new();
+    send(&link, &names, &questions, link.deadline(), |answer| {
+        let Some((question, sender)) = waiting.next() else { return };
+        if sender.send(answer).is_err() {
+            left.push(question); // whoever asked went away
+        }
+    })
+    .await;
+    for question in left {
+        take_back(&link, question).await;
+    }
+}
+
+/// A question that its caller sent; dropped before its answer, its lease is taken back.
+struct Unanswered<'a> {
+    link: &'a Arc<Link>,
+    question: &'a Question,
+    answered: bool,
+}
+
+impl Unanswered<'_> {
+    fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let (false, Ok(runtime)) = (self.answered, Handle::try_current()) else { return };
+        let Question { key, lease, .. } = self.question;
+        let question = Question { key: key.clone(), lease: *lease, tags: SmallVec::new(), may_put: false };
+        let link = Arc::clone(self.link);
+        runtime.spawn(async move { take_back(&link, &question).await });
+    }
+}
+
+/// Takes the lease of a question back, if it was left, so that nobody waits for a load that never comes.
+async fn take_back(link: &Link, question: &Question) {
+    if let Question { key: Some(key), lease: Some(word), .. } = question {
+        // Where this fails, the lease ends with its time, or with a claim.
+        link.ask(RELEASE.on(&[key]).arg(word.as_bytes()).take()).await.ok();
+    }
+}
+
+/// Sends questions, and gives each its answer, in their order.
+async fn send(
+    link: &Arc<Link>,
+    names: &Names,
+    questions: &[Question],
+    deadline: Instant,
+    mut give: impl FnMut(Answer),
+) {
+    for questions in questions.chunks(MAX_PIPELINE / 2) {
+        let (commands, asked) = commands_of(names, questions);
+        let mut in_force = match link.send(&commands, deadline).await {
+            Ok(answers) => {
+                let mut answers = answers.into_iter();
+                InForce::read(link, names, asked, &mut answers).map(|in_force| (in_force, answers))
+            }
+            Err(trouble) => Err(trouble),
+        };
+        if let Ok((in_force, _)) = &mut in_force
+            && !in_force.damaged.is_empty()
+            && let Err(trouble) = link.send(&in_force.damaged, deadline).await
+        {
+            link.give_up(trouble);
+        }
+        for question in questions {
+            let answer = match &mut in_force {
+                Ok((in_force, answers)) => in_force.answer(link, question, answers),
+                Err(trouble) => Err(trouble.clone()),
+            };
+            give(answer);
+        }
+    }
+}
+
+/// The commands of some questions: each token once, the root once, then the entries. What is captured is thereby older than what
+/// is read, and than the lease that is left.
+fn commands_of(names: &Names, questions: &[Question]) -> (Pipeline, Asked) {
+    let tags = questions.iter().map(|question| question.tags.len()).sum::<usize>();
+    let mut commands = Pipeline::with_capacity(questions.len() + tags + 1);
+    let mut asked = Asked::default();
+    for question in questions {
+        for tag in &question.tags {
+            asked.tag(*tag, question.may_put, &mut commands, names);
+        }
+    }
+    commands.cmd("GETEX").arg(names.root());
+    for Question { key, lease, .. } in questions {
+        let Some(key) = key else { continue };
+        match lease {
+            // What is in the lease beside its word is told by nobody to anybody.
+            Some(word) => {
+                let bytes = entry::lease(*word, entry::Era([0; 8]));
+                commands.cmd("SET").arg(key).arg(&bytes[..]).arg("NX").arg("GET").arg("PX").arg(LEASE_MS);
+            }
+            None => {
+                commands.cmd("GETEX").arg(key);
+            }
+        }
+    }
+    (commands, asked)
+}
+
+/// The tokens that a pipeline asks for.
+#[derive(Default)]
+struct Asked {
+    tokens: Vec<(Tag, Token)>,
+    at: HashMap<(Tag, bool), usize>,
+}
+
+impl Asked {
+    /// Asks for the token of a tag, once. A tag that has none gets the drawn one, if it may.
+    fn tag(&mut self, tag: Tag, may_put: bool, commands: &mut Pipeline, names: &Names) {
+        let next = self.tokens.len();
+        if *self.at.entry((tag, may_put)).or_insert(next) != next {
+            return;
+        }
+        let token: Token = rand::rng().random();
+        if may_put {
+            let set = commands.cmd("SET").arg(names.tag(tag)).arg(&token[..]);
+            set.arg("NX").arg("GET").arg("PX").arg(TOKEN_MS);
+        } else {
+            commands.cmd("GETEX").arg(names.tag(tag));
+        }
+        self.tokens.push((tag, token));
+    }
+}
+
+/// What was in force when a pipeline was executed.
+struct InForce {
+    root: Root,
+    /// Of each token that was asked for, what is in force. A full server may not take a new one.
+    tokens: Vec<Result<Token, Trouble>>,
+    at: HashMap<(Tag, bool), usize>,
+    /// Removes what is no token under the keys of tags.
+    damaged: Pipeline,
+}
+
+impl InForce {
+    /// Reads what was asked for. Where a tag has no token and may not get one, the drawn one stands for it, of which
+    /// nothing is in force. So it does where something else lies under the tag's key.
+    fn read(
+        link: &Arc<Link>,
+        names: &Names,
+        Asked { tokens: drawn, at }: Asked,
+        answers: &mut impl Iterator<Item = Value>,
+    ) -> Result<InForce, Trouble> {
+        let mut damaged = Pipeline::new();
+        let mut tokens = Vec::with_capacity(drawn.len());
+        for (tag, drawn) in drawn {
+            tokens.push(match answers.next().ok_or(Trouble::Garbled).and_then(string) {
+                Ok(None) => Ok(drawn),
+                Ok(Some(token)) if token.len() == drawn.len() => Ok(Token::try_from(token).unwrap_or(drawn)),
+                Ok(Some(_)) | Err(Trouble::WrongType) => {
+                    damaged.cmd("UNLINK").arg(names.tag(tag));
+                    Ok(drawn)
+                }
+                Err(trouble) => link.believe(Err(trouble)),
+            });
+        }
+        // Whatever is wrong with the root is for the handshake to mend.
+        let root = answers.next().ok_or(Trouble::Garbled).and_then(string);
+        let root = root.map_err(|trouble| link.give_up(trouble))?;
+        let root = root.as_deref().and_then(Root::parse);
+        match root.filter(|root| root.incarnation == link.identity.incarnation) {
+            Some(root) => Ok(InForce { root, tokens, at, damaged }),
+            None => Err(link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()))),
+        }
+    }
+
+    fn answer(
+        &self,
+        link: &Arc<Link>,
+        question: &Question,
+        answers: &mut impl Iterator<Item = Value>,
+    ) -> Answer {
+        let value = match &question.key {
+            Some(_) => answers.next().ok_or(Trouble::Garbled).and_then(string),
+            None => Ok(None),
+        };
+        let mut tokens = SmallVec::new();
+        for tag in &question.tags {
+            let token = self.at.get(&(*tag, question.may_put)).and_then(|at| self.tokens.get(*at));
+            tokens.push((*tag, token.cloned().unwrap_or(Err(Trouble::Garbled))?));
+        }
+        if value == Err(Trouble::Full) {
+            return Err(Trouble::Full);
+        }
+        Ok((value, Capture { link: Arc::clone(link), root: self.root, tokens }))
+    }
+}

@@ -1,0 +1,422 @@
+//! What a caller does that found nothing: it joins a load, of this process or of another, or becomes the one who loads.
+//!
+//! In Redis a hit takes no flight. Callers of one process follow one of them as soon as one has to load, or has to wait for the
+//! load of another process; that one then asks Redis for all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::loading::{Grant, Lease, Loading};
+use super::pace::Pause;
+use super::{Inner, Plan, Read, Refusal, Source};
+use crate::ablation::Ablation;
+use crate::codec::{Value, decode, typed};
+use crate::entry::Word;
+use crate::flight::{Followed, Follower, Joined, Landed, Leader, Moment, is_loading};
+use crate::key::Tag;
+use crate::local::NameRef;
+use crate::remote::{Ask, Capture, Found, Intent, Remote, Seen, Trouble};
+use crate::stats::Count;
+
+/// How a caller that found nothing goes on.
+pub(super) enum Boarded<T, E> {
+    /// It was there after all, or another caller's load brought it.
+    Found(Read<T>),
+    /// Another caller's load ended with this error.
+    Failed(E),
+    /// It loads for itself and for whoever follows its flight.
+    Loads(Loading),
+}
+
+/// What is asked for, as boarding needs to know it.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) name: NameRef<'a>,
+    pub(super) plan: &'a Plan,
+    /// The tags that the caller declares.
+    pub(super) declared: &'a [Tag],
+    /// Tags that the value may depend on besides.
+    pub(super) guess: &'a [Tag],
+}
+
+/// Where a caller stands that looked once.
+pub(super) enum Approach<T> {
+    Found(Read<T>),
+    Loads(Loading),
+    /// Another caller of this process asks or loads.
+    Follows(Follower),
+    /// Another process loads, and this caller waits for all in this process.
+    Waits(Waiting),
+}
+
+/// A caller that waits for the load of another process.
+pub(super) struct Waiting {
+    leader: Leader,
+    /// The interval that is being loaded in, and since when it is known.
+    interval: Option<([u8; 8], Instant)>,
+    since: Instant,
+    pause: Pause,
+}
+
+/// What Redis said to a caller who loads.
+enum Told<T> {
+    Found(Read<T>),
+    Granted(Lease),
+    Busy(Word, Capture),
+    /// It changed while it was looked at.
+    Again,
+    /// It cannot be asked.
+    Nothing(Refusal),
+}
+
+/// How waiting ended.
+pub(super) enum Ended<T> {
+    /// With a value, for which Redis was asked after this moment.
+    Found(Read<T>, Moment),
+    /// With leave to load.
+    Loads(Grant),
+}
+
+impl<'a> Wanted<'a> {
+    /// What a load captures before it begins: what the value depends on, and what it may depend on.
+    fn captures(&self) -> SmallVec<[Tag; 8]> {
+        let mut tags = self.plan.tags.clone();
+        tags.extend(self.guess.iter().filter(|tag| !self.plan.tags.contains(tag)).copied());
+        tags
+    }
+
+    fn ask(&self) -> Ask<'a> {
+        Ask {
+            name: self.name.name,
+            intent: Intent::Load,
+            format: self.plan.format,
+            needs: &self.plan.tags,
+            guess: self.guess,
+        }
+    }
+}
+
+impl Inner {
+    /// Joins the load of a key that was not there, or becomes the one who loads.
+    ///
+    /// Waiting is bounded by the follow limit for each flight. One that takes longer is given up, and the first caller to
+    /// notice loads in its place.
+    pub(super) async fn board<T: Value, E: Clone + 'static>(&self, wanted: Wanted<'_>) -> Boarded<T, E> {
+        let arrived = self.flights.moment();
+        let group = wanted.plan.group;
+        loop {
+            let follower = match self.approach(wanted, None).await {
+                Approach::Found(read) => return Boarded::Found(read),
+                Approach::Loads(loading) => {
+                    self.counters.count(group, Count::Miss);
+                    return Boarded::Loads(loading);
+                }
+                Approach::Waits(waiting) => return self.wait(wanted, waiting).await,
+                Approach::Follows(follower) => follower,
+            };
+            let flight = follower.id();
+            match tokio::time::timeout(self.settings.follow_limit, follower.wait()).await {
+                Ok(Followed::Leads(leader)) => return self.succeed(wanted, leader).await,
+                Ok(Followed::Landed(landed)) => {
+                    if let Some(boarded) = self.take(landed, arrived, wanted.declared) {
+                        self.counters.count(group, Count::Miss);
+                        self.counters.count(group, Count::Joined);
+                        return boarded;
+                    }
+                }
+                Err(_elapsed) => self.flights.give_up(&flight),
+            }
+        }
+    }
+
+    /// Leads a flight whose leader vanished.
+    pub(super) async fn succeed<T: Value, E>(&self, wanted: Wanted<'_>, leader: Leader) -> Boarded<T, E> {
+        if self.remote.is_some() {
+            // What the one before was granted is given back, or will be.
+            return self.wait(wanted, Waiting::behind(leader)).await;
+        }
+        self.counters.count(wanted.plan.group, Count::Miss);
+        Boarded::Loads(self.loading_here(wanted.name, Some(leader), wanted.captures()))
+    }
+
+    /// Looks once, or at what another look has `seen`, and joins or opens a flight where that is called for.
+    pub(super) async fn approach<T: Value>(
+        &self,
+        wanted: Wanted<'_>,
+        mut seen: Option<Result<Seen, Trouble>>,
+    ) -> Approach<T> {
+        let Some(remote) = &self.remote else { return self.approach_here(wanted) };
+        let name = wanted.name;
+        loop {
+            if seen.is_none()
+                && let Some(follower) = self.flights.follow(name.name, name.hash)
+            {
+                return self.follow(follower);
+            }
+            let told = match seen.take() {
+                Some(seen) => self.understand(remote, wanted, seen).await,
+                None => self.ask(remote, wanted).await,
+            };
+            let (grant, busy) = match told {
+                Told::Found(read) => {
+                    self.counters.count(wanted.plan.group, Count::Hit);
+                    return Approach::Found(read);
+                }
+                Told::Granted(lease) => {
+                    // A flight that there may be is of an interval that has ended.
+                    let leader = self.flights.lead(name.name, name.hash);
+                    return Approach::Loads(self.loading(Some(leader), Grant::Remote(lease)));
+                }
+                Told::Again => continue,
+                Told::Busy(word, _capture) => (Grant::None(Refusal::Superseded), Some(word)),
+                Told::Nothing(refusal) => (wanted.plan.grant_of(refusal), None),
+            };
+            return match self.flights.join(name.name, name.hash, || None::<()>) {
+                Joined::Leads(leader) => match busy {
+                    Some(word) => Approach::Waits(Waiting::of(leader, word)),
+                    None => Approach::Loads(self.loading(Some(leader), grant)),
+                },
+                Joined::Follows(follower) => self.follow(follower),
+                Joined::Hit(()) => continue,
+            };
+        }
+    }
+
+    fn approach_here<T: Value>(&self, wanted: Wanted<'_>) -> Approach<T> {
+        let name = wanted.name;
+        let look_again = || self.find_again::<T>(name, wanted.declared);
+        match self.flights.join(name.name, name.hash, look_again) {
+            Joined::Hit(read) => Approach::Found(read),
+            Joined::Leads(leader) => {
+                Approach::Loads(self.loading_here(name, Some(leader), wanted.captures()))
+            }
+            Joined::Follows(follower) if is_loading(&follower.id()) => {
+                Approach::Loads(self.loading_here(name, None, wanted.captures()))
+            }
+            Joined::Follows(follower) => Approach::Follows(follower),
+        }
+    }
+
+    /// Follows, unless this caller is itself within the load that it would wait for: then it loads, and the load around it
+    /// stores.
+    fn follow<T>(&self, follower: Follower) -> Approach<T> {
+        if is_loading(&follower.id()) {
+            Approach::Loads(self.loading(None, Grant::None(Refusal::Superseded)))
+        } else {
+            Approach::Follows(follower)
+        }
+    }
+
+    /// Asks Redis, and takes what has to be loaded by all who wait for it in this process.
+    async fn ask<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
+        if wanted.plan.raw {
+            return self.ask_raw(remote, wanted).await;
+        }
+        let seen = remote.read(wanted.ask()).await;
+        self.understand(remote, wanted, seen).await
+    }
+
+    /// What Redis says to several readers who load, asked in one round trip. `None` for whoever is not asked for here: it has no
+    /// place in Redis, or a flight of this process to follow.
+    pub(super) async fn look_ahead<'w>(
+        &self,
+        wanted: impl Iterator<Item = Option<Wanted<'w>>>,
+    ) -> Vec<Option<Result<Seen, Trouble>>> {
+        let Some(remote) = &self.remote else { return wanted.map(|_| None).collect() };
+        let asked = |wanted: &Wanted<'_>| {
+            !wanted.plan.raw && !self.flights.is_open(wanted.name.name, wanted.name.hash)
+        };
+        let wanted: Vec<Option<Wanted<'_>>> = wanted.map(|wanted| wanted.filter(asked)).collect();
+        let asks: Vec<Ask<'_>> = wanted.iter().flatten().map(Wanted::ask).collect();
+        let mut seen = remote.read_many(&asks).await.into_iter();
+        wanted.iter().map(|wanted| wanted.as_ref().and_then(|_| seen.next())).collect()
+    }
+
+    async fn ask_raw<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
+        let name = wanted.name.name;
+        let trouble = match remote.read_raw(name).await {
+            Ok(None) | Err(Trouble::WrongType) => return Told::Nothing(Refusal::Absent),
+            Ok(Some(bytes)) => match decode(bytes, wanted.plan.encoding) {
+                Ok(value) => return Told::Found(Read::of_remote(value, Duration::ZERO)),
+                Err(error) => {
+                    self.report("get", name, &error);
+                    return Told::Nothing(Refusal::Absent); // what is loaded takes its place
+                }
+            },
+            Err(trouble) => trouble,
+        };
+        self.report("get", name, &trouble.into());
+        Told::Nothing(Refusal::Unavailable)
+    }
+
+    /// Understands what a reader who loads has seen.
+    async fn understand<T: Value>(
+        &self,
+        remote: &Remote,
+        wanted: Wanted<'_>,
+        seen: Result<Seen, Trouble>,
+    ) -> Told<T> {
+        let name = wanted.name.name;
+        let trouble = match seen {
+            Ok(Seen { found, capture, healed }) => {
+                if healed {
+                    self.counters.count(wanted.plan.group, Count::Foreign);
+                }
+                let over = match found {
+                    Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
+                        Ok(value) => {
+                            let age = remote.server_ms(&capture).saturating_sub(header.stored_at_ms);
+                            return Told::Found(Read::of_remote(value, Duration::from_millis(age)));
+                        }
+                        Err(error) => {
+                            self.report("get", name, &error);
+                            word
+                        }
+                    },
+                    Found::Stale(word) => word,
+                    Found::Granted(word) => {
+                        return Told::Granted(self.lease(remote, wanted, (word, capture), true));
+                    }
+                    Found::Busy(word) => return Told::Busy(word, capture),
+                    // It was healed, and something foreign came again.
+                    Found::Foreign | Found::Nothing => return Told::Again,
+                };
+                match remote.lease_over(name, over, &capture).await {
+                    Ok(Some(word)) => {
+                        return Told::Granted(self.lease(remote, wanted, (word, capture), true));
+                    }
+                    Ok(None) => return Told::Again,
+                    Err(trouble) => trouble,
+                }
+            }
+            Err(trouble) => trouble,
+        };
+        self.report("get", name, &trouble.into());
+        Told::Nothing(Refusal::Unavailable)
+    }
+
+    fn lease(&self, remote: &Remote, wanted: Wanted<'_>, seen: (Word, Capture), own: bool) -> Lease {
+        Lease::new(self, remote, wanted.name.name, seen, wanted.captures(), own)
+    }
+
+    /// Waits until another process has loaded, or leaves it to this caller: its holder gave the lease back, or is taken to be
+    /// gone.
+    pub(super) async fn wait<T: Value, E>(&self, wanted: Wanted<'_>, mut waiting: Waiting) -> Boarded<T, E> {
+        loop {
+            waiting.pause.wait().await;
+            if let Some(ended) = self.look_again(wanted, &mut waiting).await {
+                return self.end_waiting(wanted, waiting, ended);
+            }
+        }
+    }
+
+    /// Asks Redis once for all who wait in this process; `None` if the load of the other process is still to be waited for.
+    pub(super) async fn look_again<T: Value>(
+        &self,
+        wanted: Wanted<'_>,
+        waiting: &mut Waiting,
+    ) -> Option<Ended<T>> {
+        let Some(remote) = &self.remote else { return Some(Ended::Loads(Grant::None(Refusal::Unavailable))) };
+        let asked = self.flights.moment();
+        let (word, capture) = match self.ask(remote, wanted).await {
+            Told::Found(read) => return Some(Ended::Found(read, asked)),
+            Told::Granted(lease) => return Some(Ended::Loads(Grant::Remote(lease))),
+            Told::Nothing(refusal) => return Some(Ended::Loads(wanted.plan.grant_of(refusal))),
+            Told::Again => {
+                waiting.pause = Pause::NONE;
+                return None;
+            }
+            Told::Busy(word, capture) => (word, capture),
+        };
+        let patience = self.pace.patience(wanted.plan.group);
+        if !waiting.is_over(word, patience, self.settings.follow_limit) {
+            return None;
+        }
+        let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        match remote.claim(wanted.name.name, (word, &capture), ms).await {
+            Ok(true) => Some(Ended::Loads(Grant::Remote(self.lease(remote, wanted, (word, capture), false)))),
+            Ok(false) => {
+                waiting.interval = None; // whoever has the claim is given as long
+                None
+            }
+            Err(trouble) => {
+                self.report("get_or_set", wanted.name.name, &trouble.into());
+                Some(Ended::Loads(Grant::None(Refusal::Unavailable)))
+            }
+        }
+    }
+
+    /// Hands what waiting brought to all who waited.
+    pub(super) fn end_waiting<T: Value, E>(
+        &self,
+        wanted: Wanted<'_>,
+        waiting: Waiting,
+        ended: Ended<T>,
+    ) -> Boarded<T, E> {
+        self.counters.count(wanted.plan.group, Count::Miss);
+        match ended {
+            Ended::Found(read, asked) => {
+                self.counters.count(wanted.plan.group, Count::Joined);
+                let (result, tags) = (Ok(Arc::clone(&read.value) as _), SmallVec::new());
+                // Redis was asked after this moment: whoever had come by then may take it, and nobody else.
+                waiting.leader.land(|| Landed { result, began: asked, vouched: false, tags, stored: true });
+                Boarded::Found(Read { source: Source::Joined, ..read })
+            }
+            Ended::Loads(grant) => Boarded::Loads(self.loading(Some(waiting.leader), grant)),
+        }
+    }
+
+    /// What a caller that arrived at this moment, and declares these tags, may take of a flight that landed; `None` if it has
+    /// to start again: what was brought is too old for it, or of a type that it cannot read.
+    pub(super) fn take<T: Value, E: Clone + 'static>(
+        &self,
+        landed: Landed,
+        arrived: Moment,
+        declared: &[Tag],
+    ) -> Option<Boarded<T, E>> {
+        if !landed.vouches_for(arrived, declared) && !self.settings.ablations.is_out(Ablation::Vouching) {
+            return None;
+        }
+        let stored = landed.stored;
+        match landed.result {
+            Ok(payload) => {
+                typed(payload).ok().map(|value| Boarded::Found(Read::of_load(value, Source::Joined, stored)))
+            }
+            Err(error) => error.downcast_ref::<E>().cloned().map(Boarded::Failed),
+        }
+    }
+}
+
+impl Waiting {
+    /// For the load of another process, in the interval of this word.
+    fn of(leader: Leader, word: Word) -> Waiting {
+        let now = Instant::now();
+        let interval = Some((word.generation(), now));
+        Waiting { leader, interval, since: now, pause: Pause::default() }
+    }
+
+    /// Behind a leader of this process that vanished: Redis is asked at once.
+    pub(super) fn behind(leader: Leader) -> Waiting {
+        Waiting { leader, interval: None, since: Instant::now(), pause: Pause::NONE }
+    }
+
+    /// Whether it has waited long enough: for this interval, or for all there were.
+    fn is_over(&mut self, word: Word, patience: Duration, limit: Duration) -> bool {
+        let generation = word.generation();
+        let (_, since) = match self.interval {
+            Some(interval) if interval.0 == generation => interval,
+            _ => *self.interval.insert((generation, Instant::now())),
+        };
+        since.elapsed() >= patience || self.since.elapsed() >= limit
+    }
+}
+
+impl Plan {
+    /// How a value is stored that nothing in Redis stands against.
+    fn grant_of(&self, refusal: Refusal) -> Grant {
+        if self.raw && refusal == Refusal::Absent { Grant::Raw } else { Grant::None(refusal) }
+    }
+}

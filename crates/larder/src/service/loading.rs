@@ -1,0 +1,356 @@
+//! A load under way: what was captured before it began, and what becomes of what it brought.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::{Inner, Plan, Refusal, Stored};
+use crate::codec::{Payload, Value, encode};
+use crate::entry::Word;
+use crate::error::Error;
+use crate::flight::{FlightId, Landed, Leader, Moment, SharedError};
+use crate::key::{Tag, Typed};
+use crate::local::{Installed, NameRef};
+use crate::remote::{Capture, Fresh, Remote, Settled, Trouble};
+use crate::stats::Count;
+use crate::tasks::Tasks;
+use crate::{local, stats};
+
+/// Leave to load, for this caller and for whoever follows its flight. Dropped, it hands the load to one of them.
+#[derive(Debug)]
+pub(super) struct Loading {
+    /// `None` where it loads for itself alone: its loader runs within the load of the same key.
+    leader: Option<Leader>,
+    /// The load begins after this moment.
+    began: Moment,
+    began_ms: u64,
+    since: Instant,
+    grant: Grant,
+}
+
+/// What a value is compared with when it is stored.
+#[derive(Debug)]
+pub(super) enum Grant {
+    /// With tickets and tokens of this process.
+    Local(local::Grant),
+    /// With what is in Redis.
+    Remote(Lease),
+    /// With nothing: the space is raw, in Redis.
+    Raw,
+    /// Nothing can be stored, for this reason.
+    None(Refusal),
+}
+
+/// The word that a loader saw in Redis, with what was in force then. Dropped before the value was filled in, it is given back.
+#[derive(Debug)]
+pub(super) struct Lease {
+    remote: Remote,
+    tasks: Arc<Tasks>,
+    name: String,
+    word: Word,
+    capture: Capture,
+    /// What the value depends on; all of it is captured.
+    tags: SmallVec<[Tag; 8]>,
+    /// It is the lease of this caller, and nobody else's to give back.
+    own: bool,
+}
+
+/// A value as it goes to Redis.
+pub(super) struct Encoded {
+    encoding: crate::policy::Encoding,
+    pub(super) bytes: Vec<u8>,
+    pub(super) version: Option<u64>,
+    pub(super) weight: u64,
+}
+
+impl Loading {
+    /// The flights that a load is for.
+    pub(super) fn flights(&self) -> Vec<FlightId> {
+        self.leader.iter().map(Leader::id).collect()
+    }
+
+    /// Cuts what was captured down to these tags; `false` if one of them was not captured.
+    pub(super) fn narrow_to(&mut self, tags: &[Tag]) -> bool {
+        match &mut self.grant {
+            Grant::Local(grant) => grant.narrow_to(tags),
+            Grant::Remote(lease) => lease.narrow_to(tags),
+            Grant::Raw | Grant::None(_) => true,
+        }
+    }
+}
+
+impl Lease {
+    pub(super) fn new(
+        inner: &Inner,
+        remote: &Remote,
+        name: &str,
+        (word, capture): (Word, Capture),
+        tags: SmallVec<[Tag; 8]>,
+        own: bool,
+    ) -> Lease {
+        let (remote, tasks) = (remote.clone(), Arc::clone(&inner.tasks));
+        Lease { remote, tasks, name: name.to_owned(), word, capture, tags, own }
+    }
+
+    fn narrow_to(&mut self, tags: &[Tag]) -> bool {
+        self.tags = tags.into();
+        self.capture.dependencies(tags).is_some()
+    }
+
+    fn seen(&self) -> (Word, &Capture) {
+        (self.word, &self.capture)
+    }
+
+    /// Fills the value in; `vouch` asks whether it is then vouched for.
+    async fn fill(&mut self, fresh: Fresh<'_>, vouch: bool) -> Result<Settled, Trouble> {
+        let settled = self.remote.fill(&self.name, self.seen(), &self.tags, fresh, vouch).await?;
+        self.own = false;
+        Ok(settled)
+    }
+
+    /// Gives the lease back. A lease of another is not for this caller to give back.
+    async fn give_back(&mut self, vouch: bool) -> Result<Settled, Trouble> {
+        if !self.own {
+            return Ok(Settled { done: false, current: false });
+        }
+        let settled = self.remote.release(&self.name, self.seen(), vouch).await?;
+        self.own = false;
+        Ok(settled)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.own {
+            let (remote, name) = (self.remote.clone(), std::mem::take(&mut self.name));
+            let (word, capture) = (self.word, self.capture.clone());
+            // Where this fails, the lease ends with its time, or with a claim.
+            self.tasks.run(async move { drop(remote.release(&name, (word, &capture), false).await) });
+        }
+    }
+}
+
+impl Inner {
+    /// The leave to load of this leader, with what it was granted.
+    pub(super) fn loading(&self, leader: Option<Leader>, grant: Grant) -> Loading {
+        let (began, began_ms) = (self.flights.moment(), self.now_ms());
+        Loading { leader, began, began_ms, since: Instant::now(), grant }
+    }
+
+    /// Captures what a load in this process is compared with.
+    pub(super) fn loading_here(
+        &self,
+        name: NameRef<'_>,
+        leader: Option<Leader>,
+        tags: impl IntoIterator<Item = Tag>,
+    ) -> Loading {
+        let (began, began_ms) = (self.flights.moment(), self.now_ms());
+        let grant = Grant::Local(self.local.begin(name, tags));
+        Loading { leader, began, began_ms, since: Instant::now(), grant }
+    }
+
+    /// Captures other tags for a load that begins anew.
+    pub(super) async fn begin_again(&self, name: NameRef<'_>, loading: Loading, tags: &[Tag]) -> Loading {
+        let Loading { leader, grant, .. } = loading;
+        let grant = match grant {
+            Grant::Local(_) => return self.loading_here(name, leader, tags.iter().copied()),
+            Grant::Remote(mut lease) => match lease.remote.capture_again(&lease.capture, tags).await {
+                Ok(capture) => {
+                    lease.capture = capture;
+                    lease.tags = tags.into();
+                    Grant::Remote(lease)
+                }
+                Err(trouble) => {
+                    self.report("get_or_set", name.name, &trouble.into());
+                    Grant::None(Refusal::Unavailable)
+                }
+            },
+            grant => grant,
+        };
+        self.loading(leader, grant)
+    }
+
+    /// Lands a flight with the loader's error, of which everybody who may take it gets a clone.
+    pub(super) async fn fail<E: Clone + Send + Sync + 'static>(
+        &self,
+        name: NameRef<'_>,
+        loading: Loading,
+        error: &E,
+    ) {
+        let Loading { leader, began, grant, .. } = loading;
+        let error: SharedError = Arc::new(error.clone());
+        let (vouched, tags) = match grant {
+            Grant::Local(grant) => {
+                if let Some(leader) = leader {
+                    leader.land(|| {
+                        let vouched = self.local.is_current(name, &grant);
+                        Landed {
+                            result: Err(error),
+                            began,
+                            vouched,
+                            tags: grant.tags().collect(),
+                            stored: false,
+                        }
+                    });
+                }
+                return;
+            }
+            Grant::Remote(mut lease) => {
+                let others = leader.as_ref().is_some_and(Leader::close);
+                // Nothing is filled in, so that its trouble is nobody's here: the lease ends all the same.
+                let settled = lease.give_back(others).await;
+                (settled.is_ok_and(|settled| settled.current), std::mem::take(&mut lease.tags))
+            }
+            Grant::Raw | Grant::None(_) => (false, SmallVec::new()),
+        };
+        if let Some(leader) = leader {
+            leader.land(|| Landed { result: Err(error), began, vouched, tags, stored: false });
+        }
+    }
+
+    /// Lands a flight with a value that is not stored.
+    pub(super) async fn land_unstored(&self, loading: Loading, value: Payload) {
+        let Loading { leader, began, .. } = loading;
+        if let Some(leader) = leader {
+            let (result, tags) = (Ok(value), SmallVec::new());
+            leader.land(|| Landed { result, began, vouched: false, tags, stored: false });
+        }
+    }
+
+    /// Stores a loaded value and lands its flight.
+    pub(super) async fn settle<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+        loading: Loading,
+        value: Arc<T>,
+    ) -> Stored {
+        let Loading { leader, began, began_ms, since, grant } = loading;
+        let took = since.elapsed();
+        let (stored, vouched, tags) = match grant {
+            Grant::Local(grant) => {
+                return self.install(name, typed, plan, (leader, began, began_ms), grant, value);
+            }
+            Grant::Remote(mut lease) => {
+                self.pace.note(plan.group, took);
+                let others = leader.as_ref().is_some_and(Leader::close);
+                let encoded = self.encode(name.name, &*value, typed, plan);
+                let (stored, vouched) = self.fill(&mut lease, encoded, plan, (began_ms, took), others).await;
+                (stored, vouched, std::mem::take(&mut lease.tags))
+            }
+            Grant::Raw => (self.put_raw(name.name, &*value, typed, plan).await, false, SmallVec::new()),
+            Grant::None(refusal) => (Stored::no(refusal), false, SmallVec::new()),
+        };
+        if let Some(leader) = leader {
+            let stored = stored.is_stored();
+            leader.land(|| Landed { result: Ok(value), began, vouched, tags, stored });
+        }
+        stored
+    }
+
+    /// Installs a loaded value in this process and lands its flight, in one step.
+    fn install<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+        (leader, began, began_ms): (Option<Leader>, Moment, u64),
+        grant: local::Grant,
+        value: Arc<T>,
+    ) -> Stored {
+        let candidate = self.candidate(name.name, Arc::clone(&value), typed, plan, began_ms);
+        let candidate = candidate.inspect_err(|error| self.report("set", name.name, error)).ok();
+        let failed = candidate.is_none();
+        let tags = grant.tags().collect();
+        let install = || self.local.install(name, grant, candidate);
+        let installed = match leader {
+            None => install(),
+            Some(leader) => {
+                let landed = leader.land(|| {
+                    let Installed { current, stored } = install();
+                    Landed { result: Ok(value), began, vouched: current, tags, stored }
+                });
+                Installed { current: landed.vouched, stored: landed.stored }
+            }
+        };
+        self.answer_of_load(plan.group, installed.stored, installed.current, failed)
+    }
+
+    /// Fills a value in that was loaded for Redis. Answers whether it is stored, and whether it is vouched for.
+    async fn fill(
+        &self,
+        lease: &mut Lease,
+        encoded: Result<Encoded, Error>,
+        plan: &Plan,
+        (began_ms, took): (u64, Duration),
+        vouch: bool,
+    ) -> (Stored, bool) {
+        let encoded = encoded.inspect_err(|error| self.report("set", &lease.name, error));
+        let failed = encoded.is_err();
+        let age_ms = self.now_ms().saturating_sub(began_ms);
+        let (fills, settled) = match &encoded {
+            Ok(encoded) if encoded.weight <= self.settings.max_value_bytes => {
+                let fresh = Fresh { age_ms, load_cost_us: micros(took), ..encoded.fresh(plan) };
+                (true, lease.fill(fresh, vouch).await)
+            }
+            _ => (false, lease.give_back(vouch).await),
+        };
+        match settled {
+            Ok(Settled { done, current }) => {
+                (self.answer_of_load(plan.group, fills && done, done, failed), current)
+            }
+            Err(trouble) => {
+                self.report("set", &lease.name, &trouble.into());
+                (Stored::no(if failed { Refusal::Failed } else { Refusal::Unavailable }), false)
+            }
+        }
+    }
+
+    /// Counts what became of a loaded value, and says it.
+    fn answer_of_load(&self, group: stats::Group, stored: bool, current: bool, failed: bool) -> Stored {
+        let (stored, what) = match (stored, current) {
+            (true, _) => (Stored::YES, Count::Set),
+            _ if failed => return Stored::no(Refusal::Failed), // counted already
+            (false, true) => (Stored::no(Refusal::TooLarge), Count::TooLarge),
+            (false, false) => (Stored::no(Refusal::Superseded), Count::Superseded),
+        };
+        self.counters.count(group, what);
+        stored
+    }
+
+    /// Makes a value ready to go to Redis.
+    pub(super) fn encode<T: Value>(
+        &self,
+        name: &str,
+        value: &T,
+        typed: Option<&Typed<T>>,
+        plan: &Plan,
+    ) -> Result<Encoded, Error> {
+        let (encoding, bytes) = encode(value, plan.encoding)?;
+        let weight = self.weight_of(name, value, typed, || Ok(bytes.len() as u64))?;
+        let version = typed.and_then(|typed| typed.version).map(|version| version(value));
+        Ok(Encoded { encoding, bytes, version, weight })
+    }
+}
+
+impl Encoded {
+    /// For a value that is of now, and cost nothing to load.
+    pub(super) fn fresh(&self, plan: &Plan) -> Fresh<'_> {
+        Fresh {
+            format: plan.format,
+            encoding: self.encoding,
+            version: self.version,
+            load_cost_us: 0,
+            age_ms: 0,
+            ttl: plan.ttl,
+            payload: &self.bytes,
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
