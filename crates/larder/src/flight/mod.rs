@@ -209,13 +209,12 @@ impl Leader {
         landed
     }
 
-    /// Closes the flight to joiners: who comes from here on asks for itself. Answers whether others are aboard. For a landing
-    /// that takes time, during which nobody may join who would not be vouched for.
-    pub(crate) fn close(&self) -> bool {
-        let Some(flight) = &self.flight else { return false };
-        let mut shard = self.flights.shard(flight.hash);
-        clear(&mut shard, flight);
-        flight.state.lock().aboard > 1
+    /// Closes the flight to joiners: who comes from here on asks for itself. For a landing that takes time, during which nobody
+    /// may join who would not be vouched for.
+    pub(crate) fn close(&self) {
+        if let Some(flight) = &self.flight {
+            clear(&mut self.flights.shard(flight.hash), flight);
+        }
     }
 
     /// What identifies the flight within a chain of loads.

@@ -61,8 +61,7 @@ pub(super) fn bytes_of(
 pub(crate) struct Settled {
     /// What the loader saw was still there, and was replaced or removed.
     pub(crate) done: bool,
-    /// That, and root and tokens, read behind it, are still the captured ones: what was loaded vouches for itself. Not asked
-    /// for, it is `false`.
+    /// That, and root and tokens, read behind it, are still the captured ones: what was loaded vouches for itself.
     pub(crate) current: bool,
 }
 
@@ -73,7 +72,7 @@ pub(super) async fn fill(
     tags: &[Tag],
     fresh: Fresh<'_>,
     here_ms: u64,
-    (vouch, rules_out): (bool, Ablations),
+    rules_out: Ablations,
 ) -> Result<Settled, Trouble> {
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
@@ -91,7 +90,7 @@ pub(super) async fn fill(
     } else {
         commands.add_command(compare_and_set(&key, word, &bytes, fresh.life()));
     }
-    settle(names, capture, commands, vouch).await
+    settle(names, capture, tags, commands).await
 }
 
 impl Fresh<'_> {
@@ -101,36 +100,30 @@ impl Fresh<'_> {
     }
 }
 
-/// Sends what settles an interval, whose last command answers whether it did, and has it vouched for where that is wanted.
+/// Sends what settles an interval, whose last command answers whether it did, and asks behind it what is in force.
 async fn settle(
     names: &Names,
     capture: &Capture,
+    depends_on: &[Tag],
     mut commands: Pipeline,
-    vouch: bool,
 ) -> Result<Settled, Trouble> {
     let link = &capture.link;
     let settling = commands.len();
-    if vouch {
-        for (tag, _) in &capture.tokens {
-            commands.cmd("GETEX").arg(names.tag(*tag));
-        }
-        commands.cmd("GETEX").arg(names.root());
+    let captured = || capture.tokens.iter().filter(|(tag, _)| depends_on.contains(tag));
+    for (tag, _) in captured() {
+        commands.cmd("GETEX").arg(names.tag(*tag));
     }
+    commands.cmd("GETEX").arg(names.root());
     let mut answers = link.send(&commands, link.deadline()).await?;
     let behind = answers.split_off(settling);
     for staged in &answers[..settling - 1] {
         link.believe(okay(staged))?;
     }
     let done = did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))?;
-    let captured = capture.tokens.iter().map(|(_, token)| &token[..]);
     let root = capture.root.to_bytes();
-    let unchanged = captured.chain([&root[..]]).zip(behind);
-    let current = done
-        && vouch
-        && unchanged
-            .map(|(old, new)| string(new).is_ok_and(|new| new.as_deref() == Some(old)))
-            .all(|same| same);
-    Ok(Settled { done, current })
+    let in_force = captured().map(|(_, token)| &token[..]).chain([&root[..]]);
+    let unchanged = |(old, new): (&[u8], _)| string(new).is_ok_and(|new| new.as_deref() == Some(old));
+    Ok(Settled { done, current: done && in_force.zip(behind).all(unchanged) })
 }
 
 /// A lifetime in milliseconds, as Redis takes it; `None` is for ever, and so is what ends after all clocks of Redis.
@@ -164,11 +157,11 @@ pub(super) async fn release(
     names: &Names,
     name: &str,
     (word, capture): (Word, &Capture),
-    vouch: bool,
 ) -> Result<Settled, Trouble> {
     let mut commands = Pipeline::with_capacity(1);
     commands.add_command(RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take());
-    settle(names, capture, commands, vouch).await
+    let captured: Vec<Tag> = capture.tokens.iter().map(|(tag, _)| *tag).collect();
+    settle(names, capture, &captured, commands).await
 }
 
 /// Takes the claim of this interval for so long: leave to load in place of a holder that is taken to be gone. A claim of an

@@ -227,23 +227,17 @@ impl Remote {
         seen: (Word, &Capture),
         tags: &[Tag],
         fresh: Fresh<'_>,
-        vouch: bool,
     ) -> Result<Settled, Trouble> {
-        let rules = (vouch, self.rules_out);
-        fill::fill(self.supervisor.names(), name, seen, tags, fresh, self.clock.now_ms(), rules).await
+        fill::fill(self.supervisor.names(), name, seen, tags, fresh, self.clock.now_ms(), self.rules_out)
+            .await
     }
 
     /// Takes a lease back for which nothing will be filled in.
     ///
     /// # Cancel safety
     /// It may have been taken back or not.
-    pub(crate) async fn release(
-        &self,
-        name: &str,
-        seen: (Word, &Capture),
-        vouch: bool,
-    ) -> Result<Settled, Trouble> {
-        fill::release(self.supervisor.names(), name, seen, vouch).await
+    pub(crate) async fn release(&self, name: &str, seen: (Word, &Capture)) -> Result<Settled, Trouble> {
+        fill::release(self.supervisor.names(), name, seen).await
     }
 
     /// Takes the load over from a holder that is taken to be gone, for so long. Answers whether this caller has it.

@@ -103,19 +103,19 @@ impl Lease {
         (self.word, &self.capture)
     }
 
-    /// Fills the value in; `vouch` asks whether it is then vouched for.
-    async fn fill(&mut self, fresh: Fresh<'_>, vouch: bool) -> Result<Settled, Trouble> {
-        let settled = self.remote.fill(&self.name, self.seen(), &self.tags, fresh, vouch).await?;
+    /// Fills the value in.
+    async fn fill(&mut self, fresh: Fresh<'_>) -> Result<Settled, Trouble> {
+        let settled = self.remote.fill(&self.name, self.seen(), &self.tags, fresh).await?;
         self.own = false;
         Ok(settled)
     }
 
     /// Gives the lease back. A lease of another is not for this caller to give back.
-    async fn give_back(&mut self, vouch: bool) -> Result<Settled, Trouble> {
+    async fn give_back(&mut self) -> Result<Settled, Trouble> {
         if !self.own {
             return Ok(Settled { done: false, current: false });
         }
-        let settled = self.remote.release(&self.name, self.seen(), vouch).await?;
+        let settled = self.remote.release(&self.name, self.seen()).await?;
         self.own = false;
         Ok(settled)
     }
@@ -127,7 +127,7 @@ impl Drop for Lease {
             let (remote, name) = (self.remote.clone(), std::mem::take(&mut self.name));
             let (word, capture) = (self.word, self.capture.clone());
             // Where this fails, the lease ends with its time, or with a claim.
-            self.tasks.run(async move { drop(remote.release(&name, (word, &capture), false).await) });
+            self.tasks.run(async move { drop(remote.release(&name, (word, &capture)).await) });
         }
     }
 }
@@ -198,9 +198,9 @@ impl Inner {
                 return;
             }
             Grant::Remote(mut lease) => {
-                let others = leader.as_ref().is_some_and(Leader::close);
+                leader.iter().for_each(Leader::close);
                 // Nothing is filled in, so that its trouble is nobody's here: the lease ends all the same.
-                let settled = lease.give_back(others).await;
+                let settled = lease.give_back().await;
                 (settled.is_ok_and(|settled| settled.current), std::mem::take(&mut lease.tags))
             }
             Grant::Raw | Grant::None(_) => (false, SmallVec::new()),
@@ -236,9 +236,9 @@ impl Inner {
             }
             Grant::Remote(mut lease) => {
                 self.pace.note(plan.group, took);
-                let others = leader.as_ref().is_some_and(Leader::close);
+                leader.iter().for_each(Leader::close);
                 let encoded = self.encode(name.name, &*value, typed, plan);
-                let (stored, vouched) = self.fill(&mut lease, encoded, plan, (began_ms, took), others).await;
+                let (stored, vouched) = self.fill(&mut lease, encoded, plan, (began_ms, took)).await;
                 (stored, vouched, std::mem::take(&mut lease.tags))
             }
             Grant::Raw => (self.put_raw(name.name, &*value, typed, plan).await, false, SmallVec::new()),
@@ -286,7 +286,6 @@ impl Inner {
         encoded: Result<Encoded, Error>,
         plan: &Plan,
         (began_ms, took): (u64, Duration),
-        vouch: bool,
     ) -> (Stored, bool) {
         let encoded = encoded.inspect_err(|error| self.report("set", &lease.name, error));
         let failed = encoded.is_err();
@@ -294,13 +293,13 @@ impl Inner {
         let (fills, settled) = match &encoded {
             Ok(encoded) if encoded.weight <= self.settings.max_value_bytes => {
                 let fresh = Fresh { age_ms, load_cost_us: micros(took), ..encoded.fresh(plan) };
-                (true, lease.fill(fresh, vouch).await)
+                (true, lease.fill(fresh).await)
             }
-            _ => (false, lease.give_back(vouch).await),
+            _ => (false, lease.give_back().await),
         };
         match settled {
-            Ok(Settled { done, current }) => {
-                (self.answer_of_load(plan.group, fills && done, done, failed), current)
+            Ok(Settled { current, .. }) => {
+                (self.answer_of_load(plan.group, fills && current, current, failed), current)
             }
             Err(trouble) => {
                 self.report("set", &lease.name, &trouble.into());

@@ -8,7 +8,7 @@ use super::{CacheService, Inner, Plan, Policy, Refusal, SetOptions, Stored};
 use crate::codec::{Value, decode, typed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsKey, AsName, Key, Typed};
-use crate::local::Put;
+use crate::local::{NameRef, Put};
 use crate::remote::{Ask, Found, Intent, Remote, Succeeded, Trouble};
 use crate::stats::{Count, Group};
 
@@ -241,40 +241,58 @@ impl Inner {
                     "this space is raw, so that its values have no room for a row version; remove the entry instead",
                 );
             }
-            return Box::pin(self.succeed_over(remote, name.name, value, key.typed(), plan)).await;
+            return Box::pin(self.succeed_over(remote, name, value, key.typed(), plan)).await;
         }
         let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
         let put = self.local.put_newer(name, candidate, self.now_ms());
         Ok(self.answer(put, plan.group))
     }
 
-    /// Writes a row through in Redis. It runs to its end whoever goes away, since it removes what is older.
+    /// Writes a row through in Redis.
     async fn succeed_over<T: Value>(
         &self,
         remote: &Remote,
-        name: &str,
+        name: NameRef<'_>,
         value: T,
         typed: Option<&Typed<T>>,
         plan: Plan,
     ) -> Result<Stored, Error> {
-        let encoded = self.encode(name, &value, typed, &plan)?;
-        let group = plan.group;
-        if encoded.weight > self.settings.max_value_bytes {
-            self.remove_there(remote, vec![name.to_owned()], Vec::new()).await?;
-            return Ok(self.answer(Put::TooLarge, group));
-        }
-        let (remote, name) = (remote.clone(), name.to_owned());
-        let succeed = async move {
-            let version = encoded.version.unwrap_or(0);
-            remote.succeed(&name, version, encoded.fresh(&plan)).await
-        };
-        let succeeded = self.tasks.finish(succeed).await.unwrap_or_else(|| Err(Trouble::ended()))?;
-        let put = match succeeded {
-            Succeeded::Stored => Put::Stored,
-            Succeeded::Older => Put::Older,
-            Succeeded::Absent => Put::Absent,
+        let encoded = self.encode(name.name, &value, typed, &plan)?;
+        let (group, version) = (plan.group, encoded.version.unwrap_or(0));
+        let there = self.version_there(remote, name, &plan).await?;
+        let put = match there {
+            Some(there) if there >= version => Put::Older,
+            Some(_) if encoded.weight <= self.settings.max_value_bytes => {
+                let (remote, name) = (remote.clone(), name.name.to_owned());
+                // It runs to its end whoever goes away, since it removes what is older.
+                let succeed = async move { remote.succeed(&name, version, encoded.fresh(&plan)).await };
+                match self.tasks.finish(succeed).await.unwrap_or_else(|| Err(Trouble::ended()))? {
+                    Succeeded::Stored => Put::Stored,
+                    Succeeded::Older => Put::Older,
+                    Succeeded::Absent => Put::Absent,
+                }
+            }
+            there => {
+                self.remove_there(remote, vec![name.name.to_owned()], Vec::new()).await?;
+                if there.is_some() { Put::TooLarge } else { Put::Absent }
+            }
         };
         Ok(self.answer(put, group))
+    }
+
+    /// The version of the row in Redis, if there is one in force.
+    async fn version_there(
+        &self,
+        remote: &Remote,
+        name: NameRef<'_>,
+        plan: &Plan,
+    ) -> Result<Option<u64>, Trouble> {
+        let (intent, format, guess) = (Intent::Look, plan.format, self.guesses.of(name.hash));
+        let ask = Ask { name: name.name, intent, format, needs: &plan.tags, guess: &guess };
+        Ok(match remote.read(ask).await?.found {
+            Found::Hit { header, .. } => header.version,
+            _ => None,
+        })
     }
 
     fn answer(&self, put: Put, group: Group) -> Stored {

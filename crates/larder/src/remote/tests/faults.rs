@@ -176,7 +176,7 @@ fn tls_and_the_deployed_user_are_enough() {
         let remote = connected(&redis).await;
         store(&remote, "k", &[b'x'; 5_000]).await;
         let (word, capture) = granted(&remote, ask("l", Intent::Load)).await;
-        assert!(remote.release("l", (word, &capture), false).await.expect("Redis is there").done);
+        assert!(remote.release("l", (word, &capture)).await.expect("Redis is there").done);
         assert_eq!(remote.remove(&["k"], &[Tag::named("t")]).await, Ok(1));
 
         let stranger = Redis::at(server.url()).ca_pem(tls.wrong_ca_pem.as_bytes());

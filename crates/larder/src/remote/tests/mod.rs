@@ -92,7 +92,7 @@ async fn fill_in(
     tags: &[Tag],
     fresh: Fresh<'_>,
 ) -> Result<bool, Trouble> {
-    remote.fill(name, seen, tags, fresh, false).await.map(|settled| settled.done)
+    remote.fill(name, seen, tags, fresh).await.map(|settled| settled.done)
 }
 
 /// Loads a name that is not there and fills it in.

@@ -305,6 +305,7 @@ fn every_door_that_swallows_a_failure_logs_it_once() {
             cache.lookup::<u64>("a:1").await;
             cache.get_many::<u64, _>(["a:1"]).await;
             drop(cache.get_or_permit::<u64>("a:1", Policy::new()).await);
+            cache.set("a:1", "top secret".to_owned(), Policy::new()).await;
             drop(cache.get_or_permit::<u64>("a:2", zero).await);
             cache.get_or_set_many(&[1], |_| "a:1", Policy::new(), |_| brings([(2, 7_u64)])).await.unwrap();
             cache.get_or_set_many(&[1], |_| "a:2", zero, |_| brings([(1, 7_u64)])).await.unwrap();

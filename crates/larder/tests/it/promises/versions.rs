@@ -5,7 +5,7 @@ use std::time::Duration;
 use larder::{CacheService, ErrorKind, Policy, Refusal, Space, Tag, Ttl};
 use serde::{Deserialize, Serialize};
 
-use super::fixture::{self, HIT, MOMENT, with_clock};
+use super::fixture::{self, HIT, MOMENT, counted_under, with_clock};
 use crate::loader::brings;
 use crate::observed::group;
 
@@ -193,7 +193,7 @@ fn a_row_written_through_lives_as_long_as_it_was_loaded_to_live() {
         assert_eq!(there(&cache).await, Some(2), "its ten seconds began anew");
         clock.advance(MOMENT).await;
         assert_eq!(there(&cache).await, None, "and are not the hour of its space");
-        assert_eq!(group(&cache, "short").hits, 1, "it is counted where it was");
+        assert_eq!(group(&cache, counted_under("short", "row")).hits, 1, "it is counted where it was");
     });
 }
 

@@ -79,7 +79,7 @@ impl Pair {
         let mut expected = Expected::default();
         let mut seen = std::collections::HashSet::new();
         for name in batch.names.iter().filter(|name| seen.insert(**name)) {
-            if let Some(entry) = self.model.read(&name.text(), batch.says.tags) {
+            if let Some(entry) = self.model.read(&name.text(), batch.says.tags, batch.says.prefix) {
                 expected.hits.push((*name, entry.row));
                 continue;
             }

@@ -7,7 +7,7 @@ use larder::{CacheService, Counts, Invalidation, Lookup, Permit, Read, Refusal, 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::super::fixture::{self, Clock, HIT, may_count, may_stand, with_clock};
+use super::super::fixture::{self, Clock, HIT, given_back, may_count, may_stand, with_clock};
 use super::batch::Batch;
 use super::op::{At, BOARD, Change, Name, Op, Outcome, PAGE, ROW, Row, Says, bits, tag};
 use super::oracle::{Entry, Load, Model};
@@ -82,26 +82,28 @@ impl Driver {
                 Ok(())
             }
             Op::GetOrSet(at, says, outcome) => {
-                self.release(at.name);
+                self.release(at.name).await;
                 self.pair.get_or_set(*at, *says, outcome).await
             }
             Op::GetOrSetMany(ats, says, left_out, outcome) => {
                 let typed = ats.first().is_some_and(|at| at.typed);
                 let names = ats.iter().map(|at| at.name).filter(|name| !typed || name.key().is_some());
                 let names: Vec<Name> = names.collect();
-                names.iter().for_each(|name| self.release(*name));
+                for name in &names {
+                    self.release(*name).await;
+                }
                 self.pair
                     .get_or_set_many(&Batch { names, typed, says: *says, left_out: *left_out, outcome })
                     .await
             }
             Op::TakePermit(at, says) => {
-                self.release(at.name);
+                self.release(at.name).await;
                 self.take_permit(*at, *says).await
             }
             Op::FillPermit(which) => self.fill_permit(*which).await,
             Op::DropPermit(which) => {
                 if let Some(held) = self.held.get(which % MOST_HELD) {
-                    self.release(held.at.name);
+                    self.release(held.at.name).await;
                 }
                 Ok(())
             }
@@ -120,21 +122,23 @@ impl Driver {
     }
 
     /// Drops the permit of this name: who asks for it would wait for themselves.
-    fn release(&mut self, name: Name) {
+    async fn release(&mut self, name: Name) {
         let Some(which) = self.held.iter().position(|held| held.at.name.text() == name.text()) else {
             return;
         };
         let held = self.held.remove(which);
         held.load.and_then(|load| self.pair.model.loads.remove(&load));
+        drop(held.permit);
+        given_back(&name.text()).await;
     }
 
     async fn take_permit(&mut self, at: At, says: Says) -> TestCaseResult {
         if self.held.len() == MOST_HELD {
-            self.release(self.held[0].at.name);
+            self.release(self.held[0].at.name).await;
         }
         let name = at.name.text();
         let lookup = through!(at, |key| self.pair.cache.get_or_permit::<Row>(key, says.policy()));
-        let expected = self.pair.model.read(&name, says.tags);
+        let expected = self.pair.model.read(&name, says.tags, says.prefix);
         match lookup {
             Lookup::Hit(read) => self.pair.compare_hit(Some(&read), expected.as_ref()),
             Lookup::Permit(permit) => {
@@ -258,7 +262,7 @@ impl Pair {
 
     async fn get_or_set(&mut self, at: At, says: Says, outcome: &Outcome) -> TestCaseResult {
         let name = at.name.text();
-        let expected = self.model.read(&name, says.tags);
+        let expected = self.model.read(&name, says.tags, says.prefix);
         let load = if expected.is_none() { self.begin(&name, says) } else { None };
         let row = self.next_row();
         let mut failed = Ok(());

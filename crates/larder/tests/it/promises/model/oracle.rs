@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use larder::{Counts, Refusal};
 
+use super::super::fixture::counted_under;
 use super::op::{Change, Name, Row, Says, bits};
 
 /// What an entry can depend on.
@@ -132,17 +133,18 @@ impl Model {
     }
 
     /// A read of somebody who declares tags: the value, if every one is among those of the entry.
-    pub(super) fn read(&mut self, name: &str, tags: u8) -> Option<Entry> {
+    pub(super) fn read(&mut self, name: &str, tags: u8, prefix: Option<&str>) -> Option<Entry> {
         let entry = self.live(name)?.clone();
         if !bits(tags).all(|n| entry.depends_on.contains(&Dependency::Tag(n))) {
             return None;
         }
-        self.count(&entry.group, |counts| counts.hits += 1);
+        let group = counted_under(&entry.group, &group(name, prefix)).to_owned();
+        self.count(&group, |counts| counts.hits += 1);
         Some(entry)
     }
 
     pub(super) fn get(&mut self, name: &str) -> Option<Entry> {
-        let entry = self.read(name, 0);
+        let entry = self.read(name, 0, None);
         if entry.is_none() {
             self.count(&group(name, None), |counts| counts.misses += 1);
         }
@@ -253,8 +255,13 @@ impl Model {
         }
     }
 
+    /// Under which group the removal of a live entry is counted.
+    fn group_of_live(&self, name: &str) -> Option<String> {
+        self.live(name).map(|entry| counted_under(&entry.group, &group(name, None)).to_owned())
+    }
+
     pub(super) fn delete(&mut self, name: &str) -> u64 {
-        let of_entry = self.live(name).map(|entry| entry.group.clone());
+        let of_entry = self.group_of_live(name);
         self.touch(name);
         self.entries.remove(name);
         let was_live = of_entry.is_some();
@@ -276,7 +283,7 @@ impl Model {
         let names: Vec<String> = self.entries.keys().cloned().collect();
         let mut count = 0;
         for name in names.iter().filter(|name| matches(glob.as_bytes(), name.as_bytes())) {
-            if let Some(group) = self.live(name).map(|entry| entry.group.clone()) {
+            if let Some(group) = self.group_of_live(name) {
                 self.count(&group, |counts| counts.deletes += 1);
                 count += 1;
             }
