@@ -1,7 +1,8 @@
 //! Globs over names, as Redis matches them.
 
 /// A glob: `*` any run of characters, `?` one, `[abc]`, `[^a]` and `[a-z]` one of a set, `\` takes the next as it is.
-/// The rules, including those for sets that are not closed, are those of `stringmatchlen` in Redis, on bytes.
+/// The rules, including those for sets that are not closed, are those of `stringmatchlen` in Redis, on bytes; those of a
+/// range beyond ASCII are those of a Redis whose `char` has no sign.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern<'a> {
     glob: &'a str,

@@ -32,7 +32,7 @@ use write::Succeeded;
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::error::Error;
-use crate::key::Tag;
+use crate::key::{Pattern, Tag};
 use crate::policy::Ttl;
 
 /// How many commands one pipeline holds at most; more are sent in several.
@@ -192,12 +192,15 @@ impl Remote {
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link()?;
         let names = self.supervisor.names();
+        let pattern = Pattern::new(glob);
         let mut removed = 0;
         for glob in names.globs(glob) {
             let mut cursor = 0;
             loop {
                 let (next, keys) = write::scan(&link, &glob, cursor, SCAN_COUNT).await?;
-                let found: Vec<&str> = keys.iter().filter_map(|key| names.name_of(key)).collect();
+                let found = keys.iter().filter_map(|key| names.name_of(key));
+                // `!k*` finds `!k:!odd`, whose name is `!odd`.
+                let found: Vec<&str> = found.filter(|name| pattern.matches(name)).collect();
                 removed += self.remove(&found, &[]).await?;
                 cursor = next;
                 if cursor == 0 {

@@ -322,6 +322,11 @@ fn clear_and_globs_remove_what_they_name_and_nothing_of_the_library() {
         assert_eq!(remote.remove_matching("user:*").await, Ok(3), "two values and a lease");
         assert_eq!(fill(&remote, "user:3", word, &capture, b"old").await, Ok(false));
         assert_eq!(look(&remote, "deal:1").await.as_deref(), Some(&b"1"[..]));
+        for glob in ["!k*", "*:!odd"] {
+            assert_eq!(remote.remove_matching(glob).await, Ok(0), "{glob} is about names, not about keys");
+        }
+        store(&remote, "b", b"1").await;
+        assert_eq!(remote.remove_matching("[a-é]").await, Ok(1), "a range that servers read differently");
         assert_eq!(remote.remove_matching("*").await, Ok(3));
         assert_eq!(server.command(&["EXISTS", "!root"]).await.int(), 1);
 
