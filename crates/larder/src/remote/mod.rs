@@ -23,7 +23,11 @@ use redis::Pipeline;
 
 use fill::Fresh;
 use link::Link;
+#[cfg(any(test, fuzzing))]
+pub(crate) use names::{Names, is_namespace};
 use read::{Ask, Capture, Found, Seen};
+#[cfg(any(test, fuzzing))]
+pub(crate) use root::Root;
 pub use settings::Redis;
 use supervisor::Supervisor;
 use trouble::{Trouble, integer};
