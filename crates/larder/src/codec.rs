@@ -34,6 +34,10 @@ impl<'de> Deserialize<'de> for Blob {
     }
 }
 
+/// How deep what is read may be nested, which is serde_json's limit. Each level takes stack, and in MessagePack a list of a
+/// few bytes may announce so many elements that serde reserves 1 MiB for them.
+const MAX_DEPTH: usize = 128;
+
 /// A value whose type only its readers know.
 pub(crate) type Payload = Arc<dyn Erased>;
 
@@ -101,8 +105,18 @@ pub(crate) fn decode<T: Value>(bytes: Bytes, encoding: Encoding) -> Result<T, Er
                 format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column());
             not_a::<T>(&place)
         }),
-        Encoding::MessagePack => rmp_serde::from_slice(&bytes).map_err(|_error| not_a::<T>("as MessagePack")),
+        Encoding::MessagePack => message_pack(&bytes).ok_or_else(|| not_a::<T>("as MessagePack")),
     }
+}
+
+/// As strict as JSON's reader: not deeper, and nothing behind the value.
+fn message_pack<T: Value>(bytes: &[u8]) -> Option<T> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    reader.set_max_depth(MAX_DEPTH);
+    let value = T::deserialize(&mut reader).ok()?;
+    // What would be read next tells whether anything is left: only at the end is there no marker to read.
+    let end = matches!(<()>::deserialize(&mut reader), Err(rmp_serde::decode::Error::InvalidMarkerRead(_)));
+    end.then_some(value)
 }
 
 fn not_a<T>(place: &str) -> Error {
@@ -185,6 +199,25 @@ mod tests {
         let blob = Blob(Bytes::from_static(b"{\"a\":1}"));
         let (written, bytes) = encode(&blob, Encoding::MessagePack).expect("it is bytes");
         assert_eq!((written, &bytes[..]), (Encoding::Json, &blob.0[..]));
+    }
+
+    #[test]
+    fn message_pack_is_read_to_its_end_and_no_deeper_than_json() {
+        let nested =
+            |depth: usize, open: &[u8], close: &[u8]| [open.repeat(depth), close.repeat(depth)].concat();
+        for depth in [126, 127, 128, 2_000] {
+            let json = decode::<serde_json::Value>(nested(depth, b"[", b"]").into(), Encoding::Json);
+            let mut bytes = nested(depth - 1, b"\x91", b"");
+            bytes.push(0x90);
+            let packed = decode::<serde_json::Value>(bytes.into(), Encoding::MessagePack);
+            assert_eq!(packed.is_ok(), json.is_ok(), "{depth} levels");
+        }
+        for rest in [&b"\x01"[..], b"\xc0", b"\x91", b"\xc1", b"\xa5ab", b"\xc7"] {
+            let bytes = [b"\x07", rest].concat();
+            let error = decode::<u64>(bytes.into(), Encoding::MessagePack).expect_err("there is more");
+            assert_eq!(error.kind(), ErrorKind::Decode);
+        }
+        assert_eq!(decode::<u64>(Bytes::from_static(b"\x07"), Encoding::MessagePack).expect("a number"), 7);
     }
 
     #[test]

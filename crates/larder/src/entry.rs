@@ -201,7 +201,11 @@ fn try_parse(bytes: &[u8]) -> Option<Parsed> {
         stored_at_ms,
         fresh_until_ms,
         load_cost_us,
-        version: (flags & VERSIONED != 0).then_some(version),
+        version: match flags & VERSIONED {
+            0 if version != 0 => return None, // nothing that we wrote
+            0 => None,
+            _ => Some(version),
+        },
         depends_on,
     };
     Some(Parsed::Value { word, header, payload_at: bytes.len() - rest.len() })
@@ -215,7 +219,10 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::codec;
 
     fn header() -> Header {
         Header {
@@ -233,17 +240,37 @@ mod tests {
     }
 
     /// These bytes are in Redis servers: whatever changes, they are read for ever.
-    const GOLDEN: &[u8] = b"\xFEVinterval\0\0\0\x02the era!\0\x03\0\x04\0\0\x01\x8b\xcf\xe5\x68\x00\0\0\x01\x8b\xcf\xe9\xfb\xe0\0\0\x04\xd2\0\0\0\0\0\0\0\x07\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04{\"a\":1}";
-
     #[test]
     fn the_golden_bytes_are_read_and_written() {
-        let word = Word::of(b'V', *b"interval", 2);
-        assert_eq!(value(word, &header(), br#"{"a":1}"#), GOLDEN);
-        let Parsed::Value { word: read, header: read_header, payload_at } = parse(GOLDEN) else {
-            panic!("it is a value");
+        const JSON: &[u8] = b"\xFEVinterval\0\0\0\x02the era!\0\x03\0\x04\0\0\x01\x8b\xcf\xe5\x68\x00\0\0\x01\x8b\xcf\xe9\xfb\xe0\0\0\x04\xd2\0\0\0\0\0\0\0\x07\x02\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x04{\"a\":1}";
+        const MESSAGE_PACK: &[u8] = b"\xFEVinterval\0\0\0\x01the era!\0\x01\0\x01\0\0\x01\x8b\xcf\xe5\x68\x00\xff\xff\xff\xff\xff\xff\xff\xff\0\0\x04\xd2\0\0\0\0\0\0\0\0\0\x81\xa1a\x01";
+        let plain = Header {
+            format: 1,
+            encoding: Encoding::MessagePack,
+            fresh_until_ms: u64::MAX,
+            version: None,
+            depends_on: Dependencies::new(),
+            ..header()
         };
-        assert_eq!((read, read_header), (word, header()));
-        assert_eq!(&GOLDEN[payload_at..], br#"{"a":1}"#);
+        for (golden, fill, header, payload) in
+            [(JSON, 2, header(), &br#"{"a":1}"#[..]), (MESSAGE_PACK, 1, plain, b"\x81\xa1a\x01")]
+        {
+            let word = Word::of(b'V', *b"interval", fill);
+            assert_eq!(value(word, &header, payload), golden);
+            let Parsed::Value { word: read, header: read_header, payload_at } = parse(golden) else {
+                panic!("it is a value");
+            };
+            assert_eq!((read, &read_header), (word, &header));
+            assert_eq!(&golden[payload_at..], payload);
+            let read = codec::decode::<BTreeMap<String, u8>>(payload.into(), header.encoding);
+            assert_eq!(read.expect("it is of that type"), BTreeMap::from([("a".to_owned(), 1)]));
+        }
+
+        // Nothing writes these yet.
+        let mut invalidated = JSON.to_vec();
+        invalidated[1] = b'I';
+        assert_eq!(parse(&invalidated), Parsed::Invalidated { word: Word::of(b'I', *b"interval", 2) });
+
         let golden_lease = b"\xFELinterval\0\0\0\0the era!";
         assert_eq!(&lease(Word::lease(*b"interval"), Era(*b"the era!")), golden_lease);
         assert_eq!(parse(golden_lease), Parsed::Lease { word: Word::lease(*b"interval") });
@@ -271,6 +298,9 @@ mod tests {
             bytes[at] |= bits;
             assert_eq!(parse(&bytes), Parsed::Foreign, "{bits:#b} at {at}");
         }
+        let mut bytes = value(Word::value([1; 8]), &Header { version: None, ..header() }, b"x");
+        bytes[46 + 7] = 1;
+        assert_eq!(parse(&bytes), Parsed::Foreign, "a version in a value that says it has none");
     }
 
     #[test]

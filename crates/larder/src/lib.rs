@@ -88,6 +88,10 @@ pub use service::{
 };
 pub use stats::Counts;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 /// Aids for the tests of applications that cache.
 pub mod testing {
     #[cfg(feature = "ablations")]

@@ -30,7 +30,7 @@ const LARDER: House = House {
         &["service"],                              // the one room that knows both tiers
         &["session", "limit", "warm"],             // what applications build on a cache
         &["builder"],                              // the door
-        &["testing"],                              // the public testing aid
+        &["testing", "fuzzing"],                   // the public testing aid; what fuzzers call
     ],
     domains: &[],
     rooms: &[],

@@ -58,6 +58,10 @@ struct State {
 #[derive(Debug)]
 enum Stage {
     Led,
+    /// Its leader waits for the load of another process.
+    Waits,
+    /// A load of this process has taken the place of the one that was waited for: all aboard start again, and follow that.
+    Dissolved,
     /// Its leader vanished: the next follower to look leads.
     Vacant,
     Landed(Landed),
@@ -152,9 +156,18 @@ impl Flights {
         self.shard(hash).contains_key(name)
     }
 
-    /// Opens a flight of this key in place of one that there may be. Whoever follows that one is served when it lands.
+    /// Opens a flight of this key in place of one that there may be. Whoever follows that one is served when it lands; where it
+    /// only waits, they start again.
     pub(crate) fn lead(self: &Arc<Self>, name: &str, hash: u64) -> Leader {
-        self.open(&mut self.shard(hash), name, hash)
+        let mut shard = self.shard(hash);
+        if let Some(waiting) = shard.get(name) {
+            let mut state = waiting.state.lock();
+            if matches!(state.stage, Stage::Waits) {
+                state.stage = Stage::Dissolved;
+                waiting.changed.notify_waiters();
+            }
+        }
+        self.open(&mut shard, name, hash)
     }
 
     fn open(self: &Arc<Self>, shard: &mut Shard, name: &str, hash: u64) -> Leader {
@@ -209,6 +222,31 @@ impl Leader {
         landed
     }
 
+    /// Says that this leader waits for the load of another process.
+    pub(crate) fn waits(&self) {
+        self.pass(|stage| *stage = Stage::Waits);
+    }
+
+    /// Says that this leader has leave to load now; `false` if another caller of this process has had it before.
+    pub(crate) fn loads(&self) -> bool {
+        self.pass(|stage| {
+            let dissolved = matches!(stage, Stage::Dissolved);
+            if !dissolved {
+                *stage = Stage::Led;
+            }
+            !dissolved
+        })
+    }
+
+    /// Whether a load of this process has taken the place of the one that this leader waits for.
+    pub(crate) fn is_dissolved(&self) -> bool {
+        self.pass(|stage| matches!(stage, Stage::Dissolved))
+    }
+
+    fn pass<T: Default>(&self, look: impl FnOnce(&mut Stage) -> T) -> T {
+        self.flight.as_ref().map(|flight| look(&mut flight.state.lock().stage)).unwrap_or_default()
+    }
+
     /// Closes the flight to joiners: who comes from here on asks for itself. For a landing that takes time, during which nobody
     /// may join who would not be vouched for.
     pub(crate) fn close(&self) {
@@ -228,7 +266,9 @@ impl Drop for Leader {
         let Some(flight) = self.flight.take() else { return };
         let mut shard = self.flights.shard(flight.hash);
         let mut state = flight.state.lock();
-        state.stage = Stage::Vacant;
+        if !matches!(state.stage, Stage::Dissolved) {
+            state.stage = Stage::Vacant;
+        }
         state.aboard -= 1;
         if state.aboard == 0 {
             clear(&mut shard, &flight);
@@ -252,6 +292,8 @@ pub(crate) enum Followed {
     Landed(Landed),
     /// The leader vanished and this caller leads now.
     Leads(Leader),
+    /// There is another flight to follow.
+    Dissolved,
 }
 
 impl Follower {
@@ -281,7 +323,8 @@ impl Follower {
                             flight: Some(Arc::clone(&flight)),
                         });
                     }
-                    Stage::Led => {}
+                    Stage::Dissolved => return Followed::Dissolved,
+                    Stage::Led | Stage::Waits => {}
                 }
             }
             changed.await;

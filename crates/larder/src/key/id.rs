@@ -7,6 +7,9 @@ use arrayvec::ArrayString;
 /// How many bytes of a key's name are kept without an allocation: three UUIDs and the words around them.
 pub(crate) const INLINE_NAME_BYTES: usize = 128;
 
+/// The last segment of a name that is not whole. No id is written like it, and no placeholder stands for it.
+pub(super) const NO_ID: &str = "%%";
+
 /// A value that fills one or more placeholders of a template.
 ///
 /// Strings, integers and tuples of up to four ids are ids. A newtype of an application is one by delegation:
@@ -34,7 +37,7 @@ pub trait Id {
 /// Writes the name of a key, a placeholder at a time.
 pub struct KeyWriter<'a> {
     name: &'a mut KeyName,
-    rest: &'static str,
+    rest: &'a str,
     /// Something was written that makes no name of this template.
     broken: bool,
 }
@@ -46,7 +49,7 @@ impl fmt::Debug for KeyWriter<'_> {
 }
 
 impl<'a> KeyWriter<'a> {
-    pub(crate) fn new(name: &'a mut KeyName, template: &'static str) -> Self {
+    pub(crate) fn new(name: &'a mut KeyName, template: &'a str) -> Self {
         let mut writer = KeyWriter { name, rest: template, broken: false };
         writer.copy_literal();
         writer
@@ -92,12 +95,12 @@ impl<'a> KeyWriter<'a> {
         self.broken
     }
 
-    /// Closes the name. One that is not whole gets a segment that no id can make, and one more than its template has, so
-    /// that it is not of its space.
+    /// Closes the name. One that is not whole gets a segment that no id can make, so that it is of no space.
     pub(crate) fn finish(self) {
         if self.broken || !self.rest.is_empty() {
             self.name.push_str(&self.rest.replace(['{', '}'], "%"));
-            self.name.push_str(":%%");
+            self.name.push_str(":");
+            self.name.push_str(NO_ID);
         }
     }
 }

@@ -12,9 +12,13 @@ pub use id::{Id, KeyWriter};
 pub use space::{Key, Space, SpaceInfo};
 pub use tag::Tag;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use id::KeyName;
 pub(crate) use pattern::Pattern;
 pub(crate) use registry::Registry;
 pub(crate) use space::Typed;
+#[cfg(any(test, fuzzing))]
+pub(crate) use template::{Segment, Template};
 
 /// The longest name of an entry, in bytes. Redis would take 512 MB; a name of more than this is a value that lost its way.
 pub const MAX_NAME_BYTES: usize = 4_096;

@@ -1,9 +1,8 @@
 //! Globs over names, as Redis matches them.
 
-use std::borrow::Cow;
-
 /// A glob: `*` any run of characters, `?` one, `[abc]`, `[^a]` and `[a-z]` one of a set, `\` takes the next as it is.
-/// The rules, including those for sets that are not closed, are those of `stringmatchlen` in Redis, on bytes.
+/// The rules, including those for sets that are not closed, are those of `stringmatchlen` in Redis, on bytes; those of a
+/// range beyond ASCII are those of a Redis whose `char` has no sign.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pattern<'a> {
     glob: &'a str,
@@ -22,19 +21,6 @@ impl<'a> Pattern<'a> {
     /// The segments before a closing `:*`, when nothing in them is special: all names under a prefix.
     pub(crate) fn as_prefix(self) -> Option<&'a str> {
         self.glob.strip_suffix(":*").filter(|prefix| !prefix.contains(is_special))
-    }
-
-    /// A glob that finds at least what this one matches, whatever server it is asked on: Redis compares the bounds of a set as
-    /// its machine's `char`, which has a sign on some, so that a set with more than ASCII in the glob is left to
-    /// [`matches`](Self::matches).
-    pub(crate) fn for_redis(self) -> Cow<'a, str> {
-        match self.glob.find('[') {
-            Some(_) if !self.glob.is_ascii() => {
-                let plain = self.glob.find(is_special).unwrap_or(self.glob.len());
-                Cow::Owned(format!("{}*", &self.glob[..plain]))
-            }
-            _ => Cow::Borrowed(self.glob),
-        }
     }
 
     pub(crate) fn matches(self, name: &str) -> bool {
@@ -149,15 +135,6 @@ mod tests {
             ("a*", "b", false),
         ] {
             assert_eq!(Pattern::new(glob).matches(name), expected, "{glob:?} on {name:?}");
-        }
-    }
-
-    #[test]
-    fn what_redis_is_asked_finds_at_least_as_much() {
-        for (glob, asked) in
-            [("user:*", "user:*"), ("é*", "é*"), ("[a-c]", "[a-c]"), ("a:é?[b-é", "a:é*"), ("[é]", "*")]
-        {
-            assert_eq!(Pattern::new(glob).for_redis(), asked);
         }
     }
 

@@ -21,9 +21,9 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Family {
-    spaces: Vec<(Template, SpaceInfo)>,
+    spaces: Vec<(Template<'static>, SpaceInfo)>,
     /// A template and how many of its segments make the prefix.
-    scopes: Vec<(Template, usize)>,
+    scopes: Vec<(Template<'static>, usize)>,
 }
 
 impl Registry {

@@ -1,30 +1,32 @@
 //! The template of a space's names, read once when the service is built.
 
+use super::id::NO_ID;
+
 /// One part between colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Segment {
-    Literal(&'static str),
-    Placeholder(&'static str),
+pub(crate) enum Segment<'a> {
+    Literal(&'a str),
+    Placeholder(&'a str),
 }
 
-impl Segment {
+impl Segment<'_> {
     fn covers(self, part: &str) -> bool {
         match self {
             Segment::Literal(literal) => literal == part,
-            Segment::Placeholder(_) => true,
+            Segment::Placeholder(_) => part != NO_ID,
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Template {
-    pub(crate) segments: Vec<Segment>,
+pub(crate) struct Template<'a> {
+    pub(crate) segments: Vec<Segment<'a>>,
 }
 
-impl Template {
+impl<'a> Template<'a> {
     /// Reads a template like `user:{id}:stats:{company}`; the error says what is wrong with it.
-    pub(crate) fn parse(text: &'static str) -> Result<Template, String> {
-        let mut segments: Vec<Segment> = Vec::new();
+    pub(crate) fn parse(text: &'a str) -> Result<Template<'a>, String> {
+        let mut segments: Vec<Segment<'a>> = Vec::new();
         for part in text.split(':') {
             let segment = match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
                 Some(name) => Segment::Placeholder(name),
@@ -70,18 +72,20 @@ impl Template {
     }
 
     /// Whether some name has the form of both.
-    pub(crate) fn overlaps(&self, other: &Template) -> bool {
-        self.segments.len() == other.segments.len()
-            && self.segments.iter().zip(&other.segments).all(|pair| match pair {
-                (Segment::Literal(a), Segment::Literal(b)) => a == b,
-                _ => true,
-            })
+    pub(crate) fn overlaps(&self, other: &Template<'_>) -> bool {
+        self.segments.len() == other.segments.len() && self.begins_like(other, self.segments.len())
     }
 
     /// Whether some name of this form lies under the first `depth` segments of another.
-    pub(crate) fn is_under(&self, scope: &Template, depth: usize) -> bool {
-        let head = |template: &Template| Template { segments: template.segments[..depth].to_vec() };
-        self.segments.len() > depth && head(self).overlaps(&head(scope))
+    pub(crate) fn is_under(&self, scope: &Template<'_>, depth: usize) -> bool {
+        self.segments.len() > depth && self.begins_like(scope, depth)
+    }
+
+    fn begins_like(&self, other: &Template<'_>, depth: usize) -> bool {
+        self.segments.iter().zip(&other.segments).take(depth).all(|pair| match pair {
+            (Segment::Literal(a), Segment::Literal(b)) => a == b,
+            _ => true,
+        })
     }
 
     /// The end of the first `depth` segments of a name, if they have this form and more follows.
@@ -124,6 +128,7 @@ mod tests {
         assert!(!stats.owns("user:a"));
         assert!(!stats.owns("user:a:stats:b:c"));
         assert!(!stats.owns("user:a:state:b"));
+        assert!(!stats.owns("user:a:stats:%%"), "no id is written like that");
         assert_eq!(stats.placeholders(), 2);
         assert_eq!(stats.position("company"), Some(3));
         assert_eq!(stats.position("user"), Some(0));

@@ -26,8 +26,12 @@ use redis::Pipeline;
 
 pub(crate) use fill::{Fresh, Settled};
 pub(crate) use link::Link;
+#[cfg(any(test, fuzzing))]
+pub(crate) use names::{Names, is_namespace};
 use read::Reading;
 pub(crate) use read::{Ask, Capture, Found, Intent, Seen};
+#[cfg(any(test, fuzzing))]
+pub(crate) use root::Root;
 pub use settings::Redis;
 use supervisor::Supervisor;
 pub(crate) use trouble::Trouble;
@@ -38,7 +42,7 @@ use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::error::Error;
-use crate::key::Tag;
+use crate::key::{Pattern, Tag};
 use crate::policy::Ttl;
 
 /// How many commands one pipeline holds at most; more are sent in several.
@@ -323,13 +327,15 @@ impl Remote {
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link()?;
         let names = self.supervisor.names();
+        let pattern = Pattern::new(glob);
         let mut removed = 0;
         for glob in names.globs(glob) {
             let mut cursor = 0;
             loop {
                 let (next, keys) = write::scan(&link, &glob, cursor, SCAN_COUNT).await?;
-                let found: Vec<&str> =
-                    keys.iter().filter_map(|key| names.name_of(key)).filter(|name| is_meant(name)).collect();
+                let found = keys.iter().filter_map(|key| names.name_of(key));
+                // `!k*` finds `!k:!odd`, whose name is `!odd`.
+                let found: Vec<&str> = found.filter(|name| pattern.matches(name) && is_meant(name)).collect();
                 removed += self.remove(&found, &[]).await?;
                 cursor = next;
                 if cursor == 0 {

@@ -28,7 +28,7 @@ impl Names {
     pub(crate) fn entry<'a>(&self, name: &'a str) -> Cow<'a, str> {
         if !self.namespace.is_empty() {
             Cow::Owned(format!("{}{name}", self.namespace))
-        } else if name.is_empty() || name.starts_with('!') {
+        } else if is_taken(name) {
             Cow::Owned(format!("!k:{name}"))
         } else {
             Cow::Borrowed(name)
@@ -41,15 +41,16 @@ impl Names {
             return key.strip_prefix(&self.namespace);
         }
         match key.strip_prefix("!k:") {
-            // Nothing of ours stands under `!k:` without need.
-            Some(name) => (name.is_empty() || name.starts_with('!')).then_some(name),
-            None => (!key.starts_with('!')).then_some(key),
+            // Nothing of ours stands under `!k:` without need, nor without it in need.
+            Some(name) => is_taken(name).then_some(name),
+            None => (!is_taken(key)).then_some(key),
         }
     }
 
-    /// The globs of all keys whose names may match a glob of the application. What they find is still to be looked at by
-    /// [`name_of`](Self::name_of).
+    /// The globs of all keys whose names may match a glob of the application. What they find is still to be looked at: by
+    /// [`name_of`](Self::name_of), and whether that name matches.
     pub(crate) fn globs(&self, glob: &str) -> Vec<String> {
+        let glob = if is_read_alike(glob) { glob } else { "*" };
         if self.namespace.is_empty() {
             return vec![glob.to_owned(), format!("!k:{glob}")];
         }
@@ -81,6 +82,19 @@ impl Names {
     }
 }
 
+/// So many stars in a glob every Redis takes; newer ones let a glob of more match nothing.
+const MAX_STARS: usize = 1_000;
+
+/// Whether every Redis finds by a glob what we do: a range that ends beyond ASCII is another one where `char` has a sign.
+fn is_read_alike(glob: &str) -> bool {
+    (glob.is_ascii() || !glob.contains('[')) && glob.matches('*').count() <= MAX_STARS
+}
+
+/// Whether a name without a namespace cannot stand as it is.
+fn is_taken(name: &str) -> bool {
+    name.is_empty() || name.starts_with('!')
+}
+
 /// What keys of the library are called without a namespace; as namespaces they would make the same keys.
 const RESERVED: [&str; 7] = ["c", "f", "k", "lock", "root", "t", "wm"];
 
@@ -104,6 +118,7 @@ mod tests {
         assert_eq!(plain.root(), "!root");
         assert_eq!(plain.name_of("!root"), None);
         assert_eq!(plain.name_of("!k:root"), None);
+        assert_eq!(plain.name_of(""), None);
         assert_eq!(plain.tag(Tag::from_u64(255)), "!t:00000000000000ff");
         assert_eq!(plain.lock("x"), "!lock:x");
 
@@ -116,6 +131,15 @@ mod tests {
         assert_eq!(crm.name_of("!crm:root"), None);
         assert_eq!(crm.name_of("other:deal:1"), None);
         assert_eq!(crm.claim("x"), "!crm:c:x");
+    }
+
+    #[test]
+    fn a_glob_that_servers_read_differently_looks_through_all_keys() {
+        assert_eq!(Names::new("").globs("ä[a-z]?"), ["*", "!k:*"]);
+        assert_eq!(Names::new("crm").globs("[a-é]*"), ["crm:*"]);
+        assert_eq!(Names::new("crm").globs(&"*a".repeat(MAX_STARS + 1)), ["crm:*"]);
+        assert_eq!(Names::new("crm").globs("[^a-z]*"), ["crm:[^a-z]*"]);
+        assert_eq!(Names::new("crm").globs("ä*"), ["crm:ä*"]);
     }
 
     #[test]

@@ -125,6 +125,8 @@ mod tests {
         assert_eq!(incarnation.0[39], 0x67);
         let root = Root { era: Era(*b"12345678"), incarnation };
         assert_eq!(Root::parse(&root.to_bytes()), Some(root));
+        let golden = b"12345678\xfe\xdc\xba\x98\x76\x54\x32\x10\xfe\xdc\xba\x98\x76\x54\x32\x10\xfe\xdc\xba\x98\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67";
+        assert_eq!((&root.to_bytes(), Root::parse(golden)), (golden, Some(root)));
         assert_eq!(Root::parse(b"short"), None);
         let promoted = Incarnation::of_info(&INFO.replace("master_replid:fedc", "master_replid:0000"));
         assert!(promoted != incarnation && promoted.is_same_process(incarnation));

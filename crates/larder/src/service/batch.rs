@@ -112,7 +112,7 @@ impl CacheService {
         let keys: Vec<N> = ids.iter().map(key_of).collect();
         let mut batch = Batch { inner, ids, keys: &keys, policy: &policy, values: vec![None; ids.len()] };
         let arrived = inner.flights.moment();
-        let mut missing = batch.find();
+        let mut missing = batch.find().await;
         let mut led: Vec<Led<'_>> = Vec::new();
         while !(missing.is_empty() && led.is_empty()) {
             let mut standing = batch.board(std::mem::take(&mut missing), &mut led).await;
@@ -158,7 +158,7 @@ struct Batch<'a, K, T, N> {
 
 impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
     /// Takes what the cache has, and answers the rest, each id once.
-    fn find(&mut self) -> Vec<Missing<'a>> {
+    async fn find(&mut self) -> Vec<Missing<'a>> {
         let (inner, keys) = (self.inner, self.keys);
         let mut seen = HashSet::with_capacity(self.ids.len());
         let mut missing = Vec::new();
@@ -175,6 +175,10 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 _ if inner.settings.bypass => None,
                 Ok(plan) => Some(plan),
                 Err(error) => {
+                    if let Some(read) = inner.find_unplanned(name, self.policy).await {
+                        self.values[at] = Some(read.value);
+                        continue;
+                    }
                     inner.report("get_or_set", name.name, &error);
                     None
                 }
@@ -266,15 +270,16 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         } else if let Some(ended) = inner.look_again::<T>(wanted, &mut waiting).await {
             inner.end_waiting(wanted, waiting, ended)
         } else {
-            return Waited::StartAgain;
+            None
         };
         match boarded {
-            Boarded::Found(read) => {
+            Some(Boarded::Found(read)) => {
                 self.values[missing.at] = Some(read.value);
                 Waited::Done
             }
-            Boarded::Loads(loading) => Waited::Loads(loading),
-            Boarded::Failed(error) => match error {},
+            Some(Boarded::Loads(loading)) => Waited::Loads(loading),
+            Some(Boarded::Failed(error)) => match error {},
+            None => Waited::StartAgain,
         }
     }
 
@@ -299,6 +304,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 return Ok(Waited::Loads(inner.loading_here(missing.name, Some(leader), tags)));
             }
             Ok(Followed::Landed(landed)) => landed,
+            Ok(Followed::Dissolved) => return Ok(Waited::StartAgain),
             Err(_elapsed) => {
                 inner.flights.give_up(&flight);
                 return Ok(Waited::StartAgain);

@@ -114,12 +114,20 @@ impl Inner {
                     self.counters.count(group, Count::Miss);
                     return Boarded::Loads(loading);
                 }
-                Approach::Waits(waiting) => return self.wait(wanted, waiting).await,
+                Approach::Waits(waiting) => match self.wait(wanted, waiting).await {
+                    Some(boarded) => return boarded,
+                    None => continue,
+                },
                 Approach::Follows(follower) => follower,
             };
             let flight = follower.id();
             match tokio::time::timeout(self.settings.follow_limit, follower.wait()).await {
-                Ok(Followed::Leads(leader)) => return self.succeed(wanted, leader).await,
+                Ok(Followed::Leads(leader)) => {
+                    if let Some(boarded) = self.succeed(wanted, leader).await {
+                        return boarded;
+                    }
+                }
+                Ok(Followed::Dissolved) => {}
                 Ok(Followed::Landed(landed)) => {
                     if let Some(boarded) = self.take(landed, arrived, wanted.declared) {
                         self.counters.count(group, Count::Miss);
@@ -132,14 +140,14 @@ impl Inner {
         }
     }
 
-    /// Leads a flight whose leader vanished.
-    pub(super) async fn succeed<T: Value, E>(&self, wanted: Wanted<'_>, leader: Leader) -> Boarded<T, E> {
+    /// Leads a flight whose leader vanished; `None` if there is another one to follow.
+    async fn succeed<T: Value, E>(&self, wanted: Wanted<'_>, leader: Leader) -> Option<Boarded<T, E>> {
         if self.remote.is_some() {
             // What the one before was granted is given back, or will be.
             return self.wait(wanted, Waiting::behind(leader)).await;
         }
         self.counters.count(wanted.plan.group, Count::Miss);
-        Boarded::Loads(self.loading_here(wanted.name, Some(leader), wanted.captures()))
+        Some(Boarded::Loads(self.loading_here(wanted.name, Some(leader), wanted.captures())))
     }
 
     /// Looks once, or at what another look has `seen`, and joins or opens a flight where that is called for.
@@ -303,10 +311,17 @@ impl Inner {
     }
 
     /// Waits until another process has loaded, or leaves it to this caller: its holder gave the lease back, or is taken to be
-    /// gone.
-    pub(super) async fn wait<T: Value, E>(&self, wanted: Wanted<'_>, mut waiting: Waiting) -> Boarded<T, E> {
+    /// gone. `None` if a load of this process has come before, which there is to follow.
+    pub(super) async fn wait<T: Value, E>(
+        &self,
+        wanted: Wanted<'_>,
+        mut waiting: Waiting,
+    ) -> Option<Boarded<T, E>> {
         loop {
             waiting.pause.wait().await;
+            if waiting.leader.is_dissolved() {
+                return None;
+            }
             if let Some(ended) = self.look_again(wanted, &mut waiting).await {
                 return self.end_waiting(wanted, waiting, ended);
             }
@@ -349,23 +364,30 @@ impl Inner {
         }
     }
 
-    /// Hands what waiting brought to all who waited.
+    /// Hands what waiting brought to all who waited; `None` if a load of this process has come before.
     pub(super) fn end_waiting<T: Value, E>(
         &self,
         wanted: Wanted<'_>,
         waiting: Waiting,
         ended: Ended<T>,
-    ) -> Boarded<T, E> {
-        self.counters.count(wanted.plan.group, Count::Miss);
+    ) -> Option<Boarded<T, E>> {
+        let group = wanted.plan.group;
         match ended {
             Ended::Found(read, asked) => {
-                self.counters.count(wanted.plan.group, Count::Joined);
+                self.counters.count(group, Count::Miss);
+                self.counters.count(group, Count::Joined);
                 let (result, tags) = (Ok(Arc::clone(&read.value) as _), SmallVec::new());
                 // Redis was asked after this moment: whoever had come by then may take it, and nobody else.
                 waiting.leader.land(|| Landed { result, began: asked, vouched: false, tags, stored: true });
-                Boarded::Found(Read { source: Source::Joined, ..read })
+                Some(Boarded::Found(Read { source: Source::Joined, ..read }))
             }
-            Ended::Loads(grant) => Boarded::Loads(self.loading(Some(waiting.leader), grant)),
+            Ended::Loads(grant) => {
+                if !waiting.leader.loads() {
+                    return None;
+                }
+                self.counters.count(group, Count::Miss);
+                Some(Boarded::Loads(self.loading(Some(waiting.leader), grant)))
+            }
         }
     }
 
@@ -393,6 +415,7 @@ impl Inner {
 impl Waiting {
     /// For the load of another process, in the interval of this word.
     fn of(leader: Leader, word: Word) -> Waiting {
+        leader.waits();
         let now = Instant::now();
         let interval = Some((word.generation(), now));
         Waiting { leader, interval, since: now, pause: Pause::default() }
@@ -400,6 +423,7 @@ impl Waiting {
 
     /// Behind a leader of this process that vanished: Redis is asked at once.
     pub(super) fn behind(leader: Leader) -> Waiting {
+        leader.waits();
         Waiting { leader, interval: None, since: Instant::now(), pause: Pause::NONE }
     }
 

@@ -75,6 +75,9 @@ impl CacheService {
         let plan = match inner.plan(name.name, key.space(), &policy) {
             Ok(plan) => plan,
             Err(error) => {
+                if let Some(read) = inner.find_unplanned(name, &policy).await {
+                    return Lookup::Hit(read);
+                }
                 inner.report("get_or_permit", name.name, &error);
                 inner.count_unplanned_load(name.name, &policy);
                 return permit(Err(Refusal::Failed));

@@ -208,7 +208,7 @@ impl Inner {
         let found = match &self.remote {
             None => self.find(name, &[]),
             // It is large, and a hit in this process does not move room for it about.
-            Some(remote) => Box::pin(self.look_over(remote, name)).await,
+            Some(remote) => Box::pin(self.look_over(remote, name, &Policy::new())).await,
         };
         if !matches!(found, Ok(Some(_))) {
             self.count(key.name(), Count::Miss);
@@ -221,11 +221,13 @@ impl Inner {
         &self,
         remote: &Remote,
         name: NameRef<'_>,
+        policy: &Policy,
     ) -> Result<Option<Read<T>>, Error> {
         if name.name.len() > MAX_NAME_BYTES {
             return Ok(None); // nothing was ever stored for it
         }
-        let plan = self.plan_of_name(name.name);
+        let mut plan = self.plan_of_name(name.name);
+        plan.tags.extend(policy.tags.iter().copied());
         let read = if plan.raw {
             match remote.read_raw(name.name).await {
                 Ok(None) => return Ok(None),
@@ -254,8 +256,20 @@ impl Inner {
             let age_ms = remote.server_ms(&seen.capture).saturating_sub(header.stored_at_ms);
             Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms))
         };
-        self.count(name.name, Count::Hit);
+        self.counters.count(self.group_of_call(name.name, policy), Count::Hit);
         Ok(Some(read))
+    }
+
+    /// What there is in Redis for a reader whose call cannot be stored for: it may find what is there all the same, as it would
+    /// have in this process.
+    pub(super) async fn find_unplanned<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        policy: &Policy,
+    ) -> Option<Read<T>> {
+        let remote = self.remote.as_ref().filter(|_| !policy.too_many_tags)?;
+        // What is wrong with the call is what is told, not what is wrong with what it finds.
+        Box::pin(self.look_over(remote, name, policy)).await.ok().flatten()
     }
 
     /// The rest of a read that was no hit: another caller's load, or one of its own. It is large and callers box it, so that
@@ -280,6 +294,9 @@ impl Inner {
         let plan = match self.plan(name.name, key.space(), &policy) {
             Ok(plan) => plan,
             Err(error) => {
+                if let Some(read) = self.find_unplanned(name, &policy).await {
+                    return Ok(read);
+                }
                 self.report("get_or_set", name.name, &error);
                 self.count_unplanned_load(name.name, &policy);
                 return load().await.map(|value| Read::of_load(Arc::new(value), Source::Loaded, false));

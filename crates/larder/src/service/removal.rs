@@ -240,17 +240,16 @@ impl CacheService {
     ) -> Result<u64, Error> {
         let (remote, inner) = (remote.clone(), Arc::clone(&self.inner));
         let scan = async move {
-            let pattern = Pattern::new(&glob);
             let is_meant = |name: &str| {
                 let owner = inner.registry.owner(name);
-                let meant = pattern.matches(name)
-                    && template.is_none_or(|template| owner.is_some_and(|owner| owner.template == template));
+                let meant =
+                    template.is_none_or(|template| owner.is_some_and(|owner| owner.template == template));
                 if meant && template.is_none() {
                     inner.counters.count(inner.group_of(name, owner, None), Count::Delete);
                 }
                 meant
             };
-            remote.remove_matching(&pattern.for_redis(), is_meant).await
+            remote.remove_matching(&glob, is_meant).await
         };
         Ok(self.inner.tasks.finish(scan).await.unwrap_or_else(|| Err(Trouble::ended()))?)
     }

@@ -72,6 +72,9 @@ impl CacheService {
         let plan = match inner.plan(name.name, key.space(), &policy) {
             Ok(plan) if !inner.settings.bypass => plan,
             refused => {
+                if let Some(read) = inner.find_unplanned(name, &policy).await {
+                    return Ok(read);
+                }
                 refused.err().inspect(|error| inner.report("get_or_set", name.name, error));
                 inner.count_unplanned_load(name.name, &policy);
                 let source = if inner.settings.bypass { Source::Bypass } else { Source::Loaded };
