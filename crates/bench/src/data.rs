@@ -61,10 +61,10 @@ pub(crate) fn zipf(items: usize, requests: usize, seed: u64) -> Arc<[u32]> {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): the same sequence in every run.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

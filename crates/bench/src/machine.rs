@@ -23,11 +23,13 @@ pub(crate) fn load() -> String {
 }
 
 pub(crate) fn rustc() -> String {
-    let version = Command::new("rustc").arg("--version").output();
-    version.map_or_else(
-        |_| "unknown".to_owned(),
-        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-    )
+    version_of("rustc").unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// What a program says to `--version`; none if it is not there.
+pub(crate) fn version_of(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// `name version, …`, from the lock file.

@@ -1,7 +1,11 @@
 //! `bench local`: elementary operations of larder's in-process tier, beside a bare map with a deadline, another cache and a
 //! bare concurrent map, in one run; what it measured goes to `bench/runs/DATE-HOST/`.
+//!
+//! `bench faults`: larder, the CRM and the caches of the Node world while their Redis is killed, paused, full, …; that goes to
+//! `bench/runs/DATE-HOST-faults/`.
 
 mod data;
+mod faults;
 mod growth;
 mod hits;
 mod machine;
@@ -10,6 +14,7 @@ mod plot;
 mod record;
 mod removal;
 mod report;
+mod serve;
 mod sides;
 mod stage;
 mod writes;
@@ -33,6 +38,15 @@ enum Suite {
     /// Everything that is compared runs in turn in the same rounds, in rotating order, so that a machine that is busy with
     /// other things slows all of it alike. Build with `--release`.
     Local(Local),
+    /// Reads and writes over HTTP while Redis fails in eleven ways, of larder, of the CRM and of caches on Node.
+    ///
+    /// Needs redis-server; the subjects on Node also need node (20.6 or newer) and npm, which installs them from
+    /// bench/peers/package-lock.json. Writes its table to standard output, and all of it to bench/runs/. Takes about ten
+    /// minutes. docs/faults.md says what the columns mean.
+    Faults(faults::Faults),
+    /// Serves larder for `faults`, which starts this in a process of its own.
+    #[command(hide = true)]
+    ServeSubject(serve::Serve),
     /// How much memory one cache takes; `local` starts this in a process of its own.
     #[command(hide = true)]
     Memory(memory::Memory),
@@ -58,6 +72,8 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().suite {
         Suite::Local(options) => local(&options),
         Suite::Memory(options) => memory::run(&options),
+        Suite::Faults(options) => faults::run(&options),
+        Suite::ServeSubject(options) => serve::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -68,12 +84,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn local(options: &Local) -> Result<(), Failure> {
+/// Refuses to measure what is built for debugging.
+fn must_be_release(suite: &str) -> Result<(), Failure> {
     if cfg!(debug_assertions) {
-        return Err(
-            "this is a build for debugging; measure with `cargo run --release -p bench -- local`".into()
-        );
+        let wrong = "this is a build for debugging; measure with `cargo run --release -p bench -- ";
+        return Err(format!("{wrong}{suite}`").into());
     }
+    Ok(())
+}
+
+fn local(options: &Local) -> Result<(), Failure> {
+    must_be_release("local")?;
     let stage = stage::Stage::new(options.rounds)?;
     let mut samples = hits::measure(&stage)?;
     if options.hits {

@@ -8,6 +8,7 @@
 //! - [`redis::RedisServer`] is a real `redis-server` that a test kills, pauses, fills and brings back;
 //!   [`redis::shared`] is one for tests that need only keys of their own.
 //! - [`proxy::FaultProxy`] stands between a client and a server, and cuts, delays, swallows and garbles.
+//! - [`faults::Fault`] names what befalls a Redis, from `kill -9` to an old backup, and makes it happen.
 //! - [`shared_data`] finds real data that lies beside the repository, and says so when it is not there.
 //!
 //! # Examples
@@ -26,6 +27,7 @@
 //! });
 //! ```
 
+pub mod faults;
 pub mod gate;
 mod limit;
 mod port;

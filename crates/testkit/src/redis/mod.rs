@@ -27,6 +27,7 @@ use tokio::time::timeout;
 pub use builder::Builder;
 pub use connection::Connection;
 pub use life::Snapshot;
+pub(crate) use memory::throw_ballast;
 pub use reply::Reply;
 pub use statistics::{Calls, Traffic};
 pub use tls::Tls;

@@ -1,6 +1,7 @@
 //! The testkit holds its own promises: limits fail, panics come through, gates hold and open.
 
 mod deploy;
+mod faults;
 mod gate;
 mod limit;
 mod proxy;

@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Folders whose files nobody here wrote: what is built, what is committed, and what npm installs for the benchmarks.
+const FOREIGN: [&str; 3] = ["target", ".git", "node_modules"];
+
 /// A file of the repository.
 pub(crate) struct Source {
     /// From the root of the repository, with `/`.
@@ -36,7 +39,7 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if path.is_file() {
             files.push(path);
-        } else if path.is_dir() && name != "target" && name != ".git" {
+        } else if path.is_dir() && !FOREIGN.contains(&&*name) {
             collect(&path, files);
         }
     }

@@ -1,0 +1,128 @@
+// One cache of the Node world behind HTTP, for `bench faults`; docs/faults.md says what is measured.
+//
+//   node serve.mjs --subject ioredis|ioredis-failfast|bento|bento-l2 --redis redis://127.0.0.1:6379/ [--seed-cache FILE]
+//
+// GET /read/N answers {"version":V} of row N through the cache, with a TTL of 300 s; POST /write/N raises the version in the
+// source of truth, awaits the removal of the key and answers {"version":V}; GET /health answers {"loads":L,"says":S}. The
+// first line on standard output names the address. It ends with its standard input.
+//
+// The source of truth is a table in this process. A load reads the row at once and takes 2 ms to answer, as a query would.
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { register } from 'node:module';
+import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const LOAD_MS = 2;
+const TTL_S = 300;
+const IDLE_MS = 120_000; // longer than a run: no connection of the driver is closed under its hands
+
+// Beside the repository, as the other data that is shared and not part of it.
+const SEED_CACHE = fileURLToPath(new URL('../../../shared/peers/seedcache.mjs', import.meta.url));
+
+const { values: options } = parseArgs({
+  options: {
+    subject: { type: 'string' },
+    redis: { type: 'string' },
+    'seed-cache': { type: 'string', default: process.env.SEED_CACHE ?? SEED_CACHE },
+  },
+});
+
+function giveUp(message) {
+  console.error(`serve.mjs: ${message}`);
+  process.exit(2);
+}
+
+// The specified service, as its own file has it, on ioredis.
+async function specified(connection, more) {
+  const file = resolve(options['seed-cache']);
+  if (!existsSync(file)) {
+    giveUp(`the specified service is not there: no file ${file}; name its seedcache.mjs with --seed-cache or SEED_CACHE`);
+  }
+  register(new URL('./ours.mjs', import.meta.url));
+  const { CacheService } = await import(pathToFileURL(file).href);
+  const cache = new CacheService({ ...connection, ...more });
+  return {
+    read: (key, load) => cache.getOrSet(key, load, { ttl: TTL_S }),
+    remove: (key) => cache.delete(key),
+    says: () => cache.redis.status, // that of the ioredis client
+  };
+}
+
+// BentoCache with what its documentation sets up, and its defaults.
+async function bento(connection, layers) {
+  const { BentoCache, bentostore } = await import('bentocache');
+  const { memoryDriver } = await import('bentocache/drivers/memory');
+  const { redisDriver, redisBusDriver } = await import('bentocache/drivers/redis');
+  let store = bentostore();
+  if (layers === 'both') store = store.useL1Layer(memoryDriver({ maxSize: '64mb' }));
+  store = store.useL2Layer(redisDriver({ connection }));
+  if (layers === 'both') store = store.useBus(redisBusDriver({ connection }));
+  const cache = new BentoCache({ default: 'rows', stores: { rows: store } });
+  return {
+    read: (key, factory) => cache.getOrSet({ key, factory, ttl: TTL_S * 1000 }),
+    remove: (key) => cache.delete({ key }),
+    says: () => null, // it has no word for it
+  };
+}
+
+function open(subject, connection) {
+  switch (subject) {
+    case 'ioredis':
+      return specified(connection, {});
+    case 'ioredis-failfast':
+      return specified(connection, { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: 500 });
+    case 'bento':
+      return bento(connection, 'both');
+    case 'bento-l2':
+      return bento(connection, 'l2');
+    default:
+      return giveUp(`--subject ${subject} is none of ioredis, ioredis-failfast, bento, bento-l2`);
+  }
+}
+
+if (!options.redis) giveUp('--redis is missing: name the server, as redis://127.0.0.1:6379/');
+const { hostname: host, port } = new URL(options.redis);
+const cache = await open(options.subject, { host, port: Number(port || 6379) });
+
+const versions = new Map();
+let loads = 0;
+const load = (row) => async () => {
+  loads += 1;
+  const version = versions.get(row) ?? 1;
+  await sleep(LOAD_MS);
+  return { version };
+};
+
+async function read(row) {
+  const { version } = await cache.read(`row:${row}`, load(row));
+  return { version };
+}
+
+async function write(row) {
+  const version = (versions.get(row) ?? 1) + 1;
+  versions.set(row, version);
+  await cache.remove(`row:${row}`);
+  return { version };
+}
+
+async function answer(request) {
+  const [, verb, row] = request.url.split('/');
+  if (request.method === 'GET' && verb === 'read') return [200, await read(Number(row))];
+  if (request.method === 'POST' && verb === 'write') return [200, await write(Number(row))];
+  if (request.method === 'GET' && verb === 'health') return [200, { loads, says: cache.says() }];
+  return [404, { error: `no ${request.method} ${request.url} here` }];
+}
+
+const server = createServer(async (request, response) => {
+  request.resume();
+  const [status, body] = await answer(request).catch((error) => [500, { error: String(error?.message ?? error) }]);
+  response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+});
+server.keepAliveTimeout = IDLE_MS;
+server.requestTimeout = 0;
+server.listen(0, '127.0.0.1', () => console.log(`serves http://127.0.0.1:${server.address().port}`));
+
+process.stdin.resume().on('end', () => process.exit(0));

@@ -1,0 +1,149 @@
+//! What do readers and writers notice when Redis fails? Each subject under each fault, over plain HTTP.
+
+mod bars;
+mod case;
+mod crm;
+mod load;
+mod report;
+mod subject;
+mod table;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::Args;
+use testkit::faults::Fault;
+
+use crate::{Failure, machine, must_be_release, tell};
+use subject::Name;
+
+/// How long any request may take: 30 s. Whoever waits longer has gone.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// What `--faults` calls the control, in which nothing goes wrong.
+const NONE: &str = "none";
+
+/// What `bench faults` takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Faults {
+    /// Who is measured; by default all
+    #[arg(long, value_delimiter = ',', value_enum)]
+    subjects: Vec<Name>,
+    /// What goes wrong, by the names in the table; `none` is the control; by default all and the control
+    #[arg(long, value_delimiter = ',', value_parser = parse_fault)]
+    faults: Vec<Wrong>,
+    /// How long a fault lasts
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    seconds: u64,
+    /// A neutral name for the machine; by default its number of cores, as in `2core`
+    #[arg(long)]
+    host: Option<String>,
+    /// Another folder to write to than bench/runs/DATE-HOST-faults
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The specified service, a file of JavaScript; by default ../shared/peers/seedcache.mjs beside the repository
+    #[arg(long, value_name = "FILE", env = "SEED_CACHE")]
+    seed_cache: Option<PathBuf>,
+}
+
+/// A fault, or none for the control.
+type Wrong = Option<Fault>;
+
+fn parse_fault(name: &str) -> Result<Wrong, String> {
+    if name == NONE {
+        return Ok(None);
+    }
+    let names = || Fault::ALL.map(Fault::name).join(", ");
+    let found = Fault::ALL.into_iter().find(|fault| fault.name() == name);
+    found.map(Some).ok_or_else(|| format!("write any of {NONE}, {}", names()))
+}
+
+/// What the tables call a fault.
+fn name_of(fault: Wrong) -> &'static str {
+    fault.map_or(NONE, Fault::name)
+}
+
+pub(crate) fn run(options: &Faults) -> Result<(), Failure> {
+    must_be_release("faults")?;
+    let or_all = |chosen: &[Name]| if chosen.is_empty() { Name::ALL.to_vec() } else { chosen.to_vec() };
+    let subjects = or_all(&options.subjects);
+    let faults = if options.faults.is_empty() {
+        [None].into_iter().chain(Fault::ALL.map(Some)).collect()
+    } else {
+        options.faults.clone()
+    };
+    prepare(&subjects)?;
+
+    let hold = Duration::from_secs(options.seconds);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut outcomes = Vec::new();
+    for (at, fault) in faults.iter().copied().enumerate() {
+        for name in subjects.iter().copied() {
+            let case = case::run(name, fault, hold, options.seed_cache.as_deref());
+            let outcome = runtime
+                .block_on(case)
+                .map_err(|error| format!("{} under the fault {}: {error}", name.as_str(), name_of(fault)))?;
+            tell(&format!("{} of {}: {}", at + 1, faults.len(), report::line(&outcome)));
+            outcomes.push(outcome);
+        }
+    }
+    let table = table::markdown(&outcomes)?;
+    io::stdout().lock().write_all(table.as_bytes())?;
+    let folder = report::write(&outcomes, &table, hold, options.host.as_deref(), options.folder.as_deref())?;
+    tell(&format!("wrote {folder}"));
+    Ok(())
+}
+
+/// Sees to it that everything is there that the subjects need, or says what is missing.
+fn prepare(subjects: &[Name]) -> Result<(), Failure> {
+    if subjects.contains(&Name::Crm) {
+        tell("building the CRM …");
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--release", "--package", "crm"]).current_dir(testkit::workspace_root());
+        must_succeed(&mut build, "cargo")?;
+    }
+    if !subjects.iter().any(|name| name.is_of_node()) {
+        return Ok(());
+    }
+    for program in ["node", "npm"] {
+        if machine::version_of(program).is_none() {
+            return Err(format!(
+                "{program} is not on the PATH: the subjects ioredis, ioredis-failfast, bento and bento-l2 need Node.js 20.6 \
+                 or newer with npm (on Debian: apt-get install nodejs npm). Measure the others alone with \
+                 `--subjects larder,crm`"
+            )
+            .into());
+        }
+    }
+    if !subject::peers().join("node_modules").is_dir() {
+        tell("installing the subjects on Node, at the versions of bench/peers/package-lock.json …");
+        let mut install = Command::new("npm");
+        install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(subject::peers());
+        must_succeed(&mut install, "npm ci")?;
+    }
+    Ok(())
+}
+
+/// Runs a command whose output goes to standard error: standard output is for the table.
+fn must_succeed(command: &mut Command, name: &str) -> Result<(), Failure> {
+    let status = command.stdout(io::stderr()).status();
+    let status = status.map_err(|error| format!("{name} cannot be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed: {status}").into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_tables_call_a_fault_is_what_chooses_it() {
+        for fault in [None].into_iter().chain(Fault::ALL.map(Some)) {
+            assert_eq!(parse_fault(name_of(fault)), Ok(fault));
+        }
+        let message = parse_fault("broken").unwrap_err();
+        assert!(message.contains("none, killed, paused"), "{message}");
+    }
+}

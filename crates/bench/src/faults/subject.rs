@@ -1,0 +1,196 @@
+//! Who is measured: a process that answers HTTP, and the words in which it is asked.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::LIMIT;
+use super::crm::Crm;
+use crate::Failure;
+
+/// A server whose rows are read through its cache. All answer `{…, "version": V}` to reads and to writes.
+pub(crate) trait Subject: Send + Sync {
+    /// Reads a row.
+    fn read(&self, http: &Client, row: usize) -> RequestBuilder;
+    /// Raises the version of a row, and answers when that is announced to the cache.
+    fn write(&self, http: &Client, row: usize) -> RequestBuilder;
+    /// Asks how it is.
+    fn health(&self, http: &Client) -> RequestBuilder;
+    /// What it answered to that.
+    fn understand(&self, health: &Value) -> Health;
+    /// How the key of a row ends in Redis.
+    fn key(&self, row: usize) -> String;
+}
+
+/// How a subject is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Health {
+    /// How often it has asked its source of truth.
+    pub(crate) loads: Option<u64>,
+    /// Its own word for how its Redis is.
+    pub(crate) says: Option<String>,
+}
+
+/// The subjects by name, in the order in which tables show them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Name {
+    /// larder, behind three routes
+    Larder,
+    /// the CRM of this workspace: reads and changes of deals
+    Crm,
+    /// the specified service on ioredis with its defaults
+    Ioredis,
+    /// the same, set up to fail fast: 1 retry, no queue while it is not connected, 500 ms for a command
+    IoredisFailfast,
+    /// BentoCache: memory, Redis, and the bus over Redis
+    Bento,
+    /// BentoCache with Redis only
+    BentoL2,
+}
+
+impl Name {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Larder, Self::Crm, Self::Ioredis, Self::IoredisFailfast, Self::Bento, Self::BentoL2];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Larder => "larder",
+            Self::Crm => "crm",
+            Self::Ioredis => "ioredis",
+            Self::IoredisFailfast => "ioredis-failfast",
+            Self::Bento => "bento",
+            Self::BentoL2 => "bento-l2",
+        }
+    }
+
+    pub(crate) fn is_of_node(self) -> bool {
+        !matches!(self, Self::Larder | Self::Crm)
+    }
+}
+
+/// A running subject; dropping it ends its process.
+pub(crate) struct Running {
+    pub(crate) subject: Box<dyn Subject>,
+    _process: Process,
+}
+
+/// Starts a subject over the Redis at `redis`, and returns when it answers.
+pub(crate) async fn start(
+    name: Name,
+    redis: &str,
+    seed_cache: Option<&Path>,
+    http: &Client,
+) -> Result<Running, Failure> {
+    match name {
+        Name::Larder => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["serve-subject", "--redis", redis]);
+            let process = Process::start(&mut command).await?;
+            Ok(Running { subject: Box::new(Rows { base: process.base.clone() }), _process: process })
+        }
+        Name::Crm => {
+            let folder = tempfile::tempdir()?;
+            let mut process = Process::start(&mut Crm::command(folder.path(), redis)?).await?;
+            process.folder = Some(folder);
+            let subject = Crm::meet(process.base.clone(), http).await?;
+            Ok(Running { subject: Box::new(subject), _process: process })
+        }
+        Name::Ioredis | Name::IoredisFailfast | Name::Bento | Name::BentoL2 => {
+            let mut command = Command::new("node");
+            command.arg(peers().join("serve.mjs")).args(["--subject", name.as_str(), "--redis", redis]);
+            if let Some(file) = seed_cache {
+                command.arg("--seed-cache").arg(file);
+            }
+            let process = Process::start(&mut command).await?;
+            Ok(Running { subject: Box::new(Rows { base: process.base.clone() }), _process: process })
+        }
+    }
+}
+
+/// Where the adapter for Node and its lock file lie.
+pub(crate) fn peers() -> PathBuf {
+    testkit::workspace_root().join("bench").join("peers")
+}
+
+/// The three routes of `bench serve-subject` and of `bench/peers/serve.mjs`.
+struct Rows {
+    base: String,
+}
+
+impl Subject for Rows {
+    fn read(&self, http: &Client, row: usize) -> RequestBuilder {
+        http.get(format!("{}/read/{row}", self.base))
+    }
+
+    fn write(&self, http: &Client, row: usize) -> RequestBuilder {
+        http.post(format!("{}/write/{row}", self.base))
+    }
+
+    fn health(&self, http: &Client) -> RequestBuilder {
+        http.get(format!("{}/health", self.base))
+    }
+
+    fn understand(&self, health: &Value) -> Health {
+        Health { loads: health["loads"].as_u64(), says: health["says"].as_str().map(str::to_owned) }
+    }
+
+    fn key(&self, row: usize) -> String {
+        format!("row:{row}")
+    }
+}
+
+/// The process of a subject. It ends when its standard input does, and is killed in any case.
+struct Process {
+    _child: Child,
+    _input: Option<ChildStdin>,
+    _draining: JoinSet<()>,
+    /// What stands before all paths: `http://127.0.0.1:PORT`.
+    base: String,
+    /// Where it keeps its files.
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Process {
+    /// Starts it and waits for its first line, in which it says where it serves.
+    async fn start(command: &mut Command) -> Result<Self, Failure> {
+        let shown = command.as_std().get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("{shown} cannot be started: {error}"))?;
+        let input = child.stdin.take();
+        let mut lines = BufReader::new(child.stdout.take().ok_or("standard output is a pipe")?).lines();
+        let line = timeout(LIMIT, lines.next_line()).await??;
+        let base = line.as_deref().and_then(|line| line.split(' ').find(|word| word.starts_with("http://")));
+        let Some(base) = base.map(str::to_owned) else {
+            child.start_kill()?;
+            let said = child.wait_with_output().await?.stderr;
+            return Err(format!(
+                "{shown} does not say where it serves: {}",
+                String::from_utf8_lossy(&said).trim()
+            )
+            .into());
+        };
+        // What it says from now on is of no interest, but a full pipe would stop it.
+        let errors = child.stderr.take().ok_or("standard error is a pipe")?;
+        let mut draining = JoinSet::new();
+        draining.spawn(drain(lines.into_inner()));
+        draining.spawn(drain(errors));
+        Ok(Self { _child: child, _input: input, _draining: draining, base, folder: None })
+    }
+}
+
+/// Reads and forgets, until the other side is gone.
+async fn drain(mut from: impl AsyncRead + Unpin) {
+    // A pipe that breaks is one that has ended.
+    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.ok();
+}
