@@ -250,7 +250,7 @@ impl Change {
         }
     }
 
-    /// Commits what was written while the lock proves that no server, and so no cache, is running on this database.
+    /// Commits what was written while the lock proves that no server is running on this database, and no cache is believed to know it.
     ///
     /// # Errors
     /// What the database reports; the change is then undone.

@@ -15,6 +15,7 @@ mod importing;
 mod process;
 mod readme;
 mod running;
+mod sharing;
 mod stores;
 mod users;
 mod warm;

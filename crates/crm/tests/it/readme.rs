@@ -130,7 +130,7 @@ fn every_command_and_setting_of_the_tables_exists() {
         }
         let serve = help(&["serve", "--help"]);
         let settings = rows("Settings");
-        assert!(settings.len() >= 8, "{settings:?}");
+        assert!(settings.len() >= 15, "{settings:?}");
         for row in settings {
             let (flag, variable) = (first_cell(row), row.split('`').nth(3).unwrap());
             assert!(
