@@ -2,7 +2,8 @@
 //!
 //! A process whose cache is its own would not see what another writes, so it has the file alone. Processes that share a
 //! Redis see each other's removals there. The lock file beside the database (`crm.db.lock`) is locked by the system,
-//! alone or shared, and in it stands which Redis has heard of every change. Two rules hold it together:
+//! alone or shared, and in it stands which Redis has heard of every change, and who understands what it holds. Two rules
+//! hold it together:
 //!
 //! - What stands there changes only under the lock that excludes everybody, and whoever shares looks at it again once he
 //!   has his share. So all who share at one time have the same Redis, whatever starts and dies meanwhile.
@@ -36,11 +37,26 @@ pub struct DatabaseLock {
     file: Option<LockFile>,
 }
 
+/// What processes must have in common to share a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Where their cache is.
+    pub redis: RedisPlace,
+    /// Which tables they know and which answers they make of them: another program would not understand what this one caches.
+    pub program: String,
+}
+
+impl std::fmt::Display for Terms {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} by crm {}", self.redis, self.program)
+    }
+}
+
 /// The first of the processes that share a Redis. While it prepares the database the others wait.
 #[derive(Debug)]
 pub struct First {
     alone: DatabaseLock,
-    place: RedisPlace,
+    terms: Terms,
     sign: Option<String>,
 }
 
@@ -76,7 +92,7 @@ pub enum LockError {
     Taken(PathBuf),
     /// Others share it by a Redis, and whoever asks would have it alone.
     #[error(
-        "`crm` processes have the database {} open and share the cache in Redis at {place}. This one needs it alone, and \
+        "`crm` processes have the database {} open and share the cache in Redis at {theirs}. This one needs it alone, and \
          that cache would not hear of what it writes: stop them first, or name another database with \
          CRM_DATABASE_URL. Only a `crm serve` with the same CRM_REDIS_URL and its cache on can run beside them",
         .database.display()
@@ -84,23 +100,24 @@ pub enum LockError {
     Shared {
         /// The database.
         database: PathBuf,
-        /// Which Redis they share.
-        place: String,
+        /// What they share.
+        theirs: String,
     },
-    /// Others share it by another Redis.
+    /// Others share it by another Redis, or are another program.
     #[error(
-        "`crm` processes have the database {} open and share the cache in Redis at {place}. This one would use the one \
-         at {asked}, and neither would hear of the other's changes: set CRM_REDIS_URL and CRM_REDIS_NAMESPACE as they \
-         are set there, stop them first, or name another database with CRM_DATABASE_URL",
+        "`crm` processes have the database {} open and share the cache in Redis at {theirs}. This one would use the one \
+         at {asked}, and neither would hear of the other's changes or understand its entries: run the same `crm` with \
+         CRM_REDIS_URL and CRM_REDIS_NAMESPACE as they are set there, stop them first, or name another database with \
+         CRM_DATABASE_URL",
         .database.display()
     )]
-    OtherRedis {
+    OtherTerms {
         /// The database.
         database: PathBuf,
-        /// Which Redis they share.
-        place: String,
-        /// Which one was asked for.
-        asked: RedisPlace,
+        /// What they share.
+        theirs: String,
+        /// What was asked for.
+        asked: Terms,
     },
     /// The lock file cannot be used.
     #[error("the lock file {} cannot be opened: {source}. Its directory must exist and be writable", .path.display())]
@@ -130,22 +147,22 @@ impl DatabaseLock {
         if !file.try_shared()? {
             return Err(LockError::Taken(database.to_owned()));
         }
-        let place = file.read()?.map_or_else(|| "an unknown place".to_owned(), |note| note.place);
-        Err(LockError::Shared { database: database.to_owned(), place })
+        let theirs = file.read()?.map_or_else(|| "an unknown place".to_owned(), |note| note.terms);
+        Err(LockError::Shared { database: database.to_owned(), theirs })
     }
 }
 
 impl Admission {
-    /// Asks for a database: alone, or, with a Redis that is shared, beside those that share the same one. It waits for one
-    /// that is just starting with it.
+    /// Asks for a database: alone, or, on terms, beside those that share it on the same ones. It waits for one that is just
+    /// starting on them.
     ///
     /// # Errors
     /// Who has the database, and what to do about it.
     ///
     /// # Cancel safety
     /// Dropped early, nothing is held.
-    pub async fn ask(url: &DatabaseUrl, redis: Option<RedisPlace>) -> Result<Self, LockError> {
-        let (Some(place), Some(database)) = (redis, url.file()) else {
+    pub async fn ask(url: &DatabaseUrl, terms: Option<Terms>) -> Result<Self, LockError> {
+        let (Some(terms), Some(database)) = (terms, url.file()) else {
             return DatabaseLock::take(url).map(Self::Alone);
         };
         let mut file = LockFile::open(database)?;
@@ -154,14 +171,14 @@ impl Admission {
             if file.try_alone()? {
                 // A database that is not there yet is not the one that was known.
                 let exists = database.metadata().is_ok_and(|file| file.len() > 0);
-                let note = file.read()?.filter(|note| exists && note.place == place.to_string());
+                let note = file.read()?.filter(|note| exists && note.terms == terms.to_string());
                 let sign = note.and_then(|note| note.sign);
                 if sign.is_none() {
-                    file.write(Some((&place, None)))?;
+                    file.write(Some((&terms, None)))?;
                 }
-                return Ok(Self::First(First { alone: DatabaseLock { file: Some(file) }, place, sign }));
+                return Ok(Self::First(First { alone: DatabaseLock { file: Some(file) }, terms, sign }));
             }
-            file = match file.share(&place, begun)? {
+            file = match file.share(&terms, begun)? {
                 Share::Granted(shared) => return Ok(Self::Beside(shared)),
                 Share::NotYet(file) => file,
             };
@@ -216,14 +233,14 @@ impl Admission {
     /// # Cancel safety
     /// Dropped early, nothing is held.
     pub async fn let_others_in(self) -> Result<Self, LockError> {
-        let Self::First(First { alone: DatabaseLock { file: Some(mut file) }, place, .. }) = self else {
+        let Self::First(First { alone: DatabaseLock { file: Some(mut file) }, terms, .. }) = self else {
             return Ok(self);
         };
         // The system would change one lock into the other in two steps just the same.
         file.release()?;
         let begun = Instant::now();
         loop {
-            file = match file.share(&place, begun)? {
+            file = match file.share(&terms, begun)? {
                 Share::Granted(shared) => return Ok(Self::Beside(shared)),
                 Share::NotYet(file) => file,
             };
@@ -235,7 +252,7 @@ impl Admission {
 impl First {
     fn note(&mut self, sign: Option<&str>) -> Result<(), LockError> {
         if let Some(file) = &self.alone.file {
-            file.write(Some((&self.place, sign)))?;
+            file.write(Some((&self.terms, sign)))?;
         }
         self.sign = sign.map(str::to_owned);
         Ok(())
@@ -244,7 +261,7 @@ impl First {
 
 /// What stands in a lock file.
 struct Note {
-    place: String,
+    terms: String,
     sign: Option<String>,
 }
 
@@ -255,9 +272,9 @@ impl Note {
     fn parse(text: &str) -> Option<Self> {
         let whole = &text[..=text.rfind('\n')?]; // a line that was cut says nothing
         let mut lines = whole.lines();
-        let place = lines.next()?.strip_prefix(Self::HEAD)?.to_owned();
+        let terms = lines.next()?.strip_prefix(Self::HEAD)?.to_owned();
         let sign = lines.next().and_then(|line| line.strip_prefix(Self::SIGN)).map(str::to_owned);
-        Some(Self { place, sign })
+        Some(Self { terms, sign })
     }
 }
 
@@ -308,11 +325,11 @@ impl LockFile {
         LockError::Unusable { path: self.path.clone(), source }
     }
 
-    /// A share, when those who have one have the same Redis. Whatever is in the way is a refusal once it has stayed.
-    fn share(self, place: &RedisPlace, begun: Instant) -> Result<Share, LockError> {
+    /// A share, when those who have one have it on the same terms. Whatever is in the way is a refusal once it has stayed.
+    fn share(self, terms: &Terms, begun: Instant) -> Result<Share, LockError> {
         let shared = self.try_shared()?;
         let note = self.read()?;
-        let ours = note.as_ref().is_some_and(|note| note.place == place.to_string());
+        let ours = note.as_ref().is_some_and(|note| note.terms == terms.to_string());
         if shared && ours {
             let sign = note.and_then(|note| note.sign);
             return Ok(Share::Granted(SharedLock { _file: Some(self), sign }));
@@ -320,15 +337,15 @@ impl LockFile {
         if shared {
             self.release()?;
         }
-        // With our Redis in the file, whoever has the lock alone is starting to share it.
+        // With our terms in the file, whoever has the lock alone is starting to share it.
         let limit = if ours { START_LIMIT } else { GRACE };
         if begun.elapsed() < limit {
             return Ok(Share::NotYet(self));
         }
         let database = self.database;
         Err(match note {
-            Some(Note { place: theirs, .. }) if !ours => {
-                LockError::OtherRedis { database, place: theirs, asked: place.clone() }
+            Some(Note { terms: theirs, .. }) if !ours => {
+                LockError::OtherTerms { database, theirs, asked: terms.clone() }
             }
             _ => LockError::Taken(database),
         })
@@ -346,11 +363,11 @@ impl LockFile {
     }
 
     /// Only under the lock that excludes everybody.
-    fn write(&self, note: Option<(&RedisPlace, Option<&str>)>) -> Result<(), LockError> {
+    fn write(&self, note: Option<(&Terms, Option<&str>)>) -> Result<(), LockError> {
         let text = match note {
             None => String::new(),
-            Some((place, None)) => format!("{}{place}\n", Note::HEAD),
-            Some((place, Some(sign))) => format!("{}{place}\n{}{sign}\n", Note::HEAD, Note::SIGN),
+            Some((terms, None)) => format!("{}{terms}\n", Note::HEAD),
+            Some((terms, Some(sign))) => format!("{}{terms}\n{}{sign}\n", Note::HEAD, Note::SIGN),
         };
         let write = || {
             let mut file = &self.file;
@@ -405,7 +422,7 @@ mod tests {
         }
 
         async fn ask(&self, redis: &str) -> Result<Admission, LockError> {
-            Admission::ask(&self.url, Some(place(redis))).await
+            Admission::ask(&self.url, Some(terms(redis))).await
         }
 
         /// The first process, which has emptied its Redis and let the others in.
@@ -417,9 +434,10 @@ mod tests {
         }
     }
 
-    fn place(redis: &str) -> RedisPlace {
+    fn terms(redis: &str) -> Terms {
         let layer = Layer { redis_url: Some(redis.to_owned().into()), ..Layer::default() };
-        Settings::of(layer, Layer::default()).unwrap().shared_cache().unwrap()
+        let redis = Settings::of(layer, Layer::default()).unwrap().shared_cache().unwrap();
+        Terms { redis, program: "1".to_owned() }
     }
 
     #[tokio::test]
@@ -429,10 +447,13 @@ mod tests {
         let second = desk.ask("redis://:other@h:6379/1").await.unwrap();
         assert!(matches!(second, Admission::Beside(_)) && second.sign() == Some("a sign"));
         let refused = DatabaseLock::take(&desk.url).unwrap_err();
-        assert!(matches!(&refused, LockError::Shared { place, .. } if place == "h:6379/1"), "{refused}");
+        assert!(
+            matches!(&refused, LockError::Shared { theirs, .. } if theirs == "h:6379/1 by crm 1"),
+            "{refused}"
+        );
         let refused = desk.ask("redis://h/2").await.unwrap_err();
         let said = refused.to_string();
-        assert!(matches!(refused, LockError::OtherRedis { .. }), "{said}");
+        assert!(matches!(refused, LockError::OtherTerms { .. }), "{said}");
         assert!(said.contains("h:6379/1") && said.contains("h:6379/2") && !said.contains("secret"), "{said}");
         drop(first);
         assert!(DatabaseLock::take(&desk.url).is_err(), "the second still has it");
@@ -460,15 +481,15 @@ mod tests {
     #[tokio::test]
     async fn who_comes_between_is_not_overlooked() {
         let desk = Desk::new();
-        let Admission::First(First { alone, place, .. }) = desk.ask("redis://h/1").await.unwrap() else {
+        let Admission::First(First { alone, terms, .. }) = desk.ask("redis://h/1").await.unwrap() else {
             panic!("nobody else has it");
         };
         alone.file.unwrap().release().unwrap();
         let between = desk.sharing("redis://h/2").await;
         let file = LockFile::open(desk.url.file().unwrap()).unwrap();
-        let first = First { alone: DatabaseLock { file: Some(file) }, place, sign: None };
+        let first = First { alone: DatabaseLock { file: Some(file) }, terms, sign: None };
         let refused = Admission::First(first).let_others_in().await.unwrap_err();
-        assert!(matches!(refused, LockError::OtherRedis { .. }), "{refused}");
+        assert!(matches!(refused, LockError::OtherTerms { .. }), "{refused}");
         drop(between);
     }
 
@@ -498,7 +519,7 @@ mod tests {
         let text = std::fs::read_to_string(desk.lock_file()).unwrap();
         assert_eq!(
             text,
-            "cached in Redis at h:6379/0\nwhich has heard of every change if it holds the sign a sign\n"
+            "cached in Redis at h:6379/0 by crm 1\nwhich has heard of every change if it holds the sign a sign\n"
         );
         std::fs::write(desk.lock_file(), &text[..text.len() - 1]).unwrap();
         assert!(asked("redis://h").await, "the note was cut");
@@ -506,6 +527,17 @@ mod tests {
         drop(desk.sharing("redis://h").await);
         std::fs::remove_file(desk.url.file().unwrap()).unwrap();
         assert!(asked("redis://h").await, "it knows a database that is gone");
+    }
+
+    #[tokio::test]
+    async fn another_program_does_not_believe_what_is_cached_and_does_not_join() {
+        let desk = Desk::new();
+        let newer = || Terms { program: "2".to_owned(), ..terms("redis://h") };
+        let running = desk.sharing("redis://h").await;
+        let refused = Admission::ask(&desk.url, Some(newer())).await.unwrap_err().to_string();
+        assert!(refused.contains("by crm 1") && refused.contains("run the same `crm`"), "{refused}");
+        drop(running);
+        assert_eq!(Admission::ask(&desk.url, Some(newer())).await.unwrap().sign(), None);
     }
 
     #[tokio::test]

@@ -3,8 +3,8 @@
 use super::{Failure, open};
 use crate::app::App;
 use crate::config::{RedisPlace, Settings, Switch};
-use crate::database::Database;
-use crate::lock::Admission;
+use crate::database::{Database, program};
+use crate::lock::{Admission, Terms};
 use crate::time::Day;
 use crate::{companies, demo, server, warm};
 use clap::Args;
@@ -36,7 +36,8 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     if settings.shared_cache().is_some() {
         settings.redis.connection()?; // before anybody is troubled: the files that it names are there
     }
-    let mut admission = Admission::ask(&settings.database_url, settings.shared_cache()).await?;
+    let terms = settings.shared_cache().map(|redis| Terms { redis, program: program() });
+    let mut admission = Admission::ask(&settings.database_url, terms).await?;
     let address = settings.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
     let stop = stop_signal()?; // before anybody is told that this serves, and may stop it

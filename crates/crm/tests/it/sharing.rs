@@ -39,7 +39,7 @@ fn processes_with_one_redis_share_a_database_and_nobody_else_comes_between() {
         assert_eq!(companies(&first).await, companies(&second).await);
         let sample = sample();
         for (arguments, words) in [
-            (serve(&[]), "share the cache in Redis at 127.0.0.1:1/2. This one needs it alone"),
+            (serve(&[]), "share the cache in Redis at 127.0.0.1:1/2 by crm "),
             (serve(&["--redis-url", REDIS, "--cache=off"]), "with the same CRM_REDIS_URL and its cache on"),
             (serve(&["--redis-url=redis://:secret@127.0.0.1:1/3"]), "one at 127.0.0.1:1/3"),
             (serve(&["--redis-url", REDIS, "--redis-namespace=crm"]), "at 127.0.0.1:1/2, namespace crm"),
