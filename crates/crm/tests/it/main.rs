@@ -14,6 +14,7 @@ mod import_served;
 mod importing;
 mod process;
 mod readme;
+mod redis;
 mod running;
 mod sharing;
 mod stores;
