@@ -28,6 +28,8 @@ pub struct App {
 pub enum Source {
     /// The cache of this process.
     HitLocal,
+    /// Redis.
+    Hit,
     /// The database, by this caller's load or one that it shared.
     Miss,
     /// The database, past the cache.
@@ -40,6 +42,7 @@ impl Source {
     pub const fn word(self) -> &'static str {
         match self {
             Self::HitLocal => "hit-local",
+            Self::Hit => "hit",
             Self::Miss => "miss",
             Self::Bypass => "bypass",
         }
@@ -50,8 +53,9 @@ impl From<larder::Source> for Source {
     fn from(source: larder::Source) -> Self {
         match source {
             larder::Source::Local => Self::HitLocal,
+            larder::Source::Remote => Self::Hit,
             larder::Source::Bypass => Self::Bypass,
-            // Whoever shared another's load waited for the database too.
+            // `Loaded` and `Joined`: whoever shared another's load waited for the database too.
             _ => Self::Miss,
         }
     }
@@ -181,5 +185,23 @@ impl App {
         while tasks.join_next().await.is_some() {}
         self.cache.shutdown().await;
         self.database.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_where_it_came_from() {
+        for (source, word) in [
+            (larder::Source::Local, "hit-local"),
+            (larder::Source::Remote, "hit"),
+            (larder::Source::Loaded, "miss"),
+            (larder::Source::Joined, "miss"),
+            (larder::Source::Bypass, "bypass"),
+        ] {
+            assert_eq!(Source::from(source).word(), word);
+        }
     }
 }

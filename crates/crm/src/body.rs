@@ -3,6 +3,7 @@
 use crate::error::Error;
 use larder::ENTRY_OVERHEAD_BYTES;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
 
 /// Room for the name that a body is kept under, in bytes, which a weigher is not shown: no name here is longer (see
@@ -10,14 +11,17 @@ use sha2::{Digest, Sha256};
 pub const NAME_BYTES: u64 = 384;
 
 /// The body of a read, ready to be sent: made once, stored, and served without decoding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// Where the cache is in Redis it is stored as `{"company":"…","etag":"\"…\"","json":{…}}`: the JSON stands in it as it is
+/// sent, for `redis-cli` to show, and whoever reads it back looks for its end and no further.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Body {
     /// The id of the company whose data this is; `None` for what all companies share.
     pub company: Option<String>,
     /// The strong entity tag, with its quotes: 128 bits of the SHA-256 of the JSON.
     pub etag: String,
     /// The JSON; boxed, because it is kept, and a string that has grown holds up to twice what it needs.
-    pub json: Box<str>,
+    pub json: Box<RawValue>,
 }
 
 impl Body {
@@ -34,17 +38,17 @@ impl Body {
     /// # Errors
     /// [`Error::Internal`] when the view cannot be written as JSON.
     pub fn shared(view: &impl Serialize) -> Result<Self, Error> {
-        let json = serde_json::to_string(view).map_err(Error::internal)?;
-        let etag = format!("\"{}\"", digest(&json));
-        Ok(Self { company: None, etag, json: json.into_boxed_str() })
+        let json = to_raw_value(view).map_err(Error::internal)?;
+        let etag = format!("\"{}\"", digest(json.get()));
+        Ok(Self { company: None, etag, json })
     }
 
-    /// What the body weighs in the cache: the bytes that it takes in memory. Its encoded size would be that of JSON within
-    /// JSON, with each quote escaped, and encoding it only to count costs more than storing it.
+    /// What the body weighs in the cache: the bytes that it takes in memory. Encoding it only to count costs more than
+    /// storing it.
     #[must_use]
     pub fn weight_bytes(&self) -> u64 {
         let texts =
-            self.json.len() + self.etag.capacity() + self.company.as_ref().map_or(0, String::capacity);
+            self.json.get().len() + self.etag.capacity() + self.company.as_ref().map_or(0, String::capacity);
         (size_of::<Self>() + texts) as u64 + NAME_BYTES + ENTRY_OVERHEAD_BYTES
     }
 }
@@ -62,6 +66,44 @@ pub(crate) fn digest(text: &str) -> String {
 /// The body is what goes over the wire, so that it can be sent from where it is stored.
 impl AsRef<[u8]> for Body {
     fn as_ref(&self) -> &[u8] {
-        self.json.as_bytes()
+        self.json.get().as_bytes()
+    }
+}
+
+/// Equal when every byte is: raw JSON does not compare itself.
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.company, &self.etag, self.json.get()) == (&other.company, &other.etag, other.json.get())
+    }
+}
+
+impl Eq for Body {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_stored_body_shows_its_json_and_comes_back_byte_for_byte() {
+        let view = json!({"name": "Ärzte \"& Söhne\"", "deals": [1, {"value": null}], "share": 0.1});
+        let body = Body::of(&"abc", &view).unwrap();
+        let stored = serde_json::to_string(&body).unwrap();
+        let etag = body.etag.trim_matches('"');
+        let shown = body.json.get();
+        assert_eq!(stored, format!(r#"{{"company":"abc","etag":"\"{etag}\"","json":{shown}}}"#));
+        let back: Body = serde_json::from_slice(stored.as_bytes()).unwrap();
+        assert_eq!(back, body);
+        assert_eq!(back.as_ref(), serde_json::to_vec(&view).unwrap());
+        assert_eq!(body.weight_bytes() - 3, Body::shared(&view).unwrap().weight_bytes());
+        assert!((400..body.weight_bytes() + 1).contains(&back.weight_bytes()), "no memory beside the bytes");
+        assert_ne!(Body::shared(&view).unwrap(), body);
+    }
+
+    #[test]
+    fn what_is_no_body_is_refused() {
+        for wrong in [r#"{"company":null,"etag":"","json":}"#, r#"{"company":null,"etag":""}"#, "{}", "1"] {
+            assert!(serde_json::from_str::<Body>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The database: connections set up alike, snapshots to read from, changes to write in, and the count of statements.
 
+use crate::body::digest;
 use crate::config::DatabaseUrl;
 use crate::lock::DatabaseLock;
 use crate::written::{Committed, Written};
@@ -52,6 +53,15 @@ impl StatementCount {
         // Outside a request (demo data, an import) nobody counts: that is no failure.
         STATEMENTS.try_with(|count| count.fetch_add(1, Ordering::Relaxed)).ok();
     }
+}
+
+/// The program that makes and reads the tables: its version, and a digest of its migrations. Two that differ in it may
+/// understand neither each other's tables nor what the other has cached.
+#[must_use]
+pub fn program() -> String {
+    let migrations = sqlx::migrate!();
+    let checksums: Vec<_> = migrations.iter().map(|migration| &migration.checksum).collect();
+    format!("{} with tables {:.8}", env!("CARGO_PKG_VERSION"), digest(&format!("{checksums:?}")))
 }
 
 /// Which database speaks behind the one SQL.
@@ -250,7 +260,7 @@ impl Change {
         }
     }
 
-    /// Commits what was written while the lock proves that no server, and so no cache, is running on this database.
+    /// Commits what was written while the lock proves that no server is running on this database, and no cache is believed to know it.
     ///
     /// # Errors
     /// What the database reports; the change is then undone.

@@ -1,21 +1,38 @@
 //! The server: the cache with every space, the routes of every domain, and serving until it is told to stop.
 
 use crate::app::App;
-use crate::config::{Settings, Switch};
+use crate::config::{ConfigError, Settings, Switch};
 use crate::{analytics, companies, contacts, deals, http, products, users};
 use axum::Router;
-use larder::{CacheService, Clock};
+use larder::{CacheService, Clock, Status};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// The cache, with the spaces of every domain; with the cache switched off, one that keeps nothing. Ages and lifetimes are
-/// those of the clock.
+/// How long a start waits for Redis before it goes on without: several times what one that is there takes to answer.
+const REACH_LIMIT: Duration = Duration::from_secs(1);
+/// How often it looks whether Redis has answered.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Why there is no cache.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A file that the settings name cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The spaces do not fit together, or the library takes a setting of Redis otherwise than it was meant.
+    #[error(transparent)]
+    Cache(#[from] larder::Error),
+}
+
+/// The cache, with the spaces of every domain, in Redis where the settings name one; with the cache switched off, one that
+/// keeps nothing. Ages and lifetimes are those of the clock. This waits for nobody.
 ///
 /// # Errors
-/// [`larder::ErrorKind::Config`] when the spaces do not fit together.
-pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, larder::Error> {
+/// A file for TLS cannot be read, the URL of Redis cannot be used, or the spaces do not fit together.
+pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, CacheError> {
     if settings.cache == Switch::Off {
         return Ok(CacheService::bypass());
     }
@@ -28,7 +45,25 @@ pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, larder::
         analytics::register,
     ];
     let builder = CacheService::builder().local_capacity_bytes(settings.cache_capacity_bytes).clock(clock);
-    domains.into_iter().fold(builder, |builder, register| register(builder)).build()
+    let builder = match settings.redis.connection()? {
+        Some(redis) => builder.redis(redis),
+        None => builder,
+    };
+    Ok(domains.into_iter().fold(builder, |builder, register| register(builder)).build()?)
+}
+
+/// Waits until Redis has answered, for as long as a start may take; answers whether it has. A cache without Redis is
+/// there at once.
+///
+/// # Cancel safety
+/// It changes nothing.
+pub async fn reach(cache: &CacheService) -> bool {
+    let answered = async {
+        while cache.health().await.status == Status::Disconnected {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    tokio::time::timeout(REACH_LIMIT, answered).await.is_ok()
 }
 
 /// Every domain's routes. What stands above the domains adds its own.

@@ -98,7 +98,8 @@ impl<T> Written<T> {
         Committed { row: self.row, changed: self.changed }
     }
 
-    /// The row, where the lock proves that there is no cache to tell: before a server serves, and during an import.
+    /// The row, where the lock proves that there is no cache to tell: before a server serves, and during an import. A Redis
+    /// is emptied before it is used for this database again.
     pub fn alone(self, _alone: &DatabaseLock) -> T {
         self.row
     }

@@ -11,6 +11,7 @@ use crate::database::{Database, OpenError};
 use crate::error::Error;
 use crate::import::sales::ImportError;
 use crate::lock::LockError;
+use crate::server::CacheError;
 use crate::warm::AskError;
 use clap::{Parser, Subcommand};
 use std::io::{IsTerminal, Write};
@@ -23,6 +24,7 @@ Examples:
   crm import sales exports/2026-11        bring in a sales pipeline; `crm import sales --help` says how
   crm warm                                ask the running server to fill its cache
   CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
+  CRM_REDIS_URL=redis://127.0.0.1 crm     keep the cache in Redis, together with others that do
 
 Once it serves:
   curl http://127.0.0.1:8080/api/companies
@@ -40,7 +42,7 @@ Under /api:
   PATCH                       products/{id}
 Lists take page, per_page (at most 200), sort (-name for the reverse), q (words to search for) and filters.";
 
-/// A CRM back end on SQLite whose every read goes through an in-process cache.
+/// A CRM back end on SQLite whose every read goes through a cache, in its process or in Redis.
 ///
 /// Without a command it serves. Settings come from flags, over CRM_… variables, over crm.toml.
 #[derive(Debug, Parser)]
@@ -79,7 +81,7 @@ enum Failure {
     #[error("{0}")]
     Data(#[from] Error),
     #[error(transparent)]
-    Cache(#[from] larder::Error),
+    Cache(#[from] CacheError),
     #[error(
         "{address} cannot be listened on: {source}. Is another server running there? Name another port with --listen"
     )]

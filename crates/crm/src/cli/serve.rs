@@ -2,16 +2,21 @@
 
 use super::{Failure, open};
 use crate::app::App;
-use crate::config::{Settings, Switch};
-use crate::database::Database;
-use crate::lock::DatabaseLock;
+use crate::config::{RedisPlace, Settings, Switch};
+use crate::database::{Database, program};
+use crate::lock::{Admission, Terms};
 use crate::time::Day;
 use crate::{companies, demo, server, warm};
 use clap::Args;
+use larder::{CacheService, Ttl};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// Where Redis holds the sign by which a database knows it again. Lost, it costs a cache that begins empty.
+const SIGN_KEY: &str = "crm:sign";
 
 /// What `serve` takes besides the settings.
 #[derive(Debug, Default, Args)]
@@ -25,14 +30,33 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), Failure> {
-    let lock = DatabaseLock::take(&settings.database_url)?;
+    if settings.cache == Switch::Off && settings.redis.url.is_some() {
+        tracing::warn!("the cache is off: redis_url is not used");
+    }
+    if settings.shared_cache().is_some() {
+        settings.redis.connection()?; // before anybody is troubled: the files that it names are there
+    }
+    let terms = settings.shared_cache().map(|redis| Terms { redis, program: program() });
+    let mut admission = Admission::ask(&settings.database_url, terms).await?;
     let address = settings.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
     let stop = stop_signal()?; // before anybody is told that this serves, and may stop it
-    let database = open(&settings).await?;
-    let demo = !arguments.no_demo && demo::fill(&database, &lock, Day::today()).await?;
-    let example = example_company(&database).await?;
     let cache = server::cache(&settings, larder::Clock::system())?;
+    let database = open(&settings).await?;
+    let mut example = example_company(&database).await?;
+    let mut demo = false;
+    // Only of who is alone: others may have served the emptiness.
+    if !arguments.no_demo
+        && example.is_none()
+        && let Some(alone) = admission.alone()?
+    {
+        demo = demo::fill(&database, alone, Day::today()).await?;
+        example = example_company(&database).await?;
+    }
+    if let Some(place) = settings.shared_cache() {
+        meet_redis(&cache, &mut admission, &place).await?;
+    }
+    let lock = admission.let_others_in().await?;
     let app = App::new(database, cache, settings);
     if arguments.warm && app.settings.cache == Switch::Off {
         tracing::warn!("the cache is off: there is nothing to warm, and --warm does nothing");
@@ -50,6 +74,30 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     Ok(())
 }
 
+/// Waits a little for Redis, and empties it where it has not heard of every change of this database.
+async fn meet_redis(
+    cache: &CacheService,
+    admission: &mut Admission,
+    place: &RedisPlace,
+) -> Result<(), Failure> {
+    if !server::reach(cache).await {
+        tracing::warn!(%place, "Redis does not answer: the database is asked for everything until it does");
+    }
+    let expected = admission.sign().map(str::to_owned);
+    let held = cache.get::<String>(SIGN_KEY).await;
+    if held.is_some() && held.as_deref() == expected.as_ref() {
+        return Ok(());
+    }
+    tracing::info!(%place, "the cache in Redis begins empty: it may not have heard of every change of this database");
+    // Not acknowledged, it is owed: the cache pays it before it reads from Redis, and so does the next start.
+    let sign = expected.unwrap_or_else(|| Uuid::now_v7().to_string());
+    let emptied = cache.clear().await.acknowledged;
+    if emptied && cache.set(SIGN_KEY, sign.clone(), Ttl::FOREVER).await.is_stored() {
+        admission.redis_holds(&sign)?;
+    }
+    Ok(())
+}
+
 /// The id of a company to show requests with.
 async fn example_company(database: &Database) -> Result<Option<String>, Failure> {
     let mut snapshot = database.snapshot().await.map_err(crate::error::Error::from)?;
@@ -64,6 +112,11 @@ fn greet(address: SocketAddr, settings: &Settings, demo: bool, example: Option<&
         env!("CARGO_PKG_VERSION"),
         settings.database_url
     )?;
+    match (settings.cache, settings.shared_cache()) {
+        (Switch::Off, _) => writeln!(out, "The cache is off.")?,
+        (Switch::On, None) => writeln!(out, "The cache is in this process.")?,
+        (Switch::On, Some(place)) => writeln!(out, "The cache is in Redis at {place}.")?,
+    }
     if demo {
         writeln!(out, "The database was empty and has demo data now; --no-demo leaves it empty.")?;
     }

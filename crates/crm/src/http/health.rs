@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use larder::RedisHealth;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use std::sync::Arc;
 #[derive(Debug, Serialize)]
 struct Health {
     cache: CacheHealth,
+    /// What is wrong with the cache, for people to read.
+    trouble: Option<String>,
+    redis: Option<RedisLine>,
     memory: MemoryHealth,
     database: DatabaseHealth,
 }
@@ -26,8 +30,38 @@ struct CacheHealth {
     stats: CacheCounts,
     #[serde(rename = "hitRatio")]
     hit_ratio: String,
-    /// There is no Redis: the cache is in this process.
-    redis: Option<()>,
+    /// `null` where there is no Redis, and while it does not answer.
+    redis: Option<RedisFacts>,
+}
+
+/// What Redis says of itself, as text, as the specification has it.
+#[derive(Debug, Serialize)]
+struct RedisFacts {
+    version: String,
+    uptime: String,
+    connected_clients: String,
+    used_memory: String,
+}
+
+impl From<RedisHealth> for RedisFacts {
+    fn from(redis: RedisHealth) -> Self {
+        // What the user of this process may not ask.
+        let text = |fact: Option<String>| fact.unwrap_or_else(|| "unknown".to_owned());
+        Self {
+            version: text(redis.version),
+            uptime: text(redis.uptime.map(|uptime| uptime.as_secs().to_string())),
+            connected_clients: text(redis.connected_clients.map(|clients| clients.to_string())),
+            used_memory: text(redis.used_memory),
+        }
+    }
+}
+
+/// The way to the Redis of the settings.
+#[derive(Debug, Serialize)]
+struct RedisLine {
+    place: String,
+    /// How long a question takes, there and back; `null` while there is no answer.
+    round_trip_ms: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +97,8 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
             "disconnected"
         }
     };
+    let round_trip_ms =
+        cache.redis.as_ref().map(|redis| (redis.round_trip.as_secs_f64() * 1e6).round() / 1e3); // to the microsecond
     let health = Health {
         cache: CacheHealth {
             status: cache.status.as_str(),
@@ -74,8 +110,10 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
                 deletes: counts.deletes,
                 errors: counts.errors,
             },
-            redis: None,
+            redis: cache.redis.map(RedisFacts::from),
         },
+        trouble: cache.trouble,
+        redis: app.settings.shared_cache().map(|place| RedisLine { place: place.to_string(), round_trip_ms }),
         memory: MemoryHealth {
             entries: local.entries,
             weight_bytes: local.weight,
@@ -86,6 +124,7 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
 }
 
+/// Ready is who can answer; without Redis the database does.
 async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Error> {
     app.database.ping().await?;
     Ok("ready\n")

@@ -79,7 +79,7 @@ where
 async fn warm(app: &App, company: &CompanyId, summary: &mut Summary) {
     for served in [companies::get(app, company).await, analytics::pipeline(app, company).await] {
         match served {
-            Ok(served) if served.source == Source::HitLocal => summary.present += 1,
+            Ok(served) if matches!(served.source, Source::HitLocal | Source::Hit) => summary.present += 1,
             Ok(_) => summary.loaded += 1,
             Err(error) => {
                 tracing::warn!(%company, %error, "an entry could not be warmed");

@@ -4,6 +4,7 @@ use crate::process::{LIMIT, Serving, crm, output};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
+use testkit::redis::RedisServer;
 
 fn readme() -> String {
     std::fs::read_to_string(testkit::workspace_root().join("README.md")).unwrap()
@@ -38,7 +39,7 @@ fn run(directory: &Path, lines: &[String]) -> Vec<String> {
         .current_dir(directory)
         .output()
         .unwrap();
-    let printed = String::from_utf8(ran.stdout).unwrap();
+    let printed = String::from_utf8_lossy(&ran.stdout); // an entry in Redis begins with bytes that are no text
     assert!(ran.status.success(), "{script}\n{printed}\n{}", String::from_utf8_lossy(&ran.stderr));
     printed.split(MARK).take(lines.len()).map(str::to_owned).collect()
 }
@@ -62,15 +63,57 @@ fn the_five_minutes_go_as_printed() {
             })
             .collect();
         for (line, printed) in requests.iter().zip(run(directory.path(), &as_run)) {
-            let printed = printed.to_lowercase();
-            if let Some((_, expected)) = line.split_once("# X-Cache: ") {
-                let expected = expected.split([' ', ':', ',']).next().unwrap();
-                assert!(printed.contains(&format!("x-cache: {expected}\r\n")), "{line}\n{printed}");
-            } else if line.starts_with("curl") {
-                assert!(printed.trim_start().starts_with(['{', '[']), "{line}\n{printed}");
-            }
+            as_the_comment_says(line, &printed);
         }
         assert!(serving.terminate());
+    });
+}
+
+fn as_the_comment_says(line: &str, printed: &str) {
+    let printed = printed.to_lowercase();
+    if let Some((_, expected)) = line.split_once("# X-Cache: ") {
+        let expected = expected.split([' ', ':', ',']).next().unwrap();
+        assert!(printed.contains(&format!("x-cache: {expected}\r\n")), "{line}\n{printed}");
+    } else if line.starts_with("curl") {
+        assert!(printed.trim_start().starts_with(['{', '[']), "{line}\n{printed}");
+    }
+}
+
+#[test]
+fn two_processes_grow_to_redis_as_printed() {
+    testkit::run_within(LIMIT, async {
+        let redis = RedisServer::start().await; // by deploy/redis.conf, as printed
+        let directory = tempfile::tempdir().unwrap();
+        let readme = readme();
+        let blocks = blocks(section(&readme, "Grow to Redis"));
+        let commands: Vec<&str> = blocks[0].lines().collect();
+        let serve = "CRM_REDIS_URL=redis://127.0.0.1 cargo run --release";
+        let second = format!("{serve} -- serve --listen 127.0.0.1:8081");
+        assert_eq!(commands, ["redis-server deploy/redis.conf", serve, &second]);
+        let start = || Serving::start(directory.path(), &["--redis-url", &redis.url()]);
+        let (one, other) = (start(), start());
+        let as_printed: Vec<&str> = blocks[1].lines().collect();
+        let as_run: Vec<String> = as_printed
+            .iter()
+            .map(|line| {
+                line.replace("127.0.0.1:8080", &one.address)
+                    .replace("127.0.0.1:8081", &other.address)
+                    .replace("curl -s", "curl --fail-with-body -s")
+                    .replace("redis-cli", &format!("redis-cli -p {}", redis.port()))
+            })
+            .collect();
+        for (line, printed) in as_printed.iter().zip(run(directory.path(), &as_run)) {
+            as_the_comment_says(line, &printed);
+            for (part, expected) in [
+                ("--raw GET", "{\"company\":\""),
+                ("--raw GET", ",\"json\":{\""),
+                ("--scan", "\ndashboard:"),
+                ("health", "\"status\":\"connected\""),
+            ] {
+                assert!(!line.contains(part) || printed.contains(expected), "{line}\n{printed}");
+            }
+        }
+        assert!(one.terminate() && other.terminate());
     });
 }
 
@@ -130,7 +173,7 @@ fn every_command_and_setting_of_the_tables_exists() {
         }
         let serve = help(&["serve", "--help"]);
         let settings = rows("Settings");
-        assert!(settings.len() >= 8, "{settings:?}");
+        assert!(settings.len() >= 15, "{settings:?}");
         for row in settings {
             let (flag, variable) = (first_cell(row), row.split('`').nth(3).unwrap());
             assert!(

@@ -1,5 +1,9 @@
 //! The settings: flags over `CRM_…` variables over `crm.toml` over what stands here.
 
+mod redis;
+
+pub use redis::{RedisPlace, RedisSettings, RedisUrl, Secret};
+
 use clap::Args;
 use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
@@ -44,6 +48,45 @@ pub struct Layer {
     /// How much the cache may hold, in megabytes [default: 256]
     #[arg(long, value_name = "MB", env = "CRM_CACHE_CAPACITY_MB", global = true, help_heading = "Settings")]
     pub cache_capacity_mb: Option<u64>,
+    /// The Redis that processes share their cache in: redis://user:password@host:port/database, or rediss:// for TLS; all
+    /// but the host can be left out. Others can read arguments: give a password by the variable or the file [default: none,
+    /// the cache is in this process]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CRM_REDIS_URL",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub redis_url: Option<Secret>,
+    /// What stands before the keys in Redis, for databases that it shares [default: none]
+    #[arg(long, value_name = "NAME", env = "CRM_REDIS_NAMESPACE", global = true, help_heading = "Settings")]
+    pub redis_namespace: Option<String>,
+    /// The authorities that may vouch for Redis, in PEM, instead of those of this machine; with rediss://
+    #[arg(long, value_name = "FILE", env = "CRM_REDIS_CA_FILE", global = true, help_heading = "Settings")]
+    pub redis_ca_file: Option<PathBuf>,
+    /// The certificate that is shown to Redis, in PEM; with rediss://
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CRM_REDIS_CLIENT_CERT_FILE",
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub redis_client_cert_file: Option<PathBuf>,
+    /// The key of that certificate, in PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CRM_REDIS_CLIENT_KEY_FILE",
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub redis_client_key_file: Option<PathBuf>,
+    /// How long one call to Redis may take, in milliseconds, before the answer is found without it [default: 500]
+    #[arg(long, value_name = "MS", env = "CRM_REDIS_TIMEOUT_MS", global = true, help_heading = "Settings")]
+    pub redis_timeout_ms: Option<u64>,
     /// Whether each answer says in `X-Db-Queries` how many SQL statements it took [default: off]
     #[arg(
         long,
@@ -95,6 +138,8 @@ pub struct Settings {
     pub cache: Switch,
     /// How much the cache may hold.
     pub cache_capacity_bytes: u64,
+    /// The Redis that the cache is in, if it is in one.
+    pub redis: RedisSettings,
     /// Whether answers say how many statements they took.
     pub show_queries: Switch,
     /// How long a request may take.
@@ -134,16 +179,18 @@ impl Settings {
     ///
     /// # Errors
     /// A value is out of its range.
-    pub fn of(over: Layer, under: Layer) -> Result<Self, ConfigError> {
+    pub fn of(mut over: Layer, mut under: Layer) -> Result<Self, ConfigError> {
+        let redis = RedisSettings::of(&mut over, &mut under)?;
         let url = over.database_url.or(under.database_url);
         let listen = over.listen.or(under.listen);
         let capacity_mb = over.cache_capacity_mb.or(under.cache_capacity_mb).unwrap_or(256);
-        Ok(Self {
+        let settings = Self {
             database_url: DatabaseUrl::parse(url.as_deref().unwrap_or("sqlite:crm.db"))
                 .map_err(ConfigError)?,
             listen: loopback(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
             cache: over.cache.or(under.cache).unwrap_or(Switch::On),
             cache_capacity_bytes: within("cache_capacity_mb", capacity_mb, 1, 1 << 20)? << 20,
+            redis,
             show_queries: over.show_queries.or(under.show_queries).unwrap_or(Switch::Off),
             request_limit: millis(
                 "request_limit_ms",
@@ -154,7 +201,21 @@ impl Settings {
                 over.drain_limit_ms.or(under.drain_limit_ms).unwrap_or(15_000),
             )?,
             log: over.log.or(under.log).unwrap_or_else(|| "warn,crm=info".to_owned()),
-        })
+        };
+        if settings.database_url.file().is_none() && settings.shared_cache().is_some() {
+            return Err(ConfigError::new(
+                "redis_url: the database is in the memory of this process, and what Redis holds would outlive it: name \
+                 a file, as in sqlite:crm.db, or leave redis_url out"
+                    .to_owned(),
+            ));
+        }
+        Ok(settings)
+    }
+
+    /// Where the cache is that processes share; `None` when each has its own, or none.
+    #[must_use]
+    pub fn shared_cache(&self) -> Option<RedisPlace> {
+        self.redis.place().filter(|_| self.cache == Switch::On)
     }
 }
 
@@ -173,6 +234,7 @@ impl std::fmt::Display for Settings {
         writeln!(f, "listen = \"{}\"", self.listen)?;
         writeln!(f, "cache = \"{}\"", self.cache.word())?;
         writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
+        write!(f, "{}", self.redis)?;
         writeln!(f, "show_queries = \"{}\"", self.show_queries.word())?;
         writeln!(f, "request_limit_ms = {}", self.request_limit.as_millis())?;
         writeln!(f, "drain_limit_ms = {}", self.drain_limit.as_millis())?;
@@ -184,8 +246,14 @@ fn read_file(path: &Path) -> Result<Layer, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         ConfigError(format!("the settings file {} cannot be read: {error}", path.display()))
     })?;
-    toml::from_str(&text)
-        .map_err(|error| ConfigError(format!("the settings file {} is wrong: {error}", path.display())))
+    toml::from_str(&text).map_err(|error| ConfigError(wrong_file(path, &text, &error)))
+}
+
+/// What is wrong with a file of settings, and in which line, but not the line itself: it may hold a password.
+fn wrong_file(path: &Path, text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!(", line {}", before.matches('\n').count() + 1));
+    format!("the settings file {}{} is wrong: {}", path.display(), line.unwrap_or_default(), error.message())
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, ConfigError> {
@@ -308,6 +376,13 @@ mod tests {
             ("cache = \"yes\"", "`on` or `off`"),
             ("cache_capacity_mb = 0", "from 1"),
             ("request_limit_ms = 700000", "to 600000"),
+            ("redis_url = \"localhost\"", "redis://[user:password@]host[:port][/database]"),
+            ("redis_url = \"redis://h\"\nredis_ca_file = \"ca.pem\"", "begin it with `rediss://`"),
+            ("redis_ca_file = \"ca.pem\"", "begin it with `rediss://`"),
+            ("redis_url = \"rediss://h\"\nredis_client_key_file = \"k.pem\"", "name both files"),
+            ("redis_url = \"redis://h\"\nredis_namespace = \"a:b\"", "letters, digits"),
+            ("redis_timeout_ms = 651", "from 1 to 650"),
+            ("redis_url = \"redis://h\"\ndatabase_url = \"sqlite::memory:\"", "name a file"),
         ] {
             let message = with(text).unwrap_err().to_string();
             assert!(message.contains(words), "{text}: {message}");
@@ -319,6 +394,10 @@ mod tests {
         let strange = Layer {
             database_url: Some(r#"sqlite:a "b"\c.db"#.to_owned()),
             log: Some(r#"crm[{a="b"}]=info"#.to_owned()),
+            redis_url: Some("rediss://h:6379/1".to_owned().into()),
+            redis_namespace: Some("crm".to_owned()),
+            redis_client_cert_file: Some("a \"b\".pem".into()),
+            redis_client_key_file: Some("k.pem".into()),
             ..Layer::default()
         };
         let settings = Settings::of(strange, Layer::default()).unwrap();
@@ -326,8 +405,38 @@ mod tests {
     }
 
     #[test]
+    fn a_password_is_nowhere_shown() {
+        let layer: Layer = toml::from_str("redis_url = \"redis://u:secret@h/1\"").unwrap();
+        let settings = Settings::of(layer.clone(), Layer::default()).unwrap();
+        let connection = settings.redis.connection().unwrap();
+        let shown = format!("{layer:?} {settings:?} {settings} {:?} {connection:?}", settings.shared_cache());
+        assert!(shown.contains("redis://u:***@h:6379/1") && !shown.contains("secret"), "{shown}");
+        let hidden = with(&settings.to_string()).unwrap_err().to_string();
+        assert!(hidden.contains("put the password there"), "{hidden}");
+        for broken in
+            ["redis_url = \"redis://:secret@h", "redis_url = \"redis://:secret@h\" x", "\nx = 1 secret"]
+        {
+            let error = toml::from_str::<Layer>(broken).unwrap_err();
+            let message = wrong_file(Path::new("crm.toml"), broken, &error);
+            assert!(message.contains("crm.toml, line ") && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_empty_setting_takes_redis_away_again_and_a_cache_that_is_off_needs_none() {
+        let file: Layer = toml::from_str("redis_url = \"redis://h\"\nredis_namespace = \"crm\"").unwrap();
+        let flags = Layer { redis_url: Some(String::new().into()), ..Layer::default() };
+        let settings = Settings::of(flags, file.clone()).unwrap();
+        assert_eq!((settings.shared_cache(), settings.redis.namespace.as_str()), (None, "crm"));
+        let off = Layer { cache: Some(Switch::Off), ..Layer::default() };
+        assert_eq!(Settings::of(off, file.clone()).unwrap().shared_cache(), None);
+        let place = Settings::of(Layer::default(), file).unwrap().shared_cache().unwrap();
+        assert_eq!(place.to_string(), "h:6379/0, namespace crm");
+    }
+
+    #[test]
     fn the_commented_file_shows_every_setting_with_its_default() {
-        let shown = include_str!("../../../deploy/crm.toml");
+        let shown = include_str!("../../../../deploy/crm.toml");
         let values: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("# ")).collect();
         let values: Vec<&str> = values.into_iter().filter(|line| line.contains(" = ")).collect();
         let settings = with(&values.join("\n")).unwrap();
