@@ -6,8 +6,9 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{Blob, Encoding, Value, decode, encode};
+use crate::codec::{Blob, Value, decode, encode};
 use crate::entry::{self, Era, Parsed};
+use crate::policy::Encoding;
 use crate::remote::Root;
 
 /// A value with one of everything. There is no float: serde_json reads some of them one bit off.

@@ -144,7 +144,7 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
         let seen = remote.read(more).await.expect("Redis is there");
         assert!(matches!(seen.found, Found::Stale(_)), "it does not depend on all that is declared");
 
-        assert_eq!(remote.remove(&[], &[users]).await, Ok(1));
+        assert_eq!(remote.remove(&[""; 0], &[users]).await, Ok(1));
         assert_eq!(look(&remote, "page").await, None);
         let Seen { found: Found::Stale(stale), capture: seen, .. } =
             remote.read(reads).await.expect("Redis is there")
@@ -155,7 +155,7 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
         let lease =
             remote.lease_over("page", stale, &seen).await.expect("Redis is there").expect("it is the first");
         assert_eq!(remote.lease_over("page", stale, &seen).await, Ok(None));
-        remote.remove(&[], &[deals]).await.expect("Redis is there"); // while it loads
+        remote.remove(&[""; 0], &[deals]).await.expect("Redis is there"); // while it loads
         assert!(fill_in(&remote, "page", (lease, &seen), &tags, fresh(b"2")).await.expect("Redis is there"));
         assert_eq!(look(&remote, "page").await, None, "it depends on what was invalidated during its load");
     });
@@ -258,7 +258,7 @@ fn a_bare_set_wins_over_loads_and_nx_fills_what_a_look_does_not_find() {
             remote.put_absent(ask, |_| true, fresh(payload))
         };
         assert_eq!(nx("k", b"nx").await, Ok(false));
-        remote.remove(&[], &tags).await.expect("Redis is there");
+        remote.remove(&[""; 0], &tags).await.expect("Redis is there");
         assert_eq!(nx("k", b"over a stale one").await, Ok(true));
         assert_eq!(nx("absent", b"1").await, Ok(true));
         granted(&remote, ask("leased", Intent::Load)).await;
@@ -298,7 +298,7 @@ fn a_row_is_succeeded_by_its_newer_versions_alone() {
             let life_ms = server.command(&["PTTL", "row"]).await.int();
             assert!(if ttl == Ttl::FOREVER { life_ms == -1 } else { (290_000..=300_000).contains(&life_ms) });
             assert_eq!(fill(&remote, "row", word.filled(), &capture, b"late").await, Ok(false));
-            remote.remove(&[], &tags).await.expect("Redis is there");
+            remote.remove(&[""; 0], &tags).await.expect("Redis is there");
             assert_eq!(look(&remote, "row").await, None);
             remote.remove(&["row"], &[]).await.expect("Redis is there");
         }

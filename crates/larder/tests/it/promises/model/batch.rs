@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 use tokio::sync::Mutex as AsyncMutex;
 
+use super::super::fixture::counted_under;
 use super::driver::Pair;
 use super::op::{Name, Outcome, Row, Says};
-use super::oracle::Load;
+use super::oracle::{Load, group};
 
 /// A call, as it was drawn.
 pub(super) struct Batch<'a> {
@@ -131,7 +132,8 @@ impl Pair {
         }
         let stored = self.cache.get::<Row>(&load.name).await.as_deref() == Some(row);
         if stored {
-            self.model.count(&load.plan.group, |counts| counts.hits += 1);
+            let group = counted_under(&load.plan.group, &group(&load.name, None)).to_owned();
+            self.model.count(&group, |counts| counts.hits += 1);
         } else {
             self.model.get(&load.name);
         }

@@ -79,7 +79,7 @@ fn owner(name: &str) -> Option<Owner> {
     Some(Owner { space, lifetime_ms, group, takes_sets, versioned })
 }
 
-fn group(name: &str, prefix: Option<&str>) -> String {
+pub(super) fn group(name: &str, prefix: Option<&str>) -> String {
     let of_space = owner(name).and_then(|owner| owner.group);
     prefix.or(of_space).unwrap_or_else(|| name.split(':').next().unwrap()).to_owned()
 }
