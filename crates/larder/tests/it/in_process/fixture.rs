@@ -23,6 +23,10 @@ pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 /// How long a lock that was dropped may still be held: it is free at once here.
 pub(crate) const GIVEN_BACK_WITHIN: Duration = Duration::ZERO;
 
+/// Whether a load takes the place of an entry that its caller cannot use, though others could: here it stays until it is
+/// replaced.
+pub(crate) const LOADS_TAKE_WHAT_THEY_CANNOT_USE: bool = false;
+
 /// How many of these cases a property is tested with: all of them here, where a cache costs microseconds.
 pub(crate) fn cases(of: u32) -> u32 {
     of

@@ -30,6 +30,10 @@ thread_local! {
     static LATEST: RefCell<String> = RefCell::default();
 }
 
+/// Whether a load takes the place of an entry that its caller cannot use, though others could: here its lease does, so that
+/// one process loads.
+pub(crate) const LOADS_TAKE_WHAT_THEY_CANNOT_USE: bool = true;
+
 /// How many of these cases a property is tested with: each operation is a round trip here.
 pub(crate) fn cases(of: u32) -> u32 {
     of / 8

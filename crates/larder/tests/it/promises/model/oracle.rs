@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use larder::{Counts, Refusal};
 
-use super::super::fixture::counted_under;
+use super::super::fixture::{LOADS_TAKE_WHAT_THEY_CANNOT_USE, counted_under};
 use super::op::{Change, Name, Row, Says, bits};
 
 /// What an entry can depend on.
@@ -160,6 +160,9 @@ impl Model {
     }
 
     pub(super) fn begin(&mut self, name: &str, says: Says, plan: Plan) -> Load {
+        if LOADS_TAKE_WHAT_THEY_CANNOT_USE {
+            self.entries.remove(name);
+        }
         let depends_on = dependencies(name, says.tags);
         Load {
             name: name.to_owned(),
