@@ -172,7 +172,8 @@ impl CacheService {
     /// Once polled, it is done, whoever goes away.
     pub async fn invalidate_tags(&self, tags: impl IntoIterator<Item = Tag>) -> Removed {
         if let Some(remote) = &self.inner.remote {
-            return self.inner.remove_over(remote, Vec::new(), tags.into_iter().collect()).await;
+            let removed = self.inner.remove_over(remote, Vec::new(), tags.into_iter().collect()).await;
+            return removed.and(Removed::UNCOUNTED); // also where there was nothing to do
         }
         for tag in tags {
             self.inner.local.invalidate(tag);
