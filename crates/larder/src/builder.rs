@@ -1,6 +1,9 @@
 //! The door: settings in, running [`CacheService`] out.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::runtime::TryCurrentError;
 
 use crate::ablation::Ablations;
 use crate::clock::Clock;
@@ -10,6 +13,7 @@ use crate::local::{Local, Size};
 use crate::policy::Ttl;
 use crate::remote::{Redis, Remote};
 use crate::service::{CacheService, Settings};
+use crate::tasks::{Errands, Tasks};
 
 /// 64 MiB: enough for the hot data of a small service, and no surprise in its memory.
 const DEFAULT_CAPACITY_BYTES: u64 = 64 << 20;
@@ -186,9 +190,17 @@ impl Builder {
             bypass,
             ablations: self.ablations,
         };
-        let redis = self.redis.filter(|_| !bypass);
+        let errands =
+            Arc::new(if bypass { Errands::none() } else { Errands::here().map_err(not_in_a_runtime)? });
         let remote =
-            redis.map(|redis| Remote::new(&redis, settings.clock.clone(), self.ablations)).transpose()?;
-        CacheService::assemble(Local::new(size, self.ablations)?, remote, registry, settings)
+            |redis: &Redis| Remote::new(redis, settings.clock.clone(), Arc::clone(&errands), self.ablations);
+        let remote = self.redis.as_ref().filter(|_| !bypass).map(remote).transpose()?;
+        let local = Local::new(size, self.ablations)?;
+        Ok(CacheService::assemble(local, remote, registry, settings, Tasks::new(errands)))
     }
+}
+
+fn not_in_a_runtime(error: TryCurrentError) -> Error {
+    Error::new(ErrorKind::Config, "a cache is built inside a Tokio runtime; call build() there")
+        .caused_by(error)
 }

@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use rand::RngExt;
 use redis::{Pipeline, Value};
 use smallvec::SmallVec;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -82,7 +81,7 @@ pub(super) async fn ask(
             let (sender, answer) = oneshot::channel();
             state.waiting.push((question, sender));
             if state.waiting.len() == 1 {
-                tokio::spawn(flush(Arc::clone(link), Arc::clone(names)));
+                link.errands.run(flush(Arc::clone(link), Arc::clone(names)));
             }
             Ok(answer)
         }
@@ -160,11 +159,13 @@ impl Unanswered<'_> {
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        let (false, Ok(runtime)) = (self.answered, Handle::try_current()) else { return };
+        if self.answered {
+            return;
+        }
         let Question { key, lease, .. } = self.question;
         let question = Question { key: key.clone(), lease: *lease, tags: SmallVec::new(), may_put: false };
         let link = Arc::clone(self.link);
-        runtime.spawn(async move { take_back(&link, &question).await });
+        self.link.errands.run(async move { take_back(&link, &question).await });
     }
 }
 

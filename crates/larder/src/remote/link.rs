@@ -18,6 +18,7 @@ use super::gather::Gather;
 use super::root::Incarnation;
 use super::trouble::Trouble;
 use crate::clock::Clock;
+use crate::tasks::Errands;
 
 /// 1 second: a connection that has answered nothing for so long may by now lead to a server of another role. Its owner has
 /// to ask again before anything is believed.
@@ -41,6 +42,8 @@ pub(crate) struct Link {
     operation_limit: Duration,
     /// The reads that are under way, and those that wait to leave together.
     pub(super) reads: Gather,
+    /// Runs what has to be done whoever goes away.
+    pub(super) errands: Arc<Errands>,
     last_answer_ms: AtomicU64,
     /// Why it was given up; `None` while it may be used.
     end: Mutex<Option<Trouble>>,
@@ -52,12 +55,14 @@ impl Link {
         connection: MultiplexedConnection,
         identity: Identity,
         operation_limit: Duration,
+        errands: Arc<Errands>,
     ) -> Arc<Link> {
         Arc::new(Link {
             connection,
             identity,
             operation_limit,
             reads: Gather::default(),
+            errands,
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             end: Mutex::new(None),
             ended: Notify::new(),

@@ -44,6 +44,7 @@ use crate::entry::Word;
 use crate::error::Error;
 use crate::key::{Pattern, Tag};
 use crate::policy::Ttl;
+use crate::tasks::Errands;
 
 /// How many commands one pipeline holds at most; more are sent in several.
 const MAX_PIPELINE: usize = 1_000;
@@ -56,6 +57,7 @@ const SCAN_COUNT: usize = 500;
 pub(crate) struct Remote {
     supervisor: Arc<Supervisor>,
     clock: Clock,
+    errands: Arc<Errands>,
     rules_out: Ablations,
 }
 
@@ -78,8 +80,19 @@ impl Report {
 
 impl Remote {
     /// Nothing is connected before [`run`](Self::run).
-    pub(crate) fn new(redis: &Redis, clock: Clock, rules_out: Ablations) -> Result<Self, Error> {
-        Ok(Remote { supervisor: Arc::new(Supervisor::new(redis, clock.clone())?), clock, rules_out })
+    pub(crate) fn new(
+        redis: &Redis,
+        clock: Clock,
+        errands: Arc<Errands>,
+        rules_out: Ablations,
+    ) -> Result<Self, Error> {
+        let supervisor = Arc::new(Supervisor::new(redis, clock.clone(), Arc::clone(&errands))?);
+        Ok(Remote { supervisor, clock, errands, rules_out })
+    }
+
+    /// What is run to its end whoever goes away.
+    pub(crate) fn errands(&self) -> &Errands {
+        &self.errands
     }
 
     /// Keeps a connection, for ever. To be run as a task of the service.

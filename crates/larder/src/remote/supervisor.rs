@@ -24,6 +24,7 @@ use super::settings::Redis;
 use super::trouble::{Trouble, integer, string, text};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::tasks::Errands;
 
 /// 3 seconds: some ten round trips, of which a network that is slow by 200 ms makes two seconds.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
@@ -52,6 +53,7 @@ pub(crate) struct Supervisor {
     names: Arc<Names>,
     operation_limit: Duration,
     clock: Clock,
+    errands: Arc<Errands>,
     state: watch::Sender<State>,
     /// Removals that failed or whose outcome is unknown, ever.
     owed: AtomicU64,
@@ -69,7 +71,7 @@ pub(crate) enum State {
 }
 
 impl Supervisor {
-    pub(crate) fn new(redis: &Redis, clock: Clock) -> Result<Self, Error> {
+    pub(crate) fn new(redis: &Redis, clock: Clock, errands: Arc<Errands>) -> Result<Self, Error> {
         if redis.limit() > LONGEST_OPERATION {
             let message = format!(
                 "an operation on Redis may take {LONGEST_OPERATION:?} at most: a connection that is silent for a second is given up"
@@ -81,6 +83,7 @@ impl Supervisor {
             names: Arc::new(redis.names()?),
             operation_limit: redis.limit(),
             clock,
+            errands,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
             owed: AtomicU64::new(0),
             predecessors: Mutex::default(),
@@ -250,7 +253,7 @@ impl Supervisor {
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
         let identity = self.identify(&mut connection).await?;
         self.end_predecessors(&mut connection, &identity).await?;
-        Ok(Link::new(connection, identity, self.operation_limit))
+        Ok(Link::new(connection, identity, self.operation_limit, Arc::clone(&self.errands)))
     }
 
     async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity, Trouble> {

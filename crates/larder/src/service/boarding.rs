@@ -64,7 +64,7 @@ pub(super) struct Waiting {
 /// What Redis said to a caller who loads.
 enum Told<T> {
     Found(Read<T>),
-    Granted(Lease),
+    Granted(Box<Lease>),
     Busy(Word, Capture),
     /// It changed while it was looked at.
     Again,
@@ -306,8 +306,8 @@ impl Inner {
         Told::Nothing(Refusal::Unavailable)
     }
 
-    fn lease(&self, remote: &Remote, wanted: Wanted<'_>, seen: (Word, Capture), own: bool) -> Lease {
-        Lease::new(self, remote, wanted.name.name, seen, wanted.captures(), own)
+    fn lease(&self, remote: &Remote, wanted: Wanted<'_>, seen: (Word, Capture), own: bool) -> Box<Lease> {
+        Lease::new(remote, wanted.name.name, seen, wanted.captures(), own)
     }
 
     /// Waits until another process has loaded, or leaves it to this caller: its holder gave the lease back, or is taken to be

@@ -15,7 +15,6 @@ use crate::key::{Tag, Typed};
 use crate::local::{Installed, NameRef};
 use crate::remote::{Capture, Fresh, Remote, Settled, Trouble};
 use crate::stats::Count;
-use crate::tasks::Tasks;
 use crate::{local, stats};
 
 /// Leave to load, for this caller and for whoever follows its flight. Dropped, it hands the load to one of them.
@@ -36,7 +35,7 @@ pub(super) enum Grant {
     /// With tickets and tokens of this process.
     Local(local::Grant),
     /// With what is in Redis.
-    Remote(Lease),
+    Remote(Box<Lease>),
     /// With nothing: the space is raw, in Redis.
     Raw,
     /// Nothing can be stored, for this reason.
@@ -47,7 +46,6 @@ pub(super) enum Grant {
 #[derive(Debug)]
 pub(super) struct Lease {
     remote: Remote,
-    tasks: Arc<Tasks>,
     name: String,
     word: Word,
     capture: Capture,
@@ -83,15 +81,13 @@ impl Loading {
 
 impl Lease {
     pub(super) fn new(
-        inner: &Inner,
         remote: &Remote,
         name: &str,
         (word, capture): (Word, Capture),
         tags: SmallVec<[Tag; 8]>,
         own: bool,
-    ) -> Lease {
-        let (remote, tasks) = (remote.clone(), Arc::clone(&inner.tasks));
-        Lease { remote, tasks, name: name.to_owned(), word, capture, tags, own }
+    ) -> Box<Lease> {
+        Box::new(Lease { remote: remote.clone(), name: name.to_owned(), word, capture, tags, own })
     }
 
     fn narrow_to(&mut self, tags: &[Tag]) -> bool {
@@ -127,7 +123,7 @@ impl Drop for Lease {
             let (remote, name) = (self.remote.clone(), std::mem::take(&mut self.name));
             let (word, capture) = (self.word, self.capture.clone());
             // Where this fails, the lease ends with its time, or with a claim.
-            self.tasks.run(async move { drop(remote.release(&name, (word, &capture)).await) });
+            self.remote.errands().run(async move { drop(remote.release(&name, (word, &capture)).await) });
         }
     }
 }

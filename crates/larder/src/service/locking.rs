@@ -1,6 +1,5 @@
 //! A lock by name: one holder at a time, for at most as long as it said.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,7 +10,6 @@ use crate::error::{Error, ErrorKind};
 use crate::lock::Attempt;
 use crate::policy::Ttl;
 use crate::remote::{Remote, Trouble};
-use crate::tasks::Tasks;
 
 /// A lock that is held. It is released by [`release`](Lock::release), by being dropped, or by its time.
 #[derive(Debug)]
@@ -25,7 +23,7 @@ enum Held {
     /// In this process; the token is gone once it was given back.
     Here { cache: CacheService, token: Option<u64> },
     /// In Redis.
-    There { remote: Remote, tasks: Arc<Tasks>, token: Option<[u8; 16]> },
+    There { remote: Remote, token: Option<[u8; 16]> },
 }
 
 impl CacheService {
@@ -96,14 +94,14 @@ impl Inner {
     ) -> Option<Lock> {
         let (since, mut pause) = (Instant::now(), Pause::default());
         loop {
-            let (asks, tasks, lock) = (remote.clone(), Arc::clone(&self.tasks), name.to_owned());
+            let (asks, lock) = (remote.clone(), name.to_owned());
             // It runs to its end: whoever has gone away by then drops the lock, which gives it back.
             let attempt = async move {
                 let token = asks.lock(&lock, ttl).await?;
-                let held = |token| Held::There { remote: asks, tasks, token: Some(token) };
+                let held = |token| Held::There { remote: asks, token: Some(token) };
                 Ok(token.map(|token| Lock { name: lock, held: held(token) }))
             };
-            let attempt = self.tasks.finish(attempt).await.unwrap_or_else(|| Err(Trouble::ended()));
+            let attempt = self.tasks.errands().finish(attempt).await.unwrap_or_else(|| Err(Trouble::ended()));
             let left = wait.saturating_sub(since.elapsed());
             match attempt {
                 Ok(Some(lock)) => return Some(lock),
@@ -132,10 +130,11 @@ impl Lock {
     /// # Cancel safety
     /// It is released all the same.
     pub async fn release(mut self) -> bool {
-        if let Held::There { remote, tasks, token } = &mut self.held {
+        if let Held::There { remote, token } = &mut self.held {
             let Some(token) = token.take() else { return false };
-            let (remote, name) = (remote.clone(), self.name.clone());
-            let unlocked = tasks.finish(async move { remote.unlock(&name, &token).await }).await;
+            let (unlocks, name) = (remote.clone(), self.name.clone());
+            let unlock = async move { unlocks.unlock(&name, &token).await };
+            let unlocked = remote.errands().finish(unlock).await;
             return matches!(unlocked, Some(Ok(true)));
         }
         self.give_back()
@@ -147,11 +146,11 @@ impl Lock {
                 let Some(token) = token.take() else { return false };
                 cache.inner.locks.release(&self.name, token, cache.inner.now_ms())
             }
-            Held::There { remote, tasks, token } => {
+            Held::There { remote, token } => {
                 let Some(token) = token.take() else { return false };
-                let (remote, name) = (remote.clone(), self.name.clone());
-                tasks.run(async move {
-                    remote.unlock(&name, &token).await.ok(); // it ends with its time all the same
+                let (unlocks, name) = (remote.clone(), self.name.clone());
+                remote.errands().run(async move {
+                    unlocks.unlock(&name, &token).await.ok(); // it ends with its time all the same
                 });
                 true
             }

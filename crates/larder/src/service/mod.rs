@@ -72,7 +72,7 @@ pub(crate) struct Inner {
     counters: Counters,
     registry: Registry,
     settings: Settings,
-    tasks: Arc<Tasks>,
+    tasks: Tasks,
 }
 
 /// What the builder decided.
@@ -107,15 +107,8 @@ impl CacheService {
         remote: Option<Remote>,
         registry: Registry,
         settings: Settings,
-    ) -> Result<Self, Error> {
-        let tasks = if settings.bypass {
-            Tasks::none()
-        } else {
-            Tasks::here().map_err(|error| {
-                Error::new(ErrorKind::Config, "a cache is built inside a Tokio runtime; call build() there")
-                    .caused_by(error)
-            })?
-        };
+        tasks: Tasks,
+    ) -> Self {
         let inner = Arc::new(Inner {
             local,
             remote,
@@ -126,7 +119,7 @@ impl CacheService {
             counters: Counters::new(registry.spaces().map(SpaceInfo::group).chain([removal::TAGS])),
             registry,
             settings,
-            tasks: Arc::new(tasks),
+            tasks,
         });
         let weak = Arc::downgrade(&inner);
         let interval = inner.settings.sweep_interval;
@@ -140,7 +133,7 @@ impl CacheService {
         if let Some(remote) = &inner.remote {
             inner.tasks.keep(remote.clone().run());
         }
-        Ok(CacheService { inner })
+        CacheService { inner }
     }
 
     /// Waits until Redis can be used; without Redis it does not wait. Nobody has to: until then reads load, and nothing is

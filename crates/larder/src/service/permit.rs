@@ -30,7 +30,7 @@ pub struct Permit<T> {
     name: String,
     typed: Option<Typed<T>>,
     /// What a fill compares; the reason where nothing can be stored.
-    granted: Result<(Plan, Loading), Refusal>,
+    granted: Result<Box<(Plan, Loading)>, Refusal>,
 }
 
 impl CacheService {
@@ -91,7 +91,7 @@ impl CacheService {
             Boarded::Loads(loading) => loading,
         };
         inner.counters.count(plan.group, Count::Load);
-        permit(Ok((plan, loading)))
+        permit(Ok(Box::new((plan, loading))))
     }
 }
 
@@ -121,7 +121,7 @@ impl<T: Value> Permit<T> {
     async fn settle(self, value: T) -> (Read<T>, Stored) {
         let inner = &*self.cache.inner;
         let value = Arc::new(value);
-        let (plan, loading) = match self.granted {
+        let (plan, loading) = *match self.granted {
             Ok(granted) => granted,
             Err(refusal) => {
                 let source = if refusal == Refusal::Bypass { Source::Bypass } else { Source::Loaded };

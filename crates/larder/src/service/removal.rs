@@ -214,11 +214,11 @@ impl CacheService {
             return Removed::UNCOUNTED;
         };
         let clears = remote.clone();
-        let cleared = self.inner.tasks.finish(async move { clears.clear().await }).await;
+        let cleared = self.inner.tasks.errands().finish(async move { clears.clear().await }).await;
         let mut removed = self.inner.answer_of_removal(TAGS, cleared).map(|()| Removed::UNCOUNTED);
         for raw in self.inner.registry.spaces().filter(|space| space.raw) {
             let cleared = self.clear_raw(remote, raw.template).await;
-            removed = removed.and_then(|_| cleared);
+            removed = removed.and(cleared);
         }
         removed.unwrap_or(Removed::FAILED)
     }
@@ -252,7 +252,7 @@ impl CacheService {
             };
             remote.remove_matching(&glob, is_meant).await
         };
-        Ok(self.inner.tasks.finish(scan).await.unwrap_or_else(|| Err(Trouble::ended()))?)
+        Ok(self.inner.tasks.errands().finish(scan).await.unwrap_or_else(|| Err(Trouble::ended()))?)
     }
 }
 
@@ -313,7 +313,7 @@ impl Inner {
         }
         let remote = remote.clone();
         let removal = async move { remote.remove(&names, &tags).await };
-        Ok(self.tasks.finish(removal).await.unwrap_or_else(|| Err(Trouble::ended()))?)
+        Ok(self.tasks.errands().finish(removal).await.unwrap_or_else(|| Err(Trouble::ended()))?)
     }
 
     /// What became of a removal that ran as a task; a failure is counted and logged.

@@ -266,7 +266,7 @@ impl Inner {
                 let (remote, name) = (remote.clone(), name.name.to_owned());
                 // It runs to its end whoever goes away, since it removes what is older.
                 let succeed = async move { remote.succeed(&name, version, encoded.fresh(&plan)).await };
-                match self.tasks.finish(succeed).await.unwrap_or_else(|| Err(Trouble::ended()))? {
+                match self.tasks.errands().finish(succeed).await.unwrap_or_else(|| Err(Trouble::ended()))? {
                     Succeeded::Stored => Put::Stored,
                     Succeeded::Older => Put::Older,
                     Succeeded::Absent => Put::Absent,

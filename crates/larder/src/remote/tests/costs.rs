@@ -41,7 +41,7 @@ fn each_operation_costs_the_commands_that_it_is_said_to() {
 
         let (word, capture) = granted(remote, reads).await;
         let filled = cost_of(&server, async || {
-            assert_eq!(fill_in(&remote, "k", (word, &capture), &tags, fresh(b"1")).await, Ok(true));
+            assert_eq!(fill_in(remote, "k", (word, &capture), &tags, fresh(b"1")).await, Ok(true));
         });
         assert_eq!(filled.await, costs(&[("eval", 1), ("getrange", 1), ("set", 1)]), "a fill");
         assert_eq!(
@@ -55,7 +55,7 @@ fn each_operation_costs_the_commands_that_it_is_said_to() {
         let (word, capture) = granted(remote, ask("large", Intent::Load)).await;
         let staged = cost_of(&server, async || {
             assert_eq!(
-                fill_in(&remote, "large", (word, &capture), &[], fresh(&[b'x'; 4_096])).await,
+                fill_in(remote, "large", (word, &capture), &[], fresh(&[b'x'; 4_096])).await,
                 Ok(true)
             );
         });

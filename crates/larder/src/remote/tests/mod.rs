@@ -5,6 +5,8 @@ mod faults;
 mod rights;
 mod values;
 
+use std::sync::Arc;
+
 use tokio::task::JoinSet;
 
 use super::Remote;
@@ -17,6 +19,7 @@ use crate::clock::Clock;
 use crate::entry::Word;
 use crate::key::Tag;
 use crate::policy::{Encoding, Ttl};
+use crate::tasks::Errands;
 
 /// A tier whose connection is kept for as long as this lives.
 struct Kept {
@@ -32,8 +35,12 @@ impl std::ops::Deref for Kept {
     }
 }
 
+fn errands() -> Arc<Errands> {
+    Arc::new(Errands::here().expect("tests run in a runtime"))
+}
+
 fn kept(redis: &Redis, clock: Clock) -> Kept {
-    let remote = Remote::new(redis, clock, Ablations::default()).expect("the settings are right");
+    let remote = Remote::new(redis, clock, errands(), Ablations::default()).expect("the settings are right");
     let mut keeps = JoinSet::new();
     keeps.spawn(remote.clone().run());
     Kept { remote, _keeps: keeps }

@@ -100,10 +100,7 @@ pub(crate) async fn with_clock(builder: Builder) -> (CacheService, Clock) {
 async fn entries(server: &RedisServer, namespace: &str) -> Vec<(String, Vec<u8>)> {
     let mut entries = Vec::new();
     for key in keys(server, &format!("{namespace}:*")).await {
-        let bytes = match server.command(&["GETRANGE", &key, "0", "1"]).await {
-            Reply::Bulk(bytes) => bytes,
-            _ => continue,
-        };
+        let Reply::Bulk(bytes) = server.command(&["GETRANGE", &key, "0", "1"]).await else { continue };
         if !bytes.is_empty() && bytes != b"\xFEL" {
             entries.push((key, bytes));
         }
