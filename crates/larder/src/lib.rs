@@ -5,7 +5,8 @@
 //! returns the older value**, whatever loads, sets and removals ran at the same time, and a hit is still a matter of
 //! nanoseconds.
 //!
-//! This version keeps its entries in the process. Build one [`CacheService`] and clone it everywhere:
+//! The entries are in this process, or, with [`Builder::redis`], in a Redis or Valkey that processes share, under the same
+//! promise. Build one [`CacheService`] and clone it everywhere:
 //!
 //! ```
 //! use larder::{CacheService, Policy, Space, Tag, Ttl};
@@ -43,6 +44,28 @@
 //! | remove | [`delete`](CacheService::delete), [`delete_many`](CacheService::delete_many), [`delete_pattern`](CacheService::delete_pattern), [`invalidate_tag`](CacheService::invalidate_tag), [`invalidate`](CacheService::invalidate), [`Space::clear`], [`clear`](CacheService::clear) |
 //! | have one at a time | [`lock`](CacheService::lock) |
 //! | know how it is | [`stats`](CacheService::stats), [`health`](CacheService::health), [`hit_ratio`](CacheService::hit_ratio) |
+//!
+//! # Over Redis
+//! ```no_run
+//! # use larder::{CacheService, Redis};
+//! # fn build() -> Result<(), larder::Error> {
+//! let redis = Redis::at("redis://cache.internal:6379").namespace("crm");
+//! let cache = CacheService::builder().redis(redis).build()?; // it connects by itself, and again whenever it has to
+//! # Ok(())
+//! # }
+//! ```
+//! Every process that names the same server and namespace shares the entries: one loads, all find, and a removal by any of them,
+//! acknowledged, holds for all. An entry lies under its plain name, as readable JSON behind a short header, so that `DEL` from
+//! redis-cli is honoured too. A hit is one round trip, a miss with its fill two beside the load.
+//!
+//! While Redis is away, reads load, at most one for each key and process, and nothing is stored; each call fails within its limit
+//! ([`Redis::operation_limit`]), and at once while there is no connection. A removal that Redis did not acknowledge says so
+//! ([`Removed::acknowledged`]), and before this process serves from Redis again it has begun a new era, in which nothing older is
+//! a hit: for a while the cache is cold, and not wrong. What only a process knew that died is lost with it: a change whose
+//! removal it had not sent yet stays unseen until the lifetime of the entry ends.
+//!
+//! The server has to be 7.0 or newer, and a primary. `deploy/redis.conf` and `deploy/users.acl` are a configuration and a user that
+//! do, with the reason for each line.
 //!
 //! # Names
 //! Keys are `{prefix}:{entity}:{id}:{sub-entity}`, as plain strings or made by a [`Space`], which escapes what its ids contain.

@@ -25,7 +25,7 @@ const LARDER: House = House {
     floors: &[
         &["error", "policy", "clock", "ablation"], // words: no I/O, no async
         &["key", "codec"],                         // names and values
-        &["entry", "flight", "ticket", "token", "breaker", "stats", "lock"], // parts
+        &["entry", "flight", "ticket", "token", "guess", "breaker", "stats", "lock", "tasks"], // parts
         &["local", "remote"],                      // tiers
         &["service"],                              // the one room that knows both tiers
         &["session", "limit", "warm"],             // what applications build on a cache
