@@ -53,6 +53,13 @@ struct State {
     waiting: Vec<(Question, oneshot::Sender<Answer>)>,
 }
 
+#[cfg(test)]
+impl Gather {
+    pub(super) fn is_under_way(&self) -> bool {
+        self.0.lock().under_way > 0
+    }
+}
+
 /// A pipeline that is under way.
 struct UnderWay<'a>(&'a Gather);
 

@@ -2,6 +2,7 @@
 
 mod costs;
 mod faults;
+mod gathering;
 mod rights;
 mod values;
 
@@ -25,6 +26,13 @@ use crate::tasks::Errands;
 struct Kept {
     remote: Remote,
     _keeps: JoinSet<()>,
+}
+
+impl Kept {
+    /// Whether a read is under way.
+    fn is_reading(&self) -> bool {
+        self.remote.supervisor.link().is_ok_and(|link| link.reads.is_under_way())
+    }
 }
 
 impl std::ops::Deref for Kept {
