@@ -43,7 +43,7 @@ fn each_reader_has_its_own_answer_and_what_they_share_is_asked_for_once() {
         assert_eq!(sets, 202, "200 entries, and one token twice");
     };
     let runtime = on_one_thread().expect("the operating system gives a test its runtime");
-    testkit::run_sync(testkit::LIMIT, || runtime.block_on(body));
+    testkit::run_sync(testkit::LIMIT, move || runtime.block_on(body));
 }
 
 #[test]
