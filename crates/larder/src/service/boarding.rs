@@ -21,6 +21,10 @@ use crate::local::NameRef;
 use crate::remote::{Ask, Capture, Found, Intent, Remote, Seen, Trouble};
 use crate::stats::Count;
 
+/// How often a caller looks again at once, when what it saw has changed meanwhile. Then it loads and stores nothing: somebody else
+/// writes under the name all the time.
+const LOOKS: usize = 3;
+
 /// How a caller that found nothing goes on.
 pub(super) enum Boarded<T, E> {
     /// It was there after all, or another caller's load brought it.
@@ -157,8 +161,9 @@ impl Inner {
         mut seen: Option<Result<Seen, Trouble>>,
     ) -> Approach<T> {
         let Some(remote) = &self.remote else { return self.approach_here(wanted) };
-        let name = wanted.name;
+        let (name, mut looks) = (wanted.name, 0);
         loop {
+            looks += 1;
             if seen.is_none()
                 && let Some(follower) = self.flights.follow(name.name, name.hash)
             {
@@ -178,7 +183,8 @@ impl Inner {
                     let leader = self.flights.lead(name.name, name.hash);
                     return Approach::Loads(self.loading(Some(leader), Grant::Remote(lease)));
                 }
-                Told::Again => continue,
+                Told::Again if looks < LOOKS => continue,
+                Told::Again => (Grant::None(Refusal::Superseded), None),
                 Told::Busy(word, _capture) => (Grant::None(Refusal::Superseded), Some(word)),
                 Told::Nothing(refusal) => (wanted.plan.grant_of(refusal), None),
             };
@@ -340,10 +346,8 @@ impl Inner {
             Told::Found(read) => return Some(Ended::Found(read, asked)),
             Told::Granted(lease) => return Some(Ended::Loads(Grant::Remote(lease))),
             Told::Nothing(refusal) => return Some(Ended::Loads(wanted.plan.grant_of(refusal))),
-            Told::Again => {
-                waiting.pause = Pause::NONE;
-                return None;
-            }
+            Told::Again if waiting.since.elapsed() < self.settings.follow_limit => return None,
+            Told::Again => return Some(Ended::Loads(Grant::None(Refusal::Superseded))),
             Told::Busy(word, capture) => (word, capture),
         };
         let patience = self.pace.patience(wanted.plan.group);
