@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rand::RngExt;
-use redis::{Pipeline, Value};
+use redis::{Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -27,6 +27,9 @@ use crate::key::Tag;
 /// 7 days: how long the token of a tag that nobody invalidates is kept. Losing it costs loads and is never stale.
 const TOKEN_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 
+/// What the arguments of a `SET` of a lease or a token take beside the key, in bytes: exact enough to allocate once.
+const SET_BYTES: usize = 48;
+
 /// What is asked in one go.
 #[derive(Debug)]
 pub(super) struct Question {
@@ -35,7 +38,7 @@ pub(super) struct Question {
     /// The lease that is left where there is nothing; `None` leaves nothing behind.
     pub(super) lease: Option<Word>,
     /// The tags whose tokens are asked for. One that has none gets one, if `may_put` is said.
-    pub(super) tags: SmallVec<[Tag; 8]>,
+    pub(super) tags: SmallVec<[Tag; 4]>,
     pub(super) may_put: bool,
 }
 
@@ -73,12 +76,7 @@ impl Drop for UnderWay<'_> {
 ///
 /// # Cancel safety
 /// A lease may have been left behind.
-pub(super) async fn ask(
-    link: &Arc<Link>,
-    names: &Arc<Names>,
-    question: Question,
-    deadline: Instant,
-) -> Answer {
+pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question) -> Answer {
     let answer = {
         let mut state = link.reads.0.lock();
         if state.under_way == 0 {
@@ -99,15 +97,13 @@ pub(super) async fn ask(
             let alone = [alone];
             let unanswered = Unanswered { link, question: &alone[0], answered: false };
             let mut answer = None;
-            send(link, names, &alone, deadline, |given| answer = Some(given)).await;
+            // It is large, and those that wait for a flush have no need of it.
+            Box::pin(send(link, names, &alone, link.deadline(), |given| answer = Some(given))).await;
             unanswered.answered();
             answer.unwrap_or(Err(Trouble::Garbled))
         }
-        Ok(answer) => match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_dropped)) => Err(Trouble::Away("the runtime has ended".to_owned())),
-            Err(_elapsed) => Err(Trouble::TimedOut),
-        },
+        // Whoever sends it has a deadline for all of them.
+        Ok(answer) => answer.await.unwrap_or_else(|_dropped| Err(Trouble::ended())),
     }
 }
 
@@ -235,7 +231,9 @@ fn commands_of(names: &Names, questions: &[Question]) -> (Pipeline, Asked) {
             // What is in the lease beside its word is told by nobody to anybody.
             Some(word) => {
                 let bytes = entry::lease(*word, entry::Era([0; 8]));
-                commands.cmd("SET").arg(key).arg(&bytes[..]).arg("NX").arg("GET").arg("PX").arg(LEASE_MS);
+                let mut set = Cmd::with_capacity(7, SET_BYTES + key.len());
+                set.arg("SET").arg(key).arg(&bytes[..]).arg("NX").arg("GET").arg("PX").arg(LEASE_MS);
+                commands.add_command(set);
             }
             None => {
                 commands.cmd("GETEX").arg(key);
@@ -261,8 +259,10 @@ impl Asked {
         }
         let token: Token = rand::rng().random();
         if may_put {
-            let set = commands.cmd("SET").arg(names.tag(tag)).arg(&token[..]);
-            set.arg("NX").arg("GET").arg("PX").arg(TOKEN_MS);
+            let key = names.tag(tag);
+            let mut set = Cmd::with_capacity(7, SET_BYTES + key.len());
+            set.arg("SET").arg(key).arg(&token[..]).arg("NX").arg("GET").arg("PX").arg(TOKEN_MS);
+            commands.add_command(set);
         } else {
             commands.cmd("GETEX").arg(names.tag(tag));
         }

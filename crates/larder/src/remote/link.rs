@@ -81,7 +81,8 @@ impl Link {
     pub(crate) async fn send(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Value>, Trouble> {
         self.check()?;
         let mut connection = self.connection.clone();
-        let answer = connection.send_packed_commands(commands, 0, commands.len());
+        // The client's future is large, and everything that waits for it would be.
+        let answer = Box::pin(connection.send_packed_commands(commands, 0, commands.len()));
         let answers = match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(answers)) if answers.len() == commands.len() => answers,
             Ok(Ok(_)) => return Err(self.give_up(Trouble::Garbled)),

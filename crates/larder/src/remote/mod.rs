@@ -111,11 +111,6 @@ impl Remote {
         self.supervisor.ready().await
     }
 
-    /// The server's time now, as a connection knows it, in milliseconds since 1970.
-    pub(crate) fn server_ms(&self, capture: &Capture) -> u64 {
-        capture.server_ms(self.clock.now_ms())
-    }
-
     /// What lies under a name. What is foreign to a reader who loads is removed, and the name is asked for again.
     ///
     /// # Cancel safety
@@ -127,7 +122,7 @@ impl Remote {
         if seen.found != Found::Foreign || ask.intent != Intent::Load {
             Ok(seen)
         } else {
-            self.heal(&link, ask).await
+            Box::pin(self.heal(&link, ask)).await
         }
     }
 
@@ -161,11 +156,11 @@ impl Remote {
             let lease = question.lease;
             seen.push(match reading.understand(&link, lease, answer, now_ms, self.rules_out) {
                 Ok(Some(found)) if found.found == Found::Foreign && ask.intent == Intent::Load => {
-                    self.heal(&link, *ask).await
+                    Box::pin(self.heal(&link, *ask)).await
                 }
                 Ok(Some(seen)) => Ok(seen),
                 // A guess that fell short, or a server that is full.
-                Ok(None) => self.read(*ask).await,
+                Ok(None) => Box::pin(self.read(*ask)).await,
                 Err(trouble) => Err(trouble),
             });
         }

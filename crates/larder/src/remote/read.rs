@@ -49,6 +49,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Seen {
     pub(crate) found: Found,
     pub(crate) capture: Capture,
+    /// The server's time when it was asked, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
     /// Something foreign lay there and was removed.
     pub(crate) healed: bool,
 }
@@ -58,15 +60,11 @@ pub(crate) struct Seen {
 pub(crate) struct Capture {
     pub(super) link: Arc<Link>,
     pub(super) root: Root,
-    pub(super) tokens: SmallVec<[(Tag, Token); 8]>,
+    pub(super) tokens: SmallVec<[(Tag, Token); 4]>,
 }
 
 /// What there was.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a hit is what is mostly found, and a box would cost it an allocation"
-)]
 pub(crate) enum Found {
     /// A value that is in time and in force.
     Hit { word: Word, header: Header, payload: Bytes },
@@ -110,14 +108,14 @@ impl Capture {
 /// A read under way: what it asks next, until it knows what there is.
 pub(super) struct Reading<'a> {
     ask: Ask<'a>,
-    tags: SmallVec<[Tag; 8]>,
+    tags: SmallVec<[Tag; 4]>,
     /// A lease is left where there is nothing.
     leases: bool,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(ask: Ask<'a>) -> Self {
-        let mut tags: SmallVec<[Tag; 8]> = ask.needs.into();
+        let mut tags: SmallVec<[Tag; 4]> = ask.needs.into();
         tags.extend(ask.guess.iter().filter(|tag| !ask.needs.contains(tag)).copied());
         Reading { ask, tags, leases: ask.intent == Intent::Load }
     }
@@ -150,6 +148,7 @@ impl<'a> Reading<'a> {
             }
             answer => answer?,
         };
+        let at_ms = capture.server_ms(here_ms);
         let found = match value {
             Err(Trouble::WrongType) => Found::Foreign,
             Err(trouble) => return link.believe(Err(trouble)),
@@ -168,7 +167,7 @@ impl<'a> Reading<'a> {
                     let needed = |need: &Tag| header.depends_on.iter().any(|(tag, _)| tag == need);
                     let current = is_of_this_era
                         && header.format == self.ask.format
-                        && capture.server_ms(here_ms) < header.fresh_until_ms
+                        && at_ms < header.fresh_until_ms
                         && self.ask.needs.iter().all(needed);
                     let holds = match capture.holds(&header) {
                         Some(false) => Some(rules_out.is_out(Ablation::TokenCheck)),
@@ -190,7 +189,7 @@ impl<'a> Reading<'a> {
                 }
             },
         };
-        Ok(Some(Seen { found, capture, healed: false }))
+        Ok(Some(Seen { found, capture, at_ms, healed: false }))
     }
 }
 
@@ -205,12 +204,11 @@ pub(super) async fn read(
     here_ms: u64,
     rules_out: Ablations,
 ) -> Result<Seen, Trouble> {
-    let deadline = link.deadline();
     let mut reading = Reading::new(ask);
     loop {
         let question = reading.question(names);
         let lease = question.lease;
-        let answer = gather::ask(link, names, question, deadline).await;
+        let answer = gather::ask(link, names, question).await;
         if let Some(seen) = reading.understand(link, lease, answer, here_ms, rules_out)? {
             return Ok(seen);
         }
@@ -223,5 +221,5 @@ pub(super) async fn read(
 /// It changes nothing that anybody sees.
 pub(super) async fn capture(link: &Arc<Link>, names: &Arc<Names>, tags: &[Tag]) -> Result<Capture, Trouble> {
     let question = Question { key: None, lease: None, tags: tags.into(), may_put: true };
-    gather::ask(link, names, question, link.deadline()).await.map(|(_nothing, capture)| capture)
+    gather::ask(link, names, question).await.map(|(_nothing, capture)| capture)
 }

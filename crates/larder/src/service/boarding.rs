@@ -112,13 +112,13 @@ impl Inner {
         let arrived = self.flights.moment();
         let group = wanted.plan.group;
         loop {
-            let follower = match self.approach(wanted, None).await {
+            let follower = match self.approach(wanted).await {
                 Approach::Found(read) => return Boarded::Found(read),
                 Approach::Loads(loading) => {
                     self.counters.count(group, Count::Miss);
                     return Boarded::Loads(loading);
                 }
-                Approach::Waits(waiting) => match self.wait(wanted, waiting).await {
+                Approach::Waits(waiting) => match Box::pin(self.wait(wanted, waiting)).await {
                     Some(boarded) => return boarded,
                     None => continue,
                 },
@@ -148,54 +148,70 @@ impl Inner {
     async fn succeed<T: Value, E>(&self, wanted: Wanted<'_>, leader: Leader) -> Option<Boarded<T, E>> {
         if self.remote.is_some() {
             // What the one before was granted is given back, or will be.
-            return self.wait(wanted, Waiting::behind(leader)).await;
+            return Box::pin(self.wait(wanted, Waiting::behind(leader))).await;
         }
         self.counters.count(wanted.plan.group, Count::Miss);
         Some(Boarded::Loads(self.loading_here(wanted.name, Some(leader), wanted.captures())))
     }
 
-    /// Looks once, or at what another look has `seen`, and joins or opens a flight where that is called for.
-    pub(super) async fn approach<T: Value>(
-        &self,
-        wanted: Wanted<'_>,
-        mut seen: Option<Result<Seen, Trouble>>,
-    ) -> Approach<T> {
+    /// Looks once, and joins or opens a flight where that is called for.
+    pub(super) async fn approach<T: Value>(&self, wanted: Wanted<'_>) -> Approach<T> {
         let Some(remote) = &self.remote else { return self.approach_here(wanted) };
-        let (name, mut looks) = (wanted.name, 0);
-        loop {
-            looks += 1;
-            if seen.is_none()
-                && let Some(follower) = self.flights.follow(name.name, name.hash)
-            {
+        for _ in 0..LOOKS {
+            if let Some(follower) = self.flights.follow(wanted.name.name, wanted.name.hash) {
                 return self.follow(follower);
             }
-            let told = match seen.take() {
-                Some(seen) => self.understand(remote, wanted, seen).await,
-                None => self.ask(remote, wanted).await,
-            };
-            let (grant, busy) = match told {
-                Told::Found(read) => {
-                    self.counters.count(wanted.plan.group, Count::Hit);
-                    return Approach::Found(read);
-                }
-                Told::Granted(lease) => {
-                    // A flight that there may be is of an interval that has ended.
-                    let leader = self.flights.lead(name.name, name.hash);
-                    return Approach::Loads(self.loading(Some(leader), Grant::Remote(lease)));
-                }
-                Told::Again if looks < LOOKS => continue,
-                Told::Again => (Grant::None(Refusal::Superseded), None),
-                Told::Busy(word, _capture) => (Grant::None(Refusal::Superseded), Some(word)),
-                Told::Nothing(refusal) => (wanted.plan.grant_of(refusal), None),
-            };
-            return match self.flights.join(name.name, name.hash, || None::<()>) {
-                Joined::Leads(leader) => match busy {
-                    Some(word) => Approach::Waits(Waiting::of(leader, word)),
-                    None => Approach::Loads(self.loading(Some(leader), grant)),
-                },
+            let told = self.ask(remote, wanted).await;
+            if let Some(approach) = self.stand(wanted, told) {
+                return approach;
+            }
+        }
+        self.stand_alone(wanted, Grant::None(Refusal::Superseded))
+    }
+
+    /// The same, of a caller that has looked already, with many others.
+    pub(super) async fn approach_seen<T: Value>(
+        &self,
+        wanted: Wanted<'_>,
+        seen: Result<Seen, Trouble>,
+    ) -> Approach<T> {
+        let Some(remote) = &self.remote else { return self.approach_here(wanted) };
+        let told = self.told(remote, wanted, seen).await;
+        match self.stand(wanted, told) {
+            Some(approach) => approach,
+            None => self.approach(wanted).await,
+        }
+    }
+
+    /// Where a caller stands after what it was told; `None` if it has to look again.
+    fn stand<T: Value>(&self, wanted: Wanted<'_>, told: Told<T>) -> Option<Approach<T>> {
+        let name = wanted.name;
+        Some(match told {
+            Told::Found(read) => {
+                self.counters.count(wanted.plan.group, Count::Hit);
+                Approach::Found(read)
+            }
+            Told::Granted(lease) => {
+                // A flight that there may be is of an interval that has ended.
+                let leader = self.flights.lead(name.name, name.hash);
+                Approach::Loads(self.loading(Some(leader), Grant::Remote(lease)))
+            }
+            Told::Busy(word, _capture) => match self.flights.join(name.name, name.hash, || None::<()>) {
+                Joined::Leads(leader) => Approach::Waits(Waiting::of(leader, word)),
                 Joined::Follows(follower) => self.follow(follower),
-                Joined::Hit(()) => continue,
-            };
+                Joined::Hit(()) => return None,
+            },
+            Told::Nothing(refusal) => self.stand_alone(wanted, wanted.plan.grant_of(refusal)),
+            Told::Again => return None,
+        })
+    }
+
+    /// Where a caller stands whom Redis does not help: at most one of this process loads at a time.
+    fn stand_alone<T>(&self, wanted: Wanted<'_>, grant: Grant) -> Approach<T> {
+        match self.flights.join(wanted.name.name, wanted.name.hash, || None::<()>) {
+            Joined::Follows(follower) => self.follow(follower),
+            Joined::Leads(leader) => Approach::Loads(self.loading(Some(leader), grant)),
+            Joined::Hit(()) => Approach::Loads(self.loading(None, grant)),
         }
     }
 
@@ -227,10 +243,44 @@ impl Inner {
     /// Asks Redis, and takes what has to be loaded by all who wait for it in this process.
     async fn ask<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
         if wanted.plan.raw {
-            return self.ask_raw(remote, wanted).await;
+            return Box::pin(self.ask_raw(remote, wanted)).await;
         }
-        let seen = remote.read(wanted.ask()).await;
-        self.understand(remote, wanted, seen).await
+        match self.understand(remote, wanted, Box::pin(remote.read(wanted.ask())).await) {
+            Ok(told) => told,
+            Err(unusable) => Box::pin(self.take_over(remote, wanted, *unusable)).await,
+        }
+    }
+
+    /// What a reader is told by what it has seen.
+    async fn told<T: Value>(
+        &self,
+        remote: &Remote,
+        wanted: Wanted<'_>,
+        seen: Result<Seen, Trouble>,
+    ) -> Told<T> {
+        match self.understand(remote, wanted, seen) {
+            Ok(told) => told,
+            Err(unusable) => self.take_over(remote, wanted, *unusable).await,
+        }
+    }
+
+    /// Takes the place of what cannot be used, by a lease.
+    async fn take_over<T>(
+        &self,
+        remote: &Remote,
+        wanted: Wanted<'_>,
+        (word, capture): (Word, Capture),
+    ) -> Told<T> {
+        match remote.lease_over(wanted.name.name, word, &capture).await {
+            Ok(Some(word)) => Told::Granted(self.lease(remote, wanted, (word, capture), true)),
+            Ok(None) => Told::Again,
+            Err(trouble) => self.told_nothing(wanted, trouble),
+        }
+    }
+
+    fn told_nothing<T>(&self, wanted: Wanted<'_>, trouble: Trouble) -> Told<T> {
+        self.report("get", wanted.name.name, &trouble.into());
+        Told::Nothing(Refusal::Unavailable)
     }
 
     /// What Redis says to several readers who load, asked in one round trip. `None` for whoever is not asked for here: it has no
@@ -266,50 +316,37 @@ impl Inner {
         Told::Nothing(Refusal::Unavailable)
     }
 
-    /// Understands what a reader who loads has seen.
-    async fn understand<T: Value>(
+    /// Understands what a reader who loads has seen; the error is what it cannot use, and has to take the place of.
+    fn understand<T: Value>(
         &self,
         remote: &Remote,
         wanted: Wanted<'_>,
         seen: Result<Seen, Trouble>,
-    ) -> Told<T> {
-        let name = wanted.name.name;
-        let trouble = match seen {
-            Ok(Seen { found, capture, healed }) => {
-                if healed {
-                    self.counters.count(wanted.plan.group, Count::Foreign);
-                }
-                let over = match found {
-                    Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
-                        Ok(value) => {
-                            let age = remote.server_ms(&capture).saturating_sub(header.stored_at_ms);
-                            return Told::Found(Read::of_remote(value, Duration::from_millis(age)));
-                        }
-                        Err(error) => {
-                            self.report("get", name, &error);
-                            word
-                        }
-                    },
-                    Found::Stale(word) => word,
-                    Found::Granted(word) => {
-                        return Told::Granted(self.lease(remote, wanted, (word, capture), true));
-                    }
-                    Found::Busy(word) => return Told::Busy(word, capture),
-                    // It was healed, and something foreign came again.
-                    Found::Foreign | Found::Nothing => return Told::Again,
-                };
-                match remote.lease_over(name, over, &capture).await {
-                    Ok(Some(word)) => {
-                        return Told::Granted(self.lease(remote, wanted, (word, capture), true));
-                    }
-                    Ok(None) => return Told::Again,
-                    Err(trouble) => trouble,
-                }
-            }
-            Err(trouble) => trouble,
+    ) -> Result<Told<T>, Box<(Word, Capture)>> {
+        let Seen { found, capture, at_ms, healed } = match seen {
+            Ok(seen) => seen,
+            Err(trouble) => return Ok(self.told_nothing(wanted, trouble)),
         };
-        self.report("get", name, &trouble.into());
-        Told::Nothing(Refusal::Unavailable)
+        if healed {
+            self.counters.count(wanted.plan.group, Count::Foreign);
+        }
+        Ok(match found {
+            Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
+                Ok(value) => {
+                    let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
+                    Told::Found(Read::of_remote(value, age))
+                }
+                Err(error) => {
+                    self.report("get", wanted.name.name, &error);
+                    return Err(Box::new((word, capture)));
+                }
+            },
+            Found::Stale(word) => return Err(Box::new((word, capture))),
+            Found::Granted(word) => Told::Granted(self.lease(remote, wanted, (word, capture), true)),
+            Found::Busy(word) => Told::Busy(word, capture),
+            // It was healed, and something foreign came again.
+            Found::Foreign | Found::Nothing => Told::Again,
+        })
     }
 
     fn lease(&self, remote: &Remote, wanted: Wanted<'_>, seen: (Word, Capture), own: bool) -> Box<Lease> {

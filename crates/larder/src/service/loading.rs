@@ -196,7 +196,7 @@ impl Inner {
             Grant::Remote(mut lease) => {
                 leader.iter().for_each(Leader::close);
                 // Nothing is filled in, so that its trouble is nobody's here: the lease ends all the same.
-                let settled = lease.give_back().await;
+                let settled = Box::pin(lease.give_back()).await;
                 (settled.is_ok_and(|settled| settled.current), std::mem::take(&mut lease.tags))
             }
             Grant::Raw | Grant::None(_) => (false, SmallVec::new()),
@@ -234,10 +234,13 @@ impl Inner {
                 self.pace.note(plan.group, took);
                 leader.iter().for_each(Leader::close);
                 let encoded = self.encode(name.name, &*value, typed, plan);
-                let (stored, vouched) = self.fill(&mut lease, encoded, plan, (began_ms, took)).await;
+                let (stored, vouched) =
+                    Box::pin(self.fill(&mut lease, encoded, plan, (began_ms, took))).await;
                 (stored, vouched, std::mem::take(&mut lease.tags))
             }
-            Grant::Raw => (self.put_raw(name.name, &*value, typed, plan).await, false, SmallVec::new()),
+            Grant::Raw => {
+                (Box::pin(self.put_raw(name.name, &*value, typed, plan)).await, false, SmallVec::new())
+            }
             Grant::None(refusal) => (Stored::no(refusal), false, SmallVec::new()),
         };
         if let Some(leader) = leader {

@@ -178,8 +178,9 @@ impl Inner {
         name: NameRef<'_>,
         policy: &Policy,
     ) -> Result<Option<Read<T>>, Error> {
-        if policy.too_many_tags {
-            return Ok(None); // no entry can depend on all of them, and the policy has forgotten some
+        // No entry can depend on too many tags, of which the policy has forgotten some; and over Redis none is here.
+        if policy.too_many_tags || self.remote.is_some() {
+            return Ok(None);
         }
         self.find(name, &policy.tags)
     }
@@ -253,7 +254,7 @@ impl Inner {
             if tags().any(|tag| !plan.tags.contains(&tag) && !guess.contains(&tag)) {
                 self.guesses.learn(name.hash, tags());
             }
-            let age_ms = remote.server_ms(&seen.capture).saturating_sub(header.stored_at_ms);
+            let age_ms = seen.at_ms.saturating_sub(header.stored_at_ms);
             Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms))
         };
         self.counters.count(self.group_of_call(name.name, policy), Count::Hit);
