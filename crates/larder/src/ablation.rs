@@ -15,6 +15,10 @@ pub enum Ablation {
     EraCheck,
     /// Who joined a load after it began takes its value only if the install was accepted.
     Vouching,
+    /// A lease is drawn for each attempt to send it, so that one that was removed does not come back.
+    FreshLease,
+    /// Bytes that are put aside are put under a key of their own.
+    OwnStaging,
 }
 
 /// The rules that are out; none, and no code at all, in ordinary builds.

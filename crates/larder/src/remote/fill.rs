@@ -82,8 +82,14 @@ pub(super) async fn fill(
         commands.cmd("SET").arg(&*key).arg(bytes).cmd("EXISTS").arg(&*key);
     } else if staged {
         // Drawn for this attempt: nobody else's bytes can be fetched in its place.
-        let staging = names.staging(rand::rng().random());
+        let nonce = if rules_out.is_out(Ablation::OwnStaging) { 0 } else { rand::rng().random() };
+        let staging = names.staging(nonce);
         commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
+        if rules_out.is_out(Ablation::OwnStaging) {
+            // Nothing promises that the two are executed one right after the other; here they are sent so that they are not.
+            capture.link.send(&commands, capture.link.deadline()).await?;
+            commands.clear();
+        }
         let mut script = FILL_STAGED.on(&[&key, &staging]);
         script.arg(word.as_bytes()).arg(life_argument(fresh.life()));
         commands.add_command(script);

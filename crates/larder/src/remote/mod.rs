@@ -147,7 +147,8 @@ impl Remote {
         let names = self.supervisor.names();
         let now_ms = self.clock.now_ms();
         let mut readings: Vec<Reading<'_>> = asks.iter().map(|ask| Reading::new(*ask)).collect();
-        let questions: Vec<_> = readings.iter().map(|reading| reading.question(names)).collect();
+        let questions: Vec<_> =
+            readings.iter().map(|reading| reading.question(names, self.rules_out)).collect();
         let answers = gather::ask_together(&link, names, &questions, link.deadline()).await;
         let mut seen = Vec::with_capacity(asks.len());
         for (((ask, reading), question), answer) in

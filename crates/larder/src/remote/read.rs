@@ -122,10 +122,11 @@ impl<'a> Reading<'a> {
 
     /// What to ask now. A lease is drawn for this attempt to send, and never sent again: one that was removed does not come
     /// back.
-    pub(super) fn question(&self, names: &Names) -> Question {
+    pub(super) fn question(&self, names: &Names, rules_out: Ablations) -> Question {
+        let drawn = if rules_out.is_out(Ablation::FreshLease) { [0; 8] } else { rand::rng().random() };
         Question {
             key: Some(names.entry(self.ask.name).into_owned()),
-            lease: self.leases.then(|| Word::lease(rand::rng().random())),
+            lease: self.leases.then_some(Word::lease(drawn)),
             tags: self.tags.clone(),
             may_put: self.leases,
         }
@@ -206,7 +207,7 @@ pub(super) async fn read(
 ) -> Result<Seen, Trouble> {
     let mut reading = Reading::new(ask);
     loop {
-        let question = reading.question(names);
+        let question = reading.question(names, rules_out);
         let lease = question.lease;
         let answer = gather::ask(link, names, question).await;
         if let Some(seen) = reading.understand(link, lease, answer, here_ms, rules_out)? {
