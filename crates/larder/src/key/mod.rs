@@ -26,7 +26,7 @@ pub const MAX_NAME_BYTES: usize = 4_096;
 /// What names an entry: a plain string, or a typed [`Key`] of a [`Space`].
 ///
 /// It is sealed: these are all there are.
-pub trait AsName: sealed::Sealed {
+pub trait AsName: sealed::Sealed + Send + Sync {
     #[doc(hidden)]
     fn name(&self) -> &str;
 
