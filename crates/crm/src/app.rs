@@ -4,7 +4,8 @@ use crate::body::Body;
 use crate::config::Settings;
 use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
-use crate::written::Written;
+use crate::lock::Admission;
+use crate::written::{Committed, Written};
 use larder::{CacheService, Key, Policy};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct App {
     pub cache: CacheService,
     /// The settings that hold.
     pub settings: Settings,
+    /// By what it has the database, where others may have it too.
+    admission: Option<Admission>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -94,10 +97,16 @@ pub struct Served {
 }
 
 impl App {
-    /// Puts the application together.
+    /// Puts the application together. The admission to the database is held until this is dropped; without one its caller
+    /// holds the lock.
     #[must_use]
-    pub fn new(database: Database, cache: CacheService, settings: Settings) -> Arc<Self> {
-        Arc::new(Self { database, cache, settings, tasks: Mutex::default() })
+    pub fn new(
+        database: Database,
+        cache: CacheService,
+        settings: Settings,
+        admission: Option<Admission>,
+    ) -> Arc<Self> {
+        Arc::new(Self { database, cache, settings, admission, tasks: Mutex::default() })
     }
 
     /// Answers a read from the cache, or by `load`, which gets one snapshot of the database, opened after the cache has
@@ -168,12 +177,25 @@ impl App {
     /// None: a committed change would not be announced. [`App::finish`] never drops it.
     pub async fn commit<T>(&self, change: Change, written: Written<T>) -> Result<T, Error> {
         match change.commit(written).await {
-            Ok(committed) => Ok(committed.announce(&self.cache).await),
+            Ok(committed) => Ok(self.announce(committed).await),
             Err((error, unknown)) => {
-                unknown.announce(&self.cache).await;
+                self.announce(unknown).await;
                 Err(error.into())
             }
         }
+    }
+
+    /// Announces a change. The cache makes up for what Redis could not be told, if this process lives to see it again; the
+    /// lock file has to know in case it does not.
+    async fn announce<T>(&self, committed: Committed<T>) -> T {
+        let (row, removed) = committed.announce(&self.cache).await;
+        if !removed.acknowledged
+            && let Some(admission) = &self.admission
+            && let Err(error) = admission.redis_missed_a_change()
+        {
+            tracing::error!(%error, "should this process end before Redis is back, old answers will be served");
+        }
+        row
     }
 
     /// Waits for the writes and tasks that are still going on, then ends the cache's tasks and closes the database.

@@ -10,6 +10,9 @@
 //! - Whoever writes without telling that Redis takes its name out first. So a Redis that is found there at the next start
 //!   holds nothing that is no longer true, and any other is emptied before it is used. That it is still the same, and has
 //!   served no other database meanwhile, it shows by a sign that it was given when it was emptied.
+//!
+//! Whoever shares and could not tell it of a change strikes the sign out, which is the one thing that may be done under a
+//! shared lock: it takes away, at once, and twice is as good as once. The process may die before it can tell it.
 
 use crate::config::{DatabaseUrl, RedisPlace};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -64,8 +67,10 @@ pub struct First {
 /// when the process dies.
 #[derive(Debug)]
 pub struct SharedLock {
-    _file: Option<LockFile>,
+    file: LockFile,
     sign: Option<String>,
+    /// How much of the file says who shares; the sign follows.
+    terms_bytes: u64,
 }
 
 /// How a process came to its database.
@@ -224,6 +229,19 @@ impl Admission {
         }
     }
 
+    /// Takes down, before a change is answered, that the Redis could not be told of it: the next to start empties it, unless this
+    /// process lives to tell it.
+    ///
+    /// # Errors
+    /// The lock file cannot be written.
+    pub fn redis_missed_a_change(&self) -> Result<(), LockError> {
+        match self {
+            Self::Beside(SharedLock { file, terms_bytes, .. }) => file.cut(*terms_bytes),
+            // There is no Redis, or nobody is served yet.
+            Self::Alone(_) | Self::First(_) => Ok(()),
+        }
+    }
+
     /// Lets in those who wait for this process to have prepared the database. What is answered is to be held until nothing of
     /// this process touches the database.
     ///
@@ -268,6 +286,11 @@ struct Note {
 impl Note {
     const HEAD: &str = "cached in Redis at ";
     const SIGN: &str = "which has heard of every change if it holds the sign ";
+
+    fn of(terms: &Terms, sign: Option<&str>) -> String {
+        let sign = sign.map(|sign| format!("{}{sign}\n", Self::SIGN)).unwrap_or_default();
+        format!("{}{terms}\n{sign}", Self::HEAD)
+    }
 
     fn parse(text: &str) -> Option<Self> {
         let whole = &text[..=text.rfind('\n')?]; // a line that was cut says nothing
@@ -332,7 +355,8 @@ impl LockFile {
         let ours = note.as_ref().is_some_and(|note| note.terms == terms.to_string());
         if shared && ours {
             let sign = note.and_then(|note| note.sign);
-            return Ok(Share::Granted(SharedLock { _file: Some(self), sign }));
+            let terms_bytes = Note::of(terms, None).len() as u64;
+            return Ok(Share::Granted(SharedLock { file: self, sign, terms_bytes }));
         }
         if shared {
             self.release()?;
@@ -364,11 +388,7 @@ impl LockFile {
 
     /// Only under the lock that excludes everybody.
     fn write(&self, note: Option<(&Terms, Option<&str>)>) -> Result<(), LockError> {
-        let text = match note {
-            None => String::new(),
-            Some((terms, None)) => format!("{}{terms}\n", Note::HEAD),
-            Some((terms, Some(sign))) => format!("{}{terms}\n{}{sign}\n", Note::HEAD, Note::SIGN),
-        };
+        let text = note.map(|(terms, sign)| Note::of(terms, sign)).unwrap_or_default();
         let write = || {
             let mut file = &self.file;
             file.set_len(0)?;
@@ -377,6 +397,18 @@ impl LockFile {
             file.sync_data() // before the database is written to
         };
         write().map_err(|source| self.unusable(source))
+    }
+
+    /// Leaves no more than so many bytes.
+    fn cut(&self, bytes: u64) -> Result<(), LockError> {
+        let cut = || {
+            if self.file.metadata()?.len() > bytes {
+                self.file.set_len(bytes)?;
+                self.file.sync_data()?;
+            }
+            Ok(())
+        };
+        cut().map_err(|source| self.unusable(source))
     }
 }
 
@@ -527,6 +559,22 @@ mod tests {
         drop(desk.sharing("redis://h").await);
         std::fs::remove_file(desk.url.file().unwrap()).unwrap();
         assert!(asked("redis://h").await, "it knows a database that is gone");
+    }
+
+    #[tokio::test]
+    async fn a_redis_that_missed_a_change_is_believed_by_nobody_who_starts_later() {
+        let desk = Desk::new();
+        let (one, other) = (desk.sharing("redis://h").await, desk.ask("redis://h").await.unwrap());
+        assert_eq!(other.sign(), Some("a sign"));
+        for process in [&one, &other, &one] {
+            process.redis_missed_a_change().unwrap();
+            let third = desk.ask("redis://h").await.unwrap();
+            assert!(matches!(third, Admission::Beside(_)) && third.sign().is_none());
+        }
+        drop((one, other));
+        assert_eq!(desk.ask("redis://h").await.unwrap().sign(), None);
+        drop(desk.sharing("redis://h").await);
+        assert_eq!(desk.ask("redis://h").await.unwrap().sign(), Some("a sign"), "it was emptied since");
     }
 
     #[tokio::test]

@@ -64,7 +64,7 @@
 //! ```
 
 use crate::lock::DatabaseLock;
-use larder::{CacheService, Invalidation};
+use larder::{CacheService, Invalidation, Removed};
 
 /// What a write in a transaction leaves behind: the row, to be had by committing and then announcing.
 #[must_use = "commit the change with what was written, and announce it: else the cache keeps what is no longer true"]
@@ -106,12 +106,12 @@ impl<T> Written<T> {
 }
 
 impl<T> Committed<T> {
-    /// Announces the change to the cache, and hands out the row.
+    /// Announces the change to the cache, and hands out the row, and whether the cache has heard of it.
     ///
     /// # Cancel safety
     /// Dropped before its end, some of what changed may not have been announced.
-    pub async fn announce(self, cache: &CacheService) -> T {
-        cache.invalidate(&self.changed).await;
-        self.row
+    pub async fn announce(self, cache: &CacheService) -> (T, Removed) {
+        let removed = cache.invalidate(&self.changed).await;
+        (self.row, removed)
     }
 }

@@ -56,8 +56,8 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     if let Some(place) = settings.shared_cache() {
         meet_redis(&cache, &mut admission, &place).await?;
     }
-    let lock = admission.let_others_in().await?;
-    let app = App::new(database, cache, settings);
+    let admission = admission.let_others_in().await?;
+    let app = App::new(database, cache, settings, Some(admission));
     if arguments.warm && app.settings.cache == Switch::Off {
         tracing::warn!("the cache is off: there is nothing to warm, and --warm does nothing");
     } else if arguments.warm {
@@ -70,7 +70,7 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     }
     let routes = server::routes().merge(warm::router());
     server::serve(Arc::clone(&app), routes, listener, stop).await?;
-    drop(lock); // held until nothing of this process touches the database
+    drop(app); // and with it the lock, held until nothing of this process touches the database
     Ok(())
 }
 

@@ -214,7 +214,7 @@ fn panics_and_slow_requests_are_answered_with_problem_documents() {
         let data = Data::demo().await;
         let limit = Duration::from_millis(50);
         let settings = Settings { request_limit: limit, ..data.settings() };
-        let app = App::new(data.database.clone(), larder::CacheService::bypass(), settings);
+        let app = App::new(data.database.clone(), larder::CacheService::bypass(), settings, None);
         let routes = axum::Router::new()
             .route("/panics", axum::routing::get(async || -> &'static str { panic!("a secret") }))
             .route("/hangs", axum::routing::get(std::future::pending::<()>));

@@ -31,8 +31,12 @@ pub(crate) struct Serving {
 
 impl Serving {
     pub(crate) fn start(directory: &std::path::Path, arguments: &[&str]) -> Self {
+        Self::start_logging(directory, arguments, Stdio::inherit())
+    }
+
+    pub(crate) fn start_logging(directory: &std::path::Path, arguments: &[&str], log: Stdio) -> Self {
         let mut command = crm(directory, &["serve", "--listen", "127.0.0.1:0"]);
-        let mut child = command.args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
         let address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();

@@ -46,18 +46,7 @@ impl Data {
 
     /// A server whose entries age by this clock.
     pub(crate) async fn serve_at(&self, clock: Clock, settings: Settings) -> Running {
-        let cache = server::cache(&settings, clock).unwrap();
-        let app = App::new(self.database.clone(), cache, settings);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let mut tasks = JoinSet::new();
-        let routes = server::routes().merge(warm::router());
-        let serving = server::serve(Arc::clone(&app), routes, listener, async move {
-            stopped.await.ok();
-        });
-        tasks.spawn(async move { serving.await.unwrap() });
-        Running { app, address, client: client(), _stop: stop, _tasks: tasks }
+        Running::start(self.database.clone(), clock, settings).await
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -88,6 +77,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    pub(crate) async fn to(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -107,6 +102,22 @@ impl Answer {
 }
 
 impl Running {
+    /// Starts a server on this database, by whomever that is locked.
+    pub(crate) async fn start(database: Database, clock: Clock, settings: Settings) -> Self {
+        let cache = server::cache(&settings, clock).unwrap();
+        let app = App::new(database, cache, settings, None);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut tasks = JoinSet::new();
+        let routes = server::routes().merge(warm::router());
+        let serving = server::serve(Arc::clone(&app), routes, listener, async move {
+            stopped.await.ok();
+        });
+        tasks.spawn(async move { serving.await.unwrap() });
+        Self { app, address, client: client(), _stop: stop, _tasks: tasks }
+    }
+
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -121,9 +132,7 @@ impl Running {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.unwrap() }
+        Answer::to(request).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
