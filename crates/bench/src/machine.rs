@@ -3,7 +3,10 @@
 use std::process::Command;
 
 /// The versions that matter, of what is compared and of what stands under it.
-const CRATES: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash", "parking_lot", "tokio"];
+pub(crate) const LOCAL: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash", "parking_lot", "tokio"];
+
+/// Those of the tier in Redis.
+pub(crate) const REMOTE: [&str; 4] = ["redis", "tokio", "serde_json", "rmp-serde"];
 
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -33,11 +36,11 @@ pub(crate) fn version_of(program: &str) -> Option<String> {
 }
 
 /// `name version, …`, from the lock file.
-pub(crate) fn versions() -> String {
+pub(crate) fn versions(of: &[&str]) -> String {
     let lock = std::fs::read_to_string(testkit::workspace_root().join("Cargo.lock")).unwrap_or_default();
     let version = |name: &&str| {
         let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
         Some(format!("{name} {}", after.split('"').next()?))
     };
-    CRATES.iter().filter_map(version).collect::<Vec<_>>().join(", ")
+    of.iter().filter_map(version).collect::<Vec<_>>().join(", ")
 }

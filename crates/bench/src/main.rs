@@ -1,6 +1,8 @@
 //! `bench local`: elementary operations of larder's in-process tier, beside a bare map with a deadline, another cache and a
 //! bare concurrent map, in one run; what it measured goes to `bench/runs/DATE-HOST/`.
 //!
+//! `bench remote`: larder over Redis beside the bare client, in one run; that goes to `bench/runs/DATE-HOST-remote/`.
+//!
 //! `bench faults`: larder, the CRM and the caches of the Node world while their Redis is killed, paused, full, …; that goes to
 //! `bench/runs/DATE-HOST-faults/`.
 
@@ -12,6 +14,7 @@ mod machine;
 mod memory;
 mod plot;
 mod record;
+mod remote;
 mod removal;
 mod report;
 mod serve;
@@ -38,6 +41,10 @@ enum Suite {
     /// Everything that is compared runs in turn in the same rounds, in rotating order, so that a machine that is busy with
     /// other things slows all of it alike. Build with `--release`.
     Local(Local),
+    /// The tier in Redis beside the bare client: hits, fills, batches, removals, scripts. Takes some minutes.
+    ///
+    /// Needs redis-server, of which it starts one of its own. Build with `--release`.
+    Remote(remote::Options),
     /// Reads and writes over HTTP while Redis fails in eleven ways, of larder, of the CRM and of caches on Node.
     ///
     /// Needs redis-server; the subjects on Node also need node (20.6 or newer) and npm, which installs them from
@@ -71,6 +78,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 fn main() -> ExitCode {
     let done = match Arguments::parse().suite {
         Suite::Local(options) => local(&options),
+        Suite::Remote(options) => remote::run(&options),
         Suite::Memory(options) => memory::run(&options),
         Suite::Faults(options) => faults::run(&options),
         Suite::ServeSubject(options) => serve::run(&options),

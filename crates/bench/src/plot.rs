@@ -1,4 +1,6 @@
-//! Two plots: hits as the cache grows, and removals of many.
+//! Plots of what grows with something: hits and removals with the cache, fills with their bytes.
+
+use std::ops::Range;
 
 use plotters::prelude::{
     ChartBuilder, Color, IntoDrawingArea, IntoLogRange, LineSeries, Palette, Palette99, PathElement,
@@ -11,8 +13,13 @@ use crate::record::Summary;
 /// In pixels.
 const SIZE: (u32, u32) = (860, 480);
 
-/// One line for each side, over the number of entries; both axes logarithmic.
-pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Result<String, Failure> {
+/// One line for each side, over the number of entries or whatever stands in its place; both axes logarithmic.
+pub(crate) fn over_entries(
+    title: &str,
+    (entries, range): (&str, Range<f64>),
+    unit: &str,
+    summaries: &[Summary],
+) -> Result<String, Failure> {
     let mut svg = String::new();
     let mut sides: Vec<&str> = summaries.iter().map(|summary| summary.case.side).collect();
     sides.sort_unstable();
@@ -28,14 +35,11 @@ pub(crate) fn over_entries(title: &str, unit: &str, summaries: &[Summary]) -> Re
             .margin_right(48) // the last number of the axis reaches beyond it
             .x_label_area_size(36)
             .y_label_area_size(80)
-            .build_cartesian_2d(
-                (1_000_f64..1_000_000_f64).log_scale(),
-                (lowest * 0.8..highest * 1.25).log_scale(),
-            )?;
+            .build_cartesian_2d(range.log_scale(), (lowest * 0.8..highest * 1.25).log_scale())?;
         let whole = |number: &f64| format!("{number:.0}");
         let mut mesh = chart.configure_mesh();
         mesh.light_line_style(WHITE);
-        mesh.x_desc("entries").y_desc(unit).x_label_formatter(&whole).y_label_formatter(&whole).draw()?;
+        mesh.x_desc(entries).y_desc(unit).x_label_formatter(&whole).y_label_formatter(&whole).draw()?;
         for (at, side) in sides.into_iter().enumerate() {
             let color = Palette99::pick(at).to_rgba();
             let line = summaries.iter().filter(|summary| summary.case.side == side);

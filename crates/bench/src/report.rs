@@ -63,7 +63,7 @@ pub(crate) fn write(samples: &[Sample], stage: &Stage, host: Option<&str>) -> Re
     ] {
         std::fs::write(
             place.join(file),
-            plot::over_entries(title, "nanoseconds", &summaries(samples, group))?,
+            plot::over_entries(title, ("entries", 1e3..1e6), "nanoseconds", &summaries(samples, group))?,
         )?;
     }
     std::fs::write(place.join("README.md"), readme(samples, stage, cores)?)?;
@@ -83,7 +83,7 @@ fn readme(samples: &[Sample], stage: &Stage, cores: usize) -> Result<String, Fai
         machine::load()
     )?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
-    writeln!(text, "- {}", machine::versions())?;
+    writeln!(text, "- {}", machine::versions(&machine::LOCAL))?;
     writeln!(
         text,
         "- {} rounds (memory: 3) after one to warm up; all sides in turn in each round, in rotating order, called in the \

@@ -149,7 +149,7 @@ impl<V: Value> Side<V> for Map<V> {
 /// How an entry of larder is named in a call.
 pub(crate) trait Naming<V>: Send + Sync + 'static {
     /// What is handed over.
-    type Key<'a>: AsKey<V> + Send
+    type Key<'a>: AsKey<V> + Send + Sync
     where
         V: 'a;
     /// Makes it, as part of the call.

@@ -49,12 +49,22 @@ enum Task {
     Ci,
     /// Measure, in a release build, and write the figures to bench/runs/.
     ///
-    /// The same as `cargo run --release -p bench -- local`. What follows is handed over.
+    /// The same as `cargo run --release -p bench --`, with what follows; without a suite, `local`.
+    #[command(
+        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench remote\n  cargo xtask bench local --hits\n  cargo xtask bench remote --help"
+    )]
     Bench {
-        /// Handed to `bench local` as they are; `--help` lists them.
+        /// The suite and its options, handed to `bench` as they are; `remote --help` lists those of that suite.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+}
+
+/// What is measured: options alone are those of `local`.
+fn suite(arguments: &[String]) -> Vec<&str> {
+    let names_one = arguments.first().is_some_and(|first| !first.starts_with('-'));
+    let local = (!names_one).then_some("local");
+    local.into_iter().chain(arguments.iter().map(String::as_str)).collect()
 }
 
 fn main() -> ExitCode {
@@ -64,7 +74,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => checks::test(&arguments),
         Task::Ci => checks::lint().and_then(|()| checks::test(&[])),
         Task::Bench { arguments } => {
-            step::run(step::cargo(&["run", "--release", "--package", "bench", "--", "local"]).args(arguments))
+            step::run(step::cargo(&["run", "--release", "--package", "bench", "--"]).args(suite(&arguments)))
         }
     };
     match done {
@@ -73,6 +83,24 @@ fn main() -> ExitCode {
             // If standard error is closed there is nobody left to tell; the exit code still says it.
             writeln!(io::stderr().lock(), "\nxtask: {failure}").ok();
             ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::suite;
+
+    #[test]
+    fn options_without_a_suite_are_those_of_local() {
+        for (given, handed) in [
+            ("", "local"),
+            ("--hits", "local --hits"),
+            ("local --hits", "local --hits"),
+            ("remote --rounds 5", "remote --rounds 5"),
+        ] {
+            let given: Vec<String> = given.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(suite(&given).join(" "), handed);
         }
     }
 }

@@ -1,0 +1,93 @@
+//! What does it cost to remove by a pattern, as the number of keys in Redis grows?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder::{CacheService, Policy, Redis, Space};
+
+use super::ground::{Entrant, Ground, P50};
+use crate::record::Sample;
+use crate::stage::now;
+use crate::{Failure, tell};
+
+pub(crate) const GROUP: &str = "patterns";
+
+/// With whom all are compared.
+pub(crate) const BASELINE: &str = "delete_pattern of a declared scope";
+
+/// How many keys there are besides.
+const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 300_000];
+
+/// How many entries match.
+const MATCHING: u64 = 100;
+
+/// How many keys one pipeline fills in.
+const CHUNK: usize = 1_000;
+
+static PAGE: Space<(&str, u64), u64> = Space::new(
+    "deals:company:{company}:page:{n}",
+    "Read by benchmarks; changes when they remove it; costs nothing.",
+)
+.scope("company")
+.cache_is_source();
+
+pub(crate) fn measure(ground: &Ground) -> Result<Vec<Sample>, Failure> {
+    let cache = ground.cache(|builder| builder.space(&PAGE))?;
+    let in_namespace = ground.runtime.block_on(async {
+        let redis = Redis::at(ground.server.url()).namespace("bench");
+        let cache = CacheService::builder().redis(redis).space(&PAGE).build()?;
+        tokio::time::timeout(Duration::from_secs(10), cache.ready()).await?;
+        Ok::<_, Failure>(cache)
+    })?;
+    let there = || async {
+        let keys: u64 = redis::cmd("DBSIZE").query_async(&mut ground.bare.clone()).await?;
+        Ok::<_, Failure>(keys as usize)
+    };
+    let mut samples = Vec::new();
+    let mut filled = 0;
+    for keys in SIZES {
+        tell(&format!("{GROUP}: filling in up to {keys} keys"));
+        ground.runtime.block_on(async {
+            while there().await? < keys {
+                let mut sets = redis::Pipeline::with_capacity(CHUNK);
+                for _ in 0..CHUNK.min(keys - there().await?) {
+                    sets.cmd("SET").arg(format!("other:{filled}")).arg("x").ignore();
+                    filled += 1;
+                }
+                sets.query_async::<()>(&mut ground.bare.clone()).await?;
+            }
+            Ok::<_, Failure>(())
+        })?;
+        let entrant = |side, glob, cache: &CacheService| {
+            let cache = cache.clone();
+            Entrant {
+                group: GROUP,
+                set: format!("{keys} keys"),
+                side,
+                entries: keys,
+                once: Box::new(move || ground.runtime.block_on(remove(&cache, glob))),
+            }
+        };
+        let all = vec![
+            entrant(BASELINE, "deals:company:abc123:*", &cache),
+            entrant("delete_pattern, not declared (a scan)", "deals:*:abc123:page:*", &cache),
+            entrant("the same in a namespace", "deals:*:abc123:page:*", &in_namespace),
+        ];
+        samples.extend(ground.interleave(&format!("{GROUP}, {keys} keys"), all)?);
+    }
+    Ok(samples)
+}
+
+/// Sets what matches, then removes it. Answers the nanoseconds of the removal.
+async fn remove(cache: &CacheService, glob: &str) -> Result<Vec<(&'static str, f64)>, Failure> {
+    let entries = (0..MATCHING).map(|n| (PAGE.key(&("abc123", n)), n));
+    cache.set_many(entries, Policy::new()).await;
+    let there: Option<Arc<u64>> = cache.get(PAGE.key(&("abc123", MATCHING - 1))).await;
+    let began = now();
+    cache.try_delete_pattern(glob).await?;
+    let elapsed = began.elapsed();
+    if there.is_none() || cache.get(PAGE.key(&("abc123", MATCHING - 1))).await.is_some() {
+        return Err(format!("{glob} did not remove what was there").into());
+    }
+    Ok(vec![(P50, elapsed.as_nanos() as f64)])
+}
