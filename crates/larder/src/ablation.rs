@@ -15,9 +15,10 @@ pub enum Ablation {
     EraCheck,
     /// Who joined a load after it began takes its value only if the install was accepted.
     Vouching,
-    /// A lease is drawn for each attempt to send it, so that one that was removed does not come back.
-    FreshLease,
-    /// Bytes that are put aside are put under a key of their own.
+    /// Each interval in Redis, and each attempt to begin one, has a generation of its own. Without it, a name has always the same, so that
+    /// a lease that was removed comes back with the next attempt, and a load of before the removal fills in under it.
+    FreshGeneration,
+    /// Bytes that are put aside in Redis before they are renamed into their place lie under a key of that attempt alone.
     OwnStaging,
 }
 

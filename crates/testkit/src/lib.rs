@@ -9,6 +9,7 @@
 //!   [`redis::shared`] is one for tests that need only keys of their own.
 //! - [`proxy::FaultProxy`] stands between a client and a server, and cuts, delays, swallows and garbles.
 //! - [`faults::Fault`] names what befalls a Redis, from `kill -9` to an old backup, and makes it happen.
+//! - [`worker::Worker`] is the test binary itself, run once more as another process, that a test asks, pauses and kills.
 //! - [`shared_data`] finds real data that lies beside the repository, and says so when it is not there.
 //!
 //! # Examples
@@ -31,10 +32,12 @@ pub mod faults;
 pub mod gate;
 mod limit;
 mod port;
+mod process;
 pub mod proxy;
 pub mod redis;
 mod shared;
 mod wait;
+pub mod worker;
 
 pub use limit::{LIMIT, run, run_sync, run_within};
 pub use shared::{shared_data, workspace_root};

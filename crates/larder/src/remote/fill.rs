@@ -4,7 +4,7 @@ use rand::RngExt;
 use redis::{Cmd, Pipeline};
 
 use super::names::Names;
-use super::read::{Capture, LEASE_MS};
+use super::read::{Capture, LEASE_MS, new_generation};
 use super::script::{FILL, FILL_STAGED, RELEASE};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::ablation::{Ablation, Ablations};
@@ -85,11 +85,6 @@ pub(super) async fn fill(
         let nonce = if rules_out.is_out(Ablation::OwnStaging) { 0 } else { rand::rng().random() };
         let staging = names.staging(nonce);
         commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
-        if rules_out.is_out(Ablation::OwnStaging) {
-            // Nothing promises that the two are executed one right after the other; here they are sent so that they are not.
-            capture.link.send(&commands, capture.link.deadline()).await?;
-            commands.clear();
-        }
         let mut script = FILL_STAGED.on(&[&key, &staging]);
         script.arg(word.as_bytes()).arg(life_argument(fresh.life()));
         commands.add_command(script);
@@ -152,8 +147,9 @@ pub(super) async fn lease_over(
     name: &str,
     word: Word,
     Capture { link, root, .. }: &Capture,
+    rules_out: Ablations,
 ) -> Result<Option<Word>, Trouble> {
-    let lease = Word::lease(rand::rng().random());
+    let lease = Word::lease(new_generation(name, rules_out));
     let bytes = entry::lease(lease, root.era);
     let put = compare_and_set(&names.entry(name), word, &bytes, Some(LEASE_MS));
     Ok(did(link.believe(integer(&link.ask(put).await?)))?.then_some(lease))

@@ -53,7 +53,7 @@ pub(super) struct Gather(Mutex<State>);
 struct State {
     /// Pipelines that are not answered yet.
     under_way: usize,
-    waiting: Vec<(Question, oneshot::Sender<Answer>)>,
+    waiting: Vec<(Question, oneshot::Sender<Delivery>)>,
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ impl Drop for UnderWay<'_> {
 /// Asks, alone or together with others.
 ///
 /// # Cancel safety
-/// A lease may have been left behind.
+/// A lease that was left is taken back.
 pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question) -> Answer {
     let answer = {
         let mut state = link.reads.0.lock();
@@ -95,7 +95,7 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
         Err(alone) => {
             let _under_way = UnderWay(&link.reads);
             let alone = [alone];
-            let unanswered = Unanswered { link, question: &alone[0], answered: false };
+            let unanswered = Unanswered::new(link, &alone);
             let mut answer = None;
             // It is large, and those that wait for a flush have no need of it.
             Box::pin(send(link, names, &alone, link.deadline(), |given| answer = Some(given))).await;
@@ -103,14 +103,14 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
             answer.unwrap_or(Err(Trouble::Garbled))
         }
         // Whoever sends it has a deadline for all of them.
-        Ok(answer) => answer.await.unwrap_or_else(|_dropped| Err(Trouble::ended())),
+        Ok(answer) => answer.await.map_or_else(|_dropped| Err(Trouble::ended()), Delivery::take),
     }
 }
 
 /// Asks several questions, in one round trip for each [`MAX_PIPELINE`] commands; the answers are in their order.
 ///
 /// # Cancel safety
-/// Leases may have been left behind.
+/// Leases may have been left behind; [`Unanswered`] takes them back.
 pub(super) async fn ask_together(
     link: &Arc<Link>,
     names: &Names,
@@ -134,49 +134,82 @@ async fn flush(link: Arc<Link>, names: Arc<Names>) {
     let still_waiting = waiting.into_iter().filter(|(_, sender)| !sender.is_closed());
     let (questions, senders): (Vec<_>, Vec<_>) = still_waiting.unzip();
     let mut waiting = questions.iter().zip(senders);
-    let mut left = Vec::new();
     send(&link, &names, &questions, link.deadline(), |answer| {
         let Some((question, sender)) = waiting.next() else { return };
-        if sender.send(answer).is_err() {
-            left.push(question); // whoever asked went away
-        }
+        sender.send(Delivery::new(&link, question, answer)).ok(); // where whoever asked went away, it is dropped
     })
     .await;
-    for question in left {
-        take_back(&link, question).await;
+}
+
+/// An answer on its way to who asked. Dropped before it was taken, which is when they went away, before or after it was sent, a
+/// lease that they left is taken back.
+#[derive(Debug)]
+struct Delivery {
+    answer: Option<Answer>,
+    link: Arc<Link>,
+    left: Option<(String, Word)>,
+}
+
+impl Delivery {
+    fn new(link: &Arc<Link>, question: &Question, answer: Answer) -> Self {
+        let left = match &answer {
+            Ok((Ok(None), _)) => question.left(),
+            _ => None,
+        };
+        Delivery { answer: Some(answer), link: Arc::clone(link), left }
+    }
+
+    fn take(mut self) -> Answer {
+        self.left = None;
+        self.answer.take().unwrap_or(Err(Trouble::Garbled))
     }
 }
 
-/// A question that its caller sent; dropped before its answer, its lease is taken back.
-struct Unanswered<'a> {
-    link: &'a Arc<Link>,
-    question: &'a Question,
-    answered: bool,
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        take_back(&self.link, self.left.take());
+    }
 }
 
-impl Unanswered<'_> {
-    fn answered(mut self) {
-        self.answered = true;
+/// Questions that their caller sent. Dropped before the caller has all answers, leases that they left are taken back.
+pub(super) struct Unanswered<'a> {
+    link: &'a Arc<Link>,
+    questions: &'a [Question],
+}
+
+impl<'a> Unanswered<'a> {
+    pub(super) fn new(link: &'a Arc<Link>, questions: &'a [Question]) -> Self {
+        Unanswered { link, questions }
+    }
+
+    pub(super) fn answered(mut self) {
+        self.questions = &[];
     }
 }
 
 impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
-        if self.answered {
-            return;
-        }
-        let Question { key, lease, .. } = self.question;
-        let question = Question { key: key.clone(), lease: *lease, tags: SmallVec::new(), may_put: false };
-        let link = Arc::clone(self.link);
-        self.link.errands.run(async move { take_back(&link, &question).await });
+        take_back(self.link, self.questions.iter().filter_map(Question::left));
     }
 }
 
-/// Takes the lease of a question back, if it was left, so that nobody waits for a load that never comes.
-async fn take_back(link: &Link, question: &Question) {
-    if let Question { key: Some(key), lease: Some(word), .. } = question {
-        // Where this fails, the lease ends with its time, or with a claim.
-        link.ask(RELEASE.on(&[key]).arg(word.as_bytes()).take()).await.ok();
+impl Question {
+    /// The key of the lease that is left where there is nothing, and its word.
+    fn left(&self) -> Option<(String, Word)> {
+        self.key.clone().zip(self.lease)
+    }
+}
+
+/// Takes leases back, where they were left, so that nobody waits for a load that never comes.
+fn take_back(link: &Arc<Link>, left: impl IntoIterator<Item = (String, Word)>) {
+    let mut commands = Pipeline::new();
+    for (key, word) in left {
+        commands.add_command(RELEASE.on(&[&key]).arg(word.as_bytes()).take());
+    }
+    if !commands.is_empty() {
+        let sends = Arc::clone(link);
+        // Where this fails, the leases end with their time, or with a claim.
+        link.errands.run(async move { drop(sends.send(&commands, sends.deadline()).await) });
     }
 }
 

@@ -25,6 +25,7 @@ use bytes::Bytes;
 use redis::Pipeline;
 
 pub(crate) use fill::{Fresh, Settled};
+use gather::Unanswered;
 pub(crate) use link::Link;
 #[cfg(any(test, fuzzing))]
 pub(crate) use names::{Names, is_namespace};
@@ -138,7 +139,7 @@ impl Remote {
     /// What lies under several names, in one round trip. The answers are in their order.
     ///
     /// # Cancel safety
-    /// Leases may have been left behind, for their time.
+    /// Leases that were left are taken back.
     pub(crate) async fn read_many(&self, asks: &[Ask<'_>]) -> Vec<Result<Seen, Trouble>> {
         let link = match self.supervisor.link() {
             Ok(link) => link,
@@ -149,6 +150,7 @@ impl Remote {
         let mut readings: Vec<Reading<'_>> = asks.iter().map(|ask| Reading::new(*ask)).collect();
         let questions: Vec<_> =
             readings.iter().map(|reading| reading.question(names, self.rules_out)).collect();
+        let unanswered = Unanswered::new(&link, &questions);
         let answers = gather::ask_together(&link, names, &questions, link.deadline()).await;
         let mut seen = Vec::with_capacity(asks.len());
         for (((ask, reading), question), answer) in
@@ -165,6 +167,7 @@ impl Remote {
                 Err(trouble) => Err(trouble),
             });
         }
+        unanswered.answered();
         seen
     }
 
@@ -227,7 +230,7 @@ impl Remote {
         word: Word,
         capture: &Capture,
     ) -> Result<Option<Word>, Trouble> {
-        fill::lease_over(self.supervisor.names(), name, word, capture).await
+        fill::lease_over(self.supervisor.names(), name, word, capture, self.rules_out).await
     }
 
     /// Fills a loaded value in, if what is there still has the word that its loader saw.

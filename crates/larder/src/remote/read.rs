@@ -4,6 +4,7 @@
 //! entry depends on, and that every tag that the reader declares is among them. Root and tokens travel in the pipeline of the
 //! entry.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -123,10 +124,9 @@ impl<'a> Reading<'a> {
     /// What to ask now. A lease is drawn for this attempt to send, and never sent again: one that was removed does not come
     /// back.
     pub(super) fn question(&self, names: &Names, rules_out: Ablations) -> Question {
-        let drawn = if rules_out.is_out(Ablation::FreshLease) { [0; 8] } else { rand::rng().random() };
         Question {
             key: Some(names.entry(self.ask.name).into_owned()),
-            lease: self.leases.then_some(Word::lease(drawn)),
+            lease: self.leases.then(|| Word::lease(new_generation(self.ask.name, rules_out))),
             tags: self.tags.clone(),
             may_put: self.leases,
         }
@@ -192,6 +192,16 @@ impl<'a> Reading<'a> {
         };
         Ok(Some(Seen { found, capture, at_ms, healed: false }))
     }
+}
+
+/// The generation of an interval that begins, drawn for one attempt to begin it.
+pub(super) fn new_generation(name: &str, rules_out: Ablations) -> [u8; 8] {
+    if rules_out.is_out(Ablation::FreshGeneration) {
+        let mut hasher = DefaultHasher::new(); // of fixed keys: the same in all processes
+        name.hash(&mut hasher);
+        return hasher.finish().to_be_bytes();
+    }
+    rand::rng().random()
 }
 
 /// Asks over a connection.

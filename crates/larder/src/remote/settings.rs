@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use redis::io::tcp::TcpSettings;
 use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
 
 use super::names::{Names, is_namespace};
@@ -92,6 +93,8 @@ impl Redis {
             Error::new(ErrorKind::Config, format!("the URL of Redis cannot be used: {reason}; {form}"))
         };
         let info = self.url.as_str().into_connection_info().map_err(|error| not_a_url(&error))?;
+        // What is sent behind an unanswered pipeline would otherwise wait for its answer.
+        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
             return Err(not_a_url(&"`#insecure` would trust anybody; name the authority instead"));
         }

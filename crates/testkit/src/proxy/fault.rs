@@ -27,6 +27,8 @@ pub(crate) struct Faults {
     pub(crate) to_client: Flow,
     /// Of answers.
     pub(crate) delay: Duration,
+    /// Of commands: the bytes of a piece at most, and the time until the next; `None` is as they come.
+    pub(crate) crumbs: Option<(usize, Duration)>,
     /// Connections with a lower number are to close.
     pub(crate) cut_below: u64,
 }
@@ -50,6 +52,14 @@ impl Faults {
         match direction {
             Direction::ToServer => Duration::ZERO,
             Direction::ToClient => self.delay,
+        }
+    }
+
+    /// How many bytes arrive in one piece at most, and how long after it the next.
+    pub(crate) fn crumbs(&self, direction: Direction) -> (usize, Duration) {
+        match direction {
+            Direction::ToServer => self.crumbs.unwrap_or((usize::MAX, Duration::ZERO)),
+            Direction::ToClient => (usize::MAX, Duration::ZERO),
         }
     }
 

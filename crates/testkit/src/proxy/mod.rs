@@ -164,6 +164,12 @@ impl FaultProxy {
         self.state.faults.send_modify(|faults| faults.delay = delay);
     }
 
+    /// Lets what a client sends at once arrive in pieces of so many bytes, each so long after the one before, as over a network
+    /// that is narrow: the server serves others between two commands of a pipeline.
+    pub fn crumble(&self, bytes: usize, pause: Duration) {
+        self.state.faults.send_modify(|faults| faults.crumbs = Some((bytes, pause)));
+    }
+
     /// Swallows everything in both directions, and says nothing: no `FIN`, no `RST`, also when one side closes. New
     /// connections are accepted, and get the same silence; the server does not see them. As when a machine loses its
     /// network, or a firewall forgets a connection.

@@ -101,8 +101,14 @@ async fn take(
         if flow == Flow::Garble {
             piece.iter_mut().for_each(|byte| *byte = !*byte);
         }
-        if pieces.send((Instant::now() + now.delay(direction), piece)).await.is_err() {
-            return Ok(()); // it is broken, and the delivery says so
+        let mut at = Instant::now() + now.delay(direction);
+        let (bytes, pause) = now.crumbs(direction);
+        while !piece.is_empty() {
+            let rest = piece.split_off(piece.len().min(bytes));
+            if pieces.send((at, std::mem::replace(&mut piece, rest))).await.is_err() {
+                return Ok(()); // it is broken, and the delivery says so
+            }
+            at += pause;
         }
     }
 }

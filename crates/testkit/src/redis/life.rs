@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use super::RedisServer;
-use super::process::Stopped;
+use crate::process::Stopped;
 
 /// What a server held at some moment: [`RedisServer::snapshot`].
 #[derive(Clone, Debug)]

@@ -34,10 +34,11 @@ pub use tls::Tls;
 pub use users::{PASSWORD, USER};
 
 use crate::port::Port;
+use crate::process::Process;
 use crate::wait::{PATIENCE, Patience};
 use home::Home;
 use memory::Limits;
-use process::{Process, Supervisor};
+use process::Supervisor;
 use users::Login;
 
 /// A running `redis-server`; dropping it kills it and removes its folder.

@@ -1,16 +1,11 @@
 //! The process of a server, and the one that sees to it that it does not outlive the test.
 
-use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-use crate::wait::Patience;
+use crate::process::Process;
 
 /// What the supervisor does. `$1` is the folder of the server.
 ///
@@ -67,11 +62,9 @@ impl Supervisor {
         let mut pid = String::new();
         // The shell answers as soon as it has forked: blocking is shorter than handing it to another thread.
         let started = orders.write_all(b"start\n").and_then(|()| self.pids.read_line(&mut pid));
-        let pid = started.ok().and_then(|_| Pid::from_raw(pid.trim().parse().ok()?));
-        let pid = pid.expect("the supervisor answers with a process id");
-        let handle = pidfd_open(pid, PidfdFlags::empty())
-            .expect("the process exists until the supervisor waits for it");
-        Process { pid, handle }
+        let pid = started.ok().and_then(|_| pid.trim().parse().ok());
+        // It exists until the supervisor waits for it.
+        Process::of("redis-server", pid.expect("the supervisor answers with a process id"))
     }
 }
 
@@ -81,60 +74,4 @@ impl Drop for Supervisor {
         // It fails only if somebody else has waited for the shell; then it is gone.
         self.shell.wait().ok();
     }
-}
-
-/// One run of the server.
-#[derive(Debug)]
-pub(crate) struct Process {
-    pid: Pid,
-    handle: OwnedFd,
-}
-
-impl Process {
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid.as_raw_pid().cast_unsigned()
-    }
-
-    /// Sends a signal; one to a process that has ended is lost, as always.
-    pub(crate) fn signal(&self, signal: Signal) {
-        match pidfd_send_signal(&self.handle, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => panic!("cannot send {signal:?} to redis-server {}: {error}", self.pid()),
-        }
-    }
-
-    pub(crate) fn is_running(&self) -> bool {
-        let mut ended = [PollFd::new(&self.handle, PollFlags::IN)];
-        let none = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut ended, Some(&none)).expect("a handle of a process can be polled") == 0
-    }
-
-    /// Waits until it has ended, with all its threads: its port is closed, its files are written.
-    pub(crate) async fn ended(&self) {
-        let patience = Patience::new();
-        while self.is_running() {
-            patience.pause(|| format!("the end of redis-server {}", self.pid())).await;
-        }
-    }
-
-    /// Waits until it is stopped by a signal, or until it is not.
-    pub(crate) async fn stopped(&self, expected: Stopped) {
-        let patience = Patience::new();
-        while self.is_running() && (self.state().ok() == Some('T')) != (expected == Stopped::Yes) {
-            patience.pause(|| format!("redis-server {}: stopped: {expected:?}", self.pid())).await;
-        }
-    }
-
-    /// The letter of its state: `proc_pid_stat(5)`, the field after the name in brackets.
-    fn state(&self) -> io::Result<char> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
-        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
-        state.ok_or_else(|| io::Error::other("a line of proc_pid_stat(5) has a state"))
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stopped {
-    Yes,
-    No,
 }

@@ -8,3 +8,4 @@ mod proxy;
 mod redis;
 mod shared;
 mod tls;
+mod worker;

@@ -251,3 +251,16 @@ fn a_dropped_proxy_closes_everything() {
         until("the end of the server's side", async || clients(&redis).await == 0).await;
     });
 }
+
+#[test]
+fn commands_that_crumble_arrive_whole_piece_by_piece() {
+    run(async {
+        let (_redis, proxy, mut client) = answered().await;
+        proxy.crumble(1, Duration::from_millis(1));
+        let began = Instant::now();
+        assert!(answers(&mut client).await);
+        assert!(began.elapsed() >= Duration::from_millis(10), "a PING has more bytes than that");
+        proxy.heal().await;
+        assert!(answers(&mut client).await);
+    });
+}

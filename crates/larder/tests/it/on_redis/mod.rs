@@ -41,3 +41,8 @@ mod vouching;
 mod ablations;
 
 // What is true of this back end alone.
+mod foreign;
+mod given_back;
+mod processes;
+mod stampede;
+mod worker;

@@ -1,0 +1,136 @@
+//! Callers that go away: nobody waits for a load that never comes.
+
+use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use larder::{CacheService, Policy};
+use testkit::gate::Gate;
+use testkit::redis::{RedisServer, Reply};
+use testkit::until;
+use tokio::task::JoinSet;
+
+use super::worker::{Row, Worker, cache_over, policy};
+use crate::loader::brings;
+
+/// So many callers begin to read at once, and go away at once, so often.
+const CALLERS: usize = 100;
+const WAVES: usize = 200;
+
+/// Waits until no key of this server is a lease.
+async fn no_lease_is_left(server: &RedisServer) {
+    until("the end of all leases", async || {
+        let keys = server.command(&["KEYS", "*"]).await;
+        for key in keys.array() {
+            if server.command(&["GETRANGE", &key.text(), "0", "1"]).await == Reply::Bulk(b"\xFEL".to_vec()) {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+}
+
+#[test]
+fn who_is_dropped_in_mid_load_gives_the_load_to_another_process() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let here = cache_over(&server, CacheService::builder()).await;
+        let other = Worker::start(&server).await;
+        let gate = Gate::new("the load is under way");
+        let mut load = JoinSet::new();
+        let (cache, held) = (here.clone(), gate.clone());
+        load.spawn(async move {
+            let load = || async {
+                held.pass().await;
+                Ok::<_, Infallible>(Row { version: 1 })
+            };
+            drop(cache.get_or_set("row:1", policy("row:1"), load).await);
+        });
+        gate.reached().await;
+        let drops = async {
+            other.followed_by(9).await;
+            load.abort_all();
+        };
+        let (loaded, ()) = tokio::join!(other.load("row:1", 2, 10, Duration::ZERO), drops);
+        assert_eq!(loaded, (1, BTreeSet::from([2])));
+        // Whoever loses patience claims the load first, and the claim would stand for as long again.
+        assert_eq!(
+            server.command(&["EXISTS", "!c:row:1"]).await.int(),
+            0,
+            "the load was given back, not claimed"
+        );
+        no_lease_is_left(&server).await;
+    });
+}
+
+/// Lets callers go away at every moment of their reads, and waits for the end of their leases.
+async fn drops_callers<F>(call: impl Fn(CacheService, usize) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let server = RedisServer::start().await;
+    let cache = cache_over(&server, CacheService::builder()).await;
+    for wave in 0..WAVES {
+        let mut callers = JoinSet::new();
+        for caller in 0..CALLERS {
+            callers.spawn(call(cache.clone(), wave * CALLERS + caller));
+        }
+        // Some before they are polled, some before they are answered, some before they have seen their answer.
+        for _ in 0..wave % 20 {
+            tokio::task::yield_now().await;
+        }
+        callers.shutdown().await;
+    }
+    no_lease_is_left(&server).await;
+}
+
+#[test]
+fn who_is_dropped_while_it_reads_leaves_no_lease() {
+    testkit::run(drops_callers(|cache, caller| async move {
+        let load = std::future::pending::<Result<u64, Infallible>>;
+        drop(cache.get_or_set(format!("row:{caller}"), Policy::new(), load).await);
+    }));
+}
+
+#[test]
+fn who_is_dropped_while_it_reads_many_leaves_no_lease() {
+    testkit::run(drops_callers(|cache, caller| async move {
+        let load = |_missing| std::future::pending::<Result<Vec<(usize, u64)>, Infallible>>();
+        let name = |at: &usize| format!("row:{caller}:{at}");
+        drop(cache.get_or_set_many(&[1, 2, 3], name, Policy::new(), load).await);
+    }));
+}
+
+#[test]
+fn who_is_dropped_while_it_waits_leaves_the_waiting_to_others() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        // Nobody gives a flight up that nobody leads: they are told.
+        let builder = CacheService::builder().follow_limit(Duration::from_secs(600));
+        let here = cache_over(&server, builder).await;
+        let holder = Worker::start(&server).await;
+        holder.hold("row:1", 1).await;
+        let mut callers = JoinSet::new();
+        for _ in 0..20 {
+            let cache = here.clone();
+            callers.spawn(async move {
+                let Ok(row) = cache.get_or_set("row:1", policy("row:1"), || brings(Row { version: 2 })).await;
+                row.version
+            });
+        }
+        until("19 callers follow one", async || here.stats().local.following == 19).await;
+        // One more, which stays when whoever leads and all others go.
+        let mut survivor = JoinSet::new();
+        let cache = here.clone();
+        survivor.spawn(async move {
+            let Ok(row) = cache.get_or_set("row:1", policy("row:1"), || brings(Row { version: 2 })).await;
+            row.version
+        });
+        until("20 callers follow one", async || here.stats().local.following == 20).await;
+        callers.shutdown().await;
+        until("the last one leads", async || here.stats().local.following == 0).await;
+        assert_eq!(holder.open("row:1").await, (1, true));
+        assert_eq!(survivor.join_all().await, [1]);
+    });
+}
