@@ -77,22 +77,24 @@ impl Drop for UnderWay<'_> {
 /// # Cancel safety
 /// A lease that was left is taken back.
 pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question) -> Answer {
-    let answer = {
+    let mut is_first = false;
+    let way = {
         let mut state = link.reads.0.lock();
         if state.under_way == 0 {
             state.under_way = 1;
-            Err(question)
+            Ok(question)
         } else {
             let (sender, answer) = oneshot::channel();
             state.waiting.push((question, sender));
-            if state.waiting.len() == 1 {
-                link.errands.run(flush(Arc::clone(link), Arc::clone(names)));
-            }
-            Ok(answer)
+            is_first = state.waiting.len() == 1;
+            Err(answer)
         }
     };
-    match answer {
-        Err(alone) => {
+    if is_first {
+        link.errands.run(Flush { link: Arc::clone(link), names: Arc::clone(names), took: false }.run());
+    }
+    match way {
+        Ok(alone) => {
             let _under_way = UnderWay(&link.reads);
             let alone = [alone];
             let unanswered = Unanswered::new(link, &alone);
@@ -103,7 +105,7 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
             answer.unwrap_or(Err(Trouble::Garbled))
         }
         // Whoever sends it has a deadline for all of them.
-        Ok(answer) => answer.await.map_or_else(|_dropped| Err(Trouble::ended()), Delivery::take),
+        Err(answer) => answer.await.map_or_else(|_dropped| Err(Trouble::ended()), Delivery::take),
     }
 }
 
@@ -122,23 +124,43 @@ pub(super) async fn ask_together(
     answers
 }
 
-/// Sends what has gathered. It is a task of its own, so that nobody's answer hangs on whether another caller stays.
-async fn flush(link: Arc<Link>, names: Arc<Names>) {
-    tokio::task::yield_now().await; // whoever is ready now comes along
-    let waiting = {
-        let mut state = link.reads.0.lock();
-        state.under_way += 1;
-        std::mem::take(&mut state.waiting)
-    };
-    let _under_way = UnderWay(&link.reads);
-    let still_waiting = waiting.into_iter().filter(|(_, sender)| !sender.is_closed());
-    let (questions, senders): (Vec<_>, Vec<_>) = still_waiting.unzip();
-    let mut waiting = questions.iter().zip(senders);
-    send(&link, &names, &questions, link.deadline(), |answer| {
-        let Some((question, sender)) = waiting.next() else { return };
-        sender.send(Delivery::new(&link, question, answer)).ok(); // where whoever asked went away, it is dropped
-    })
-    .await;
+/// What sends the reads that have gathered. Dropped before it took them, as with a runtime that ends, it leaves nobody waiting.
+struct Flush {
+    link: Arc<Link>,
+    names: Arc<Names>,
+    took: bool,
+}
+
+impl Flush {
+    /// It is run as an errand, so that nobody's answer hangs on whether another caller stays.
+    async fn run(mut self) {
+        tokio::task::yield_now().await; // whoever is ready now comes along
+        let waiting = {
+            let mut state = self.link.reads.0.lock();
+            state.under_way += 1;
+            self.took = true;
+            std::mem::take(&mut state.waiting)
+        };
+        let link = &self.link;
+        let _under_way = UnderWay(&link.reads);
+        let still_waiting = waiting.into_iter().filter(|(_, sender)| !sender.is_closed());
+        let (questions, senders): (Vec<_>, Vec<_>) = still_waiting.unzip();
+        let mut waiting = questions.iter().zip(senders);
+        send(link, &self.names, &questions, link.deadline(), |answer| {
+            let Some((question, sender)) = waiting.next() else { return };
+            sender.send(Delivery::new(link, question, answer)).ok(); // where whoever asked went away, it is dropped
+        })
+        .await;
+    }
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        if !self.took {
+            let nobody_asks_for = std::mem::take(&mut self.link.reads.0.lock().waiting);
+            drop(nobody_asks_for); // not under the lock: whoever waits is woken
+        }
+    }
 }
 
 /// An answer on its way to who asked. Dropped before it was taken, which is when they went away, before or after it was sent, a
