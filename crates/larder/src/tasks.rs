@@ -71,6 +71,14 @@ impl Errands {
         }
     }
 
+    /// Runs an errand that callers wait for by themselves, so that [`Tasks::shutdown`] need not: where there is always another, it
+    /// would never end.
+    pub(crate) fn run_unwaited(&self, errand: impl Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &self.runtime {
+            drop(runtime.spawn(errand));
+        }
+    }
+
     /// Runs an errand to its end, whoever goes away, and answers its result; `None` if the runtime has ended.
     ///
     /// # Cancel safety

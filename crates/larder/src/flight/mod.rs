@@ -40,6 +40,19 @@ type Shard = HashMap<Arc<str>, Arc<Flight>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
+impl Moment {
+    /// Before every arrival: nobody came before it.
+    pub(crate) const NEVER: Moment = Moment(0);
+
+    /// The landing itself: all who are aboard came before it.
+    pub(crate) const LANDING: Moment = Moment(u64::MAX);
+
+    /// When a landing was checked.
+    pub(crate) fn of_check(held: bool) -> Moment {
+        if held { Moment::LANDING } else { Moment::NEVER }
+    }
+}
+
 #[derive(Debug)]
 struct Flight {
     name: Arc<str>,
@@ -73,8 +86,8 @@ pub(crate) struct Landed {
     pub(crate) result: Result<Payload, SharedError>,
     /// The load began after this moment.
     pub(crate) began: Moment,
-    /// Nothing that the load captured was removed or set between the beginning and the landing.
-    pub(crate) vouched: bool,
+    /// What was brought was checked after this moment: nothing that it depends on was removed or set before the check.
+    pub(crate) checked: Moment,
     /// The tags that the load captured: of no others does it know whether they were invalidated.
     pub(crate) tags: SmallVec<[Tag; 8]>,
     pub(crate) stored: bool,
@@ -87,7 +100,7 @@ impl std::fmt::Debug for Landed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Landed")
             .field("ok", &self.result.is_ok())
-            .field("vouched", &self.vouched)
+            .field("checked", &self.checked)
             .finish_non_exhaustive()
     }
 }
@@ -95,7 +108,7 @@ impl std::fmt::Debug for Landed {
 impl Landed {
     /// Whether a caller that arrived at this moment, and declares these tags, may take what the flight brought.
     pub(crate) fn vouches_for(&self, arrived: Moment, declared: &[Tag]) -> bool {
-        arrived < self.began || (self.vouched && declared.iter().all(|tag| self.tags.contains(tag)))
+        arrived < self.began || (arrived < self.checked && declared.iter().all(|tag| self.tags.contains(tag)))
     }
 }
 

@@ -3,6 +3,7 @@
 use rand::RngExt;
 use redis::{Cmd, Pipeline};
 
+use super::link::Link;
 use super::names::Names;
 use super::read::{Capture, LEASE_MS, new_generation};
 use super::script::{FILL, FILL_STAGED, RELEASE};
@@ -164,6 +165,17 @@ pub(super) async fn release(
     commands.add_command(RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take());
     let captured: Vec<Tag> = capture.tokens.iter().map(|(tag, _)| *tag).collect();
     settle(names, capture, &captured, commands).await
+}
+
+/// Takes a lease back over another connection than the one that it was granted over.
+pub(super) async fn release_over(
+    link: &Link,
+    names: &Names,
+    name: &str,
+    word: Word,
+) -> Result<bool, Trouble> {
+    let release = RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take();
+    did(link.believe(integer(&link.ask(release).await?)))
 }
 
 /// Takes the claim of this interval for so long: leave to load in place of a holder that is taken to be gone. A claim of an

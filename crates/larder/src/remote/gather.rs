@@ -12,7 +12,6 @@ use rand::RngExt;
 use redis::{Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::MAX_PIPELINE;
 use super::link::Link;
@@ -91,7 +90,8 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
         }
     };
     if is_first {
-        link.errands.run(Flush { link: Arc::clone(link), names: Arc::clone(names), took: false }.run());
+        link.errands
+            .run_unwaited(Flush { link: Arc::clone(link), names: Arc::clone(names), took: false }.run());
     }
     match way {
         Ok(alone) => {
@@ -100,7 +100,7 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
             let unanswered = Unanswered::new(link, &alone);
             let mut answer = None;
             // It is large, and those that wait for a flush have no need of it.
-            Box::pin(send(link, names, &alone, link.deadline(), |given| answer = Some(given))).await;
+            Box::pin(send(link, names, &alone, |given| answer = Some(given))).await;
             unanswered.answered();
             answer.unwrap_or(Err(Trouble::Garbled))
         }
@@ -113,14 +113,9 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
 ///
 /// # Cancel safety
 /// Leases may have been left behind; [`Unanswered`] takes them back.
-pub(super) async fn ask_together(
-    link: &Arc<Link>,
-    names: &Names,
-    questions: &[Question],
-    deadline: Instant,
-) -> Vec<Answer> {
+pub(super) async fn ask_together(link: &Arc<Link>, names: &Names, questions: &[Question]) -> Vec<Answer> {
     let mut answers = Vec::with_capacity(questions.len());
-    send(link, names, questions, deadline, |answer| answers.push(answer)).await;
+    send(link, names, questions, |answer| answers.push(answer)).await;
     answers
 }
 
@@ -146,7 +141,7 @@ impl Flush {
         let still_waiting = waiting.into_iter().filter(|(_, sender)| !sender.is_closed());
         let (questions, senders): (Vec<_>, Vec<_>) = still_waiting.unzip();
         let mut waiting = questions.iter().zip(senders);
-        send(link, &self.names, &questions, link.deadline(), |answer| {
+        send(link, &self.names, &questions, |answer| {
             let Some((question, sender)) = waiting.next() else { return };
             sender.send(Delivery::new(link, question, answer)).ok(); // where whoever asked went away, it is dropped
         })
@@ -224,26 +219,29 @@ impl Question {
 
 /// Takes leases back, where they were left, so that nobody waits for a load that never comes.
 fn take_back(link: &Arc<Link>, left: impl IntoIterator<Item = (String, Word)>) {
-    let mut commands = Pipeline::new();
-    for (key, word) in left {
-        commands.add_command(RELEASE.on(&[&key]).arg(word.as_bytes()).take());
-    }
-    if !commands.is_empty() {
+    let left: Vec<(String, Word)> = left.into_iter().collect();
+    if !left.is_empty() {
         let sends = Arc::clone(link);
-        // Where this fails, the leases end with their time, or with a claim.
-        link.errands.run(async move { drop(sends.send(&commands, sends.deadline()).await) });
+        link.errands.run(async move {
+            for left in left.chunks(MAX_PIPELINE) {
+                let mut commands = Pipeline::with_capacity(left.len());
+                for (key, word) in left {
+                    commands.add_command(RELEASE.on(&[key]).arg(word.as_bytes()).take());
+                }
+                // Where this fails, the leases end with their time, or with a claim.
+                sends.send(&commands, sends.deadline()).await.ok();
+            }
+        });
     }
 }
 
 /// Sends questions, and gives each its answer, in their order.
-async fn send(
-    link: &Arc<Link>,
-    names: &Names,
-    questions: &[Question],
-    deadline: Instant,
-    mut give: impl FnMut(Answer),
-) {
-    for questions in questions.chunks(MAX_PIPELINE / 2) {
+async fn send(link: &Arc<Link>, names: &Names, questions: &[Question], mut give: impl FnMut(Answer)) {
+    let mut rest = questions;
+    while !rest.is_empty() {
+        let (questions, others) = rest.split_at(as_many_as_fit(rest));
+        rest = others;
+        let deadline = link.deadline();
         let (commands, asked) = commands_of(names, questions);
         let mut in_force = match link.send(&commands, deadline).await {
             Ok(answers) => {
@@ -266,6 +264,16 @@ async fn send(
             give(answer);
         }
     }
+}
+
+/// How many of these questions one pipeline holds, by the most commands that they may be; at least one.
+fn as_many_as_fit(questions: &[Question]) -> usize {
+    let mut commands = 1;
+    let fits = questions.iter().take_while(|question| {
+        commands += 1 + question.tags.len();
+        commands <= MAX_PIPELINE
+    });
+    fits.count().max(1)
 }
 
 /// The commands of some questions: each token once, the root once, then the entries. What is captured is thereby older than what
@@ -377,11 +385,15 @@ impl InForce {
             Some(_) => answers.next().ok_or(Trouble::Garbled).and_then(string),
             None => Ok(None),
         };
-        let mut tokens = SmallVec::new();
-        for tag in &question.tags {
+        let token = |tag: &Tag| {
             let token = self.at.get(&(*tag, question.may_put)).and_then(|at| self.tokens.get(*at));
-            tokens.push((*tag, token.cloned().unwrap_or(Err(Trouble::Garbled))?));
-        }
+            Ok((*tag, token.cloned().unwrap_or(Err(Trouble::Garbled))?))
+        };
+        let tokens = question.tags.iter().map(token).collect::<Result<_, Trouble>>().inspect_err(|_| {
+            if value == Ok(None) {
+                take_back(link, question.left()); // nobody is told of it
+            }
+        })?;
         if value == Err(Trouble::Full) {
             return Err(Trouble::Full);
         }

@@ -151,7 +151,7 @@ impl Remote {
         let questions: Vec<_> =
             readings.iter().map(|reading| reading.question(names, self.rules_out)).collect();
         let unanswered = Unanswered::new(&link, &questions);
-        let answers = gather::ask_together(&link, names, &questions, link.deadline()).await;
+        let answers = gather::ask_together(&link, names, &questions).await;
         let mut seen = Vec::with_capacity(asks.len());
         for (((ask, reading), question), answer) in
             asks.iter().zip(&mut readings).zip(&questions).zip(answers)
@@ -253,6 +253,12 @@ impl Remote {
     /// # Cancel safety
     /// It may have been taken back or not.
     pub(crate) async fn release(&self, name: &str, seen: (Word, &Capture)) -> Result<Settled, Trouble> {
+        if seen.1.link.check().is_err() {
+            // The word is like no other, so that it may be compared anywhere; what was captured can no longer be.
+            let link = self.supervisor.link()?;
+            let done = fill::release_over(&link, self.supervisor.names(), name, seen.0).await?;
+            return Ok(Settled { done, current: false });
+        }
         fill::release(self.supervisor.names(), name, seen).await
     }
 

@@ -62,8 +62,8 @@ impl Trouble {
 
 impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
-        // That it is away was logged by whoever noticed.
-        let known = matches!(trouble, Trouble::Away(_));
+        // That a connection is given up, and why, is logged once, by whoever keeps it.
+        let known = trouble.is_of_the_connection();
         Error::new(error::ErrorKind::Unavailable, trouble.to_string()).already_known(known)
     }
 }
@@ -74,7 +74,12 @@ impl From<&ServerError> for Trouble {
             "OOM" => Trouble::Full,
             "WRONGTYPE" => Trouble::WrongType,
             "NOPERM" => Trouble::Forbidden(error.details().unwrap_or_default().to_owned()),
-            code => Trouble::Refused(format!("{code} {}", error.details().unwrap_or_default())),
+            code => {
+                // An unknown command is told with its arguments, and among them may be another tenant's key.
+                let details = error.details().unwrap_or_default();
+                let words = details.split(", with args").next().unwrap_or_default();
+                Trouble::Refused(format!("{code} {words}"))
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::boarding::{Approach, Boarded, Waiting, Wanted};
 use super::loading::{Grant, Loading};
-use super::{CacheService, Inner, Plan, Policy, Refusal};
+use super::{CacheService, Inner, Plan, Policy, Refusal, together};
 use crate::codec::Value;
 use crate::flight::{Followed, Follower, Moment, while_loading};
 use crate::key::AsKey;
@@ -32,12 +32,20 @@ struct Led<'a> {
     loading: Loading,
 }
 
-/// What a key of a batch waits for.
-enum Standing {
-    /// A load of this process.
-    Follows(Follower),
-    /// A load of another process.
-    Waits(Waiting),
+/// The keys of a batch that others load.
+#[derive(Default)]
+struct Standing<'a> {
+    /// In this process.
+    follows: Vec<(Missing<'a>, Follower)>,
+    /// In another, and this call asks for all of this process.
+    waits: Vec<(Missing<'a>, Waiting)>,
+}
+
+impl<'a> Standing<'a> {
+    fn into_missing(self) -> impl Iterator<Item = Missing<'a>> {
+        let waits = self.waits.into_iter().map(|(missing, _)| missing);
+        self.follows.into_iter().map(|(missing, _)| missing).chain(waits)
+    }
 }
 
 impl CacheService {
@@ -117,23 +125,26 @@ impl CacheService {
         while !(missing.is_empty() && led.is_empty()) {
             let mut standing = batch.board(std::mem::take(&mut missing), &mut led).await;
             if !led.is_empty() {
+                // Nobody asks Redis for those who wait meanwhile: let others do it.
+                missing.append(&mut standing.waits.drain(..).map(|(missing, _)| missing).collect());
                 batch.load(std::mem::take(&mut led), &mut load).await?;
             }
             let since = Instant::now(); // the limit holds for all of them together
-            while let Some((waiting, stands)) = standing.pop() {
-                // What this call leads it loads before it waits any longer; only those are looked at that may join it.
-                let waited = match stands {
-                    Standing::Follows(_) if !led.is_empty() => Waited::StartAgain,
-                    Standing::Follows(follower) => batch.follow(&waiting, follower, (arrived, since)).await?,
-                    Standing::Waits(waits) => batch.wait(&waiting, waits, !led.is_empty()).await,
-                };
-                match waited {
+            // What this call leads it loads before it waits any longer.
+            while led.is_empty() {
+                if !standing.waits.is_empty() {
+                    batch.wait(&mut standing.waits, &mut missing, &mut led).await;
+                    continue;
+                }
+                let Some((waiting, follower)) = standing.follows.pop() else { break };
+                match batch.follow(&waiting, follower, (arrived, since)).await? {
                     Waited::Done => {}
                     Waited::StartAgain => missing.push(waiting),
                     Waited::Loads(loading) => led.push(Led { missing: waiting, loading }),
-                    Waited::Waits(waits) => standing.push((waiting, Standing::Waits(waits))),
+                    Waited::Waits(waits) => standing.waits.push((waiting, waits)),
                 }
             }
+            missing.extend(standing.into_missing());
         }
         Ok(batch.into_values())
     }
@@ -190,11 +201,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
 
     /// Looks once more, over Redis in one round trip, and joins the flights of what is missing: what this call leads is added
     /// to `led`, what others load is answered.
-    async fn board(
-        &mut self,
-        missing: Vec<Missing<'a>>,
-        led: &mut Vec<Led<'a>>,
-    ) -> Vec<(Missing<'a>, Standing)> {
+    async fn board(&mut self, missing: Vec<Missing<'a>>, led: &mut Vec<Led<'a>>) -> Standing<'a> {
         let (inner, policy) = (self.inner, self.policy);
         let seen = inner.look_ahead(missing.iter().map(|missing| missing.wanted(policy))).await;
         let approaches = missing.iter().zip(seen).map(|(missing, seen)| async move {
@@ -204,8 +211,8 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 (None, _) => Approach::Loads(inner.loading(None, Grant::None(Refusal::Failed))),
             }
         });
-        let approaches = join_all(approaches).await;
-        let mut standing = Vec::new();
+        let approaches = together(approaches).await;
+        let mut standing = Standing::default();
         for (missing, approach) in missing.into_iter().zip(approaches) {
             match approach {
                 Approach::Found(read) => self.values[missing.at] = Some(read.value),
@@ -213,8 +220,8 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                     self.count(&missing, Count::Miss);
                     led.push(Led { missing, loading });
                 }
-                Approach::Follows(follower) => standing.push((missing, Standing::Follows(follower))),
-                Approach::Waits(waiting) => standing.push((missing, Standing::Waits(waiting))),
+                Approach::Follows(follower) => standing.follows.push((missing, follower)),
+                Approach::Waits(waiting) => standing.waits.push((missing, waiting)),
             }
         }
         standing
@@ -241,7 +248,7 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
             Ok(loaded) => loaded,
             Err(error) => {
                 let fail = |Led { missing, loading }| inner.fail(missing.name, loading, &error);
-                join_all(led.into_iter().map(fail)).await;
+                together(led.into_iter().map(fail)).await;
                 return Err(error);
             }
         };
@@ -258,29 +265,41 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
                 }
             });
         }
-        join_all(settled).await;
+        together(settled.into_iter()).await;
         Ok(())
     }
 
-    /// Waits for the load of another process; in a `hurry` it only looks once.
-    async fn wait(&mut self, missing: &Missing<'a>, mut waiting: Waiting, hurry: bool) -> Waited {
-        let inner = self.inner;
-        let Some(wanted) = missing.wanted(self.policy) else { return Waited::Done };
-        let boarded = if !hurry {
-            inner.wait::<T, Infallible>(wanted, waiting).await
-        } else if let Some(ended) = inner.look_again::<T>(wanted, &mut waiting).await {
-            inner.end_waiting(wanted, waiting, ended)
-        } else {
-            None
-        };
-        match boarded {
-            Some(Boarded::Found(read)) => {
-                self.values[missing.at] = Some(read.value);
-                Waited::Done
+    /// Pauses, then asks Redis once for each key that other processes load. The keys that are still to be waited for stay.
+    async fn wait(
+        &mut self,
+        waits: &mut Vec<(Missing<'a>, Waiting)>,
+        missing: &mut Vec<Missing<'a>>,
+        led: &mut Vec<Led<'a>>,
+    ) {
+        let (inner, policy) = (self.inner, self.policy);
+        if let Some((_, first)) = waits.first_mut() {
+            first.pause().await;
+        }
+        let looks = std::mem::take(waits).into_iter().map(|(missing, mut waiting)| async move {
+            let ended = match missing.wanted(policy) {
+                Some(wanted) if !waiting.is_dissolved() => inner.look_again::<T>(wanted, &mut waiting).await,
+                _ => return (missing, Ok(None)),
+            };
+            let Some(ended) = ended else { return (missing, Err(waiting)) };
+            let wanted = missing.wanted(policy);
+            let boarded =
+                wanted.and_then(|wanted| inner.end_waiting::<T, Infallible>(wanted, waiting, ended));
+            (missing, Ok(boarded))
+        });
+        let looked = together(looks).await;
+        for (key, boarded) in looked {
+            match boarded {
+                Ok(Some(Boarded::Found(read))) => self.values[key.at] = Some(read.value),
+                Ok(Some(Boarded::Loads(loading))) => led.push(Led { missing: key, loading }),
+                Ok(Some(Boarded::Failed(error))) => match error {},
+                Ok(None) => missing.push(key),
+                Err(waiting) => waits.push((key, waiting)),
             }
-            Some(Boarded::Loads(loading)) => Waited::Loads(loading),
-            Some(Boarded::Failed(error)) => match error {},
-            None => Waited::StartAgain,
         }
     }
 

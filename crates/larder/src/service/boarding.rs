@@ -14,7 +14,7 @@ use super::pace::Pause;
 use super::{Inner, Plan, Read, Refusal, Source};
 use crate::ablation::Ablation;
 use crate::codec::{Value, decode, typed};
-use crate::entry::Word;
+use crate::entry::{Dependencies, Word};
 use crate::flight::{Followed, Follower, Joined, Landed, Leader, Moment, is_loading};
 use crate::key::Tag;
 use crate::local::NameRef;
@@ -67,7 +67,8 @@ pub(super) struct Waiting {
 
 /// What Redis said to a caller who loads.
 enum Told<T> {
-    Found(Read<T>),
+    /// A value, and what it depends on.
+    Found(Read<T>, Dependencies),
     Granted(Box<Lease>),
     Busy(Word, Capture),
     /// It changed while it was looked at.
@@ -78,8 +79,8 @@ enum Told<T> {
 
 /// How waiting ended.
 pub(super) enum Ended<T> {
-    /// With a value, for which Redis was asked after this moment.
-    Found(Read<T>, Moment),
+    /// With a value and what it depends on, for which Redis was asked after this moment.
+    Found(Read<T>, Dependencies, Moment),
     /// With leave to load.
     Loads(Grant),
 }
@@ -187,7 +188,7 @@ impl Inner {
     fn stand<T: Value>(&self, wanted: Wanted<'_>, told: Told<T>) -> Option<Approach<T>> {
         let name = wanted.name;
         Some(match told {
-            Told::Found(read) => {
+            Told::Found(read, _) => {
                 self.counters.count(wanted.plan.group, Count::Hit);
                 Approach::Found(read)
             }
@@ -304,7 +305,7 @@ impl Inner {
         let trouble = match remote.read_raw(name).await {
             Ok(None) | Err(Trouble::WrongType) => return Told::Nothing(Refusal::Absent),
             Ok(Some(bytes)) => match decode(bytes, wanted.plan.encoding) {
-                Ok(value) => return Told::Found(Read::of_remote(value, Duration::ZERO)),
+                Ok(value) => return Told::Found(Read::of_remote(value, Duration::ZERO), Dependencies::new()),
                 Err(error) => {
                     self.report("get", name, &error);
                     return Told::Nothing(Refusal::Absent); // what is loaded takes its place
@@ -334,7 +335,7 @@ impl Inner {
             Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
                 Ok(value) => {
                     let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
-                    Told::Found(Read::of_remote(value, age))
+                    Told::Found(Read::of_remote(value, age), header.depends_on)
                 }
                 Err(error) => {
                     self.report("get", wanted.name.name, &error);
@@ -361,8 +362,8 @@ impl Inner {
         mut waiting: Waiting,
     ) -> Option<Boarded<T, E>> {
         loop {
-            waiting.pause.wait().await;
-            if waiting.leader.is_dissolved() {
+            waiting.pause().await;
+            if waiting.is_dissolved() {
                 return None;
             }
             if let Some(ended) = self.look_again(wanted, &mut waiting).await {
@@ -380,7 +381,7 @@ impl Inner {
         let Some(remote) = &self.remote else { return Some(Ended::Loads(Grant::None(Refusal::Unavailable))) };
         let asked = self.flights.moment();
         let (word, capture) = match self.ask(remote, wanted).await {
-            Told::Found(read) => return Some(Ended::Found(read, asked)),
+            Told::Found(read, depends_on) => return Some(Ended::Found(read, depends_on, asked)),
             Told::Granted(lease) => return Some(Ended::Loads(Grant::Remote(lease))),
             Told::Nothing(refusal) => return Some(Ended::Loads(wanted.plan.grant_of(refusal))),
             Told::Again if waiting.since.elapsed() < self.settings.follow_limit => return None,
@@ -388,8 +389,13 @@ impl Inner {
             Told::Busy(word, capture) => (word, capture),
         };
         let patience = self.pace.patience(wanted.plan.group);
-        if !waiting.is_over(word, patience, self.settings.follow_limit) {
+        let is_late = waiting.since.elapsed() >= self.settings.follow_limit;
+        if !waiting.is_over(word, patience) && !is_late {
             return None;
+        }
+        if is_late {
+            // So many holders and claims have gone by that this caller loads whoever else does.
+            return Some(Ended::Loads(Grant::Remote(self.lease(remote, wanted, (word, capture), false))));
         }
         let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         match remote.claim(wanted.name.name, (word, &capture), ms).await {
@@ -414,12 +420,14 @@ impl Inner {
     ) -> Option<Boarded<T, E>> {
         let group = wanted.plan.group;
         match ended {
-            Ended::Found(read, asked) => {
+            Ended::Found(read, depends_on, asked) => {
                 self.counters.count(group, Count::Miss);
                 self.counters.count(group, Count::Joined);
-                let (result, tags) = (Ok(Arc::clone(&read.value) as _), SmallVec::new());
-                // Redis was asked after this moment: whoever had come by then may take it, and nobody else.
-                waiting.leader.land(|| Landed { result, began: asked, vouched: false, tags, stored: true });
+                let result = Ok(Arc::clone(&read.value) as _);
+                let tags = depends_on.iter().map(|(tag, _)| *tag).collect();
+                // Redis was asked after this moment: whoever had come by then, and declares no more, may take it.
+                let (began, checked) = (Moment::NEVER, asked);
+                waiting.leader.land(|| Landed { result, began, checked, tags, stored: true });
                 Some(Boarded::Found(Read { source: Source::Joined, ..read }))
             }
             Ended::Loads(grant) => {
@@ -468,14 +476,24 @@ impl Waiting {
         Waiting { leader, interval: None, since: Instant::now(), pause: Pause::NONE }
     }
 
-    /// Whether it has waited long enough: for this interval, or for all there were.
-    fn is_over(&mut self, word: Word, patience: Duration, limit: Duration) -> bool {
+    /// Pauses before Redis is asked again.
+    pub(super) async fn pause(&mut self) {
+        self.pause.wait().await;
+    }
+
+    /// Whether a load of this process has taken the place of the one that is waited for.
+    pub(super) fn is_dissolved(&self) -> bool {
+        self.leader.is_dissolved()
+    }
+
+    /// Whether it has waited long enough for this interval.
+    fn is_over(&mut self, word: Word, patience: Duration) -> bool {
         let generation = word.generation();
         let (_, since) = match self.interval {
             Some(interval) if interval.0 == generation => interval,
             _ => *self.interval.insert((generation, Instant::now())),
         };
-        since.elapsed() >= patience || self.since.elapsed() >= limit
+        since.elapsed() >= patience
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{Inner, Plan, Refusal, Stored};
 use crate::codec::{Payload, Value, encode};
@@ -16,6 +16,9 @@ use crate::local::{Installed, NameRef};
 use crate::remote::{Capture, Fresh, Remote, Settled, Trouble};
 use crate::stats::Count;
 use crate::{local, stats};
+
+/// 3 seconds: how long another connection is waited for, to give a lease back over it.
+const RECONNECTION: Duration = Duration::from_secs(3);
 
 /// Leave to load, for this caller and for whoever follows its flight. Dropped, it hands the load to one of them.
 #[derive(Debug)]
@@ -74,7 +77,8 @@ impl Loading {
         match &mut self.grant {
             Grant::Local(grant) => grant.narrow_to(tags),
             Grant::Remote(lease) => lease.narrow_to(tags),
-            Grant::Raw | Grant::None(_) => true,
+            Grant::Raw => tags.is_empty(), // there is no room for them
+            Grant::None(_) => true,
         }
     }
 }
@@ -102,7 +106,8 @@ impl Lease {
     /// Fills the value in.
     async fn fill(&mut self, fresh: Fresh<'_>) -> Result<Settled, Trouble> {
         let settled = self.remote.fill(&self.name, self.seen(), &self.tags, fresh).await?;
-        self.own = false;
+        // A fill that was refused, since what had been put aside was evicted, leaves the lease.
+        self.own &= !settled.done;
         Ok(settled)
     }
 
@@ -122,8 +127,13 @@ impl Drop for Lease {
         if self.own {
             let (remote, name) = (self.remote.clone(), std::mem::take(&mut self.name));
             let (word, capture) = (self.word, self.capture.clone());
-            // Where this fails, the lease ends with its time, or with a claim.
-            self.remote.errands().run(async move { drop(remote.release(&name, (word, &capture)).await) });
+            self.remote.errands().run(async move {
+                let given_back = remote.release(&name, (word, &capture)).await;
+                if given_back.is_err() && timeout(RECONNECTION, remote.ready()).await.is_ok() {
+                    // Where this fails too, the lease ends with its time, or with a claim.
+                    remote.release(&name, (word, &capture)).await.ok();
+                }
+            });
         }
     }
 }
@@ -177,15 +187,15 @@ impl Inner {
     ) {
         let Loading { leader, began, grant, .. } = loading;
         let error: SharedError = Arc::new(error.clone());
-        let (vouched, tags) = match grant {
+        let (held, tags) = match grant {
             Grant::Local(grant) => {
                 if let Some(leader) = leader {
                     leader.land(|| {
-                        let vouched = self.local.is_current(name, &grant);
+                        let checked = Moment::of_check(self.local.is_current(name, &grant));
                         Landed {
                             result: Err(error),
                             began,
-                            vouched,
+                            checked,
                             tags: grant.tags().collect(),
                             stored: false,
                         }
@@ -202,7 +212,8 @@ impl Inner {
             Grant::Raw | Grant::None(_) => (false, SmallVec::new()),
         };
         if let Some(leader) = leader {
-            leader.land(|| Landed { result: Err(error), began, vouched, tags, stored: false });
+            let checked = Moment::of_check(held);
+            leader.land(|| Landed { result: Err(error), began, checked, tags, stored: false });
         }
     }
 
@@ -211,7 +222,7 @@ impl Inner {
         let Loading { leader, began, .. } = loading;
         if let Some(leader) = leader {
             let (result, tags) = (Ok(value), SmallVec::new());
-            leader.land(|| Landed { result, began, vouched: false, tags, stored: false });
+            leader.land(|| Landed { result, began, checked: Moment::NEVER, tags, stored: false });
         }
     }
 
@@ -226,7 +237,7 @@ impl Inner {
     ) -> Stored {
         let Loading { leader, began, began_ms, since, grant } = loading;
         let took = since.elapsed();
-        let (stored, vouched, tags) = match grant {
+        let (stored, held, tags) = match grant {
             Grant::Local(grant) => {
                 return self.install(name, typed, plan, (leader, began, began_ms), grant, value);
             }
@@ -234,9 +245,8 @@ impl Inner {
                 self.pace.note(plan.group, took);
                 leader.iter().for_each(Leader::close);
                 let encoded = self.encode(name.name, &*value, typed, plan);
-                let (stored, vouched) =
-                    Box::pin(self.fill(&mut lease, encoded, plan, (began_ms, took))).await;
-                (stored, vouched, std::mem::take(&mut lease.tags))
+                let (stored, held) = Box::pin(self.fill(&mut lease, encoded, plan, (began_ms, took))).await;
+                (stored, held, std::mem::take(&mut lease.tags))
             }
             Grant::Raw => {
                 (Box::pin(self.put_raw(name.name, &*value, typed, plan)).await, false, SmallVec::new())
@@ -244,8 +254,8 @@ impl Inner {
             Grant::None(refusal) => (Stored::no(refusal), false, SmallVec::new()),
         };
         if let Some(leader) = leader {
-            let stored = stored.is_stored();
-            leader.land(|| Landed { result: Ok(value), began, vouched, tags, stored });
+            let (stored, checked) = (stored.is_stored(), Moment::of_check(held));
+            leader.land(|| Landed { result: Ok(value), began, checked, tags, stored });
         }
         stored
     }
@@ -270,9 +280,9 @@ impl Inner {
             Some(leader) => {
                 let landed = leader.land(|| {
                     let Installed { current, stored } = install();
-                    Landed { result: Ok(value), began, vouched: current, tags, stored }
+                    Landed { result: Ok(value), began, checked: Moment::of_check(current), tags, stored }
                 });
-                Installed { current: landed.vouched, stored: landed.stored }
+                Installed { current: landed.checked == Moment::LANDING, stored: landed.stored }
             }
         };
         self.answer_of_load(plan.group, installed.stored, installed.current, failed)

@@ -15,9 +15,11 @@ mod tagged;
 mod write;
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use smallvec::SmallVec;
 
 pub use answer::{Read, Refusal, Removed, Source, Stored};
@@ -46,6 +48,15 @@ use pace::Pace;
 /// and counters of value and name, and a few tags. Measured on a 64-bit machine (docs/decisions/0002): 210 for a number in a
 /// map that is full, 390 for bytes of a registered space in one that has just grown, 80 more with two tags and a space.
 pub const ENTRY_OVERHEAD_BYTES: u64 = 384;
+
+/// How many calls to Redis one batch makes at once, so that none waits for so many others that its time is over.
+const AT_ONCE: usize = 256;
+
+/// Makes the calls of one batch, and answers their results in their order.
+async fn together<F: Future>(calls: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let calls: Vec<F> = calls.collect();
+    stream::iter(calls).buffered(AT_ONCE).collect().await
+}
 
 /// A cache in front of slower data. Cloning it is cheap, and all clones are the same cache.
 ///
@@ -233,7 +244,7 @@ impl Inner {
     }
 
     fn plan_of(&self, name: &str, owner: Option<&SpaceInfo>) -> Plan {
-        let raw = owner.is_some_and(|owner| owner.raw);
+        let raw = self.remote.is_some() && owner.is_some_and(|owner| owner.raw);
         Plan {
             ttl: owner.and_then(|owner| owner.ttl).unwrap_or(self.settings.default_ttl),
             group: self.group_of(name, owner, None),

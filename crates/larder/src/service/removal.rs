@@ -134,7 +134,10 @@ impl CacheService {
         }
         let pattern = Pattern::new(glob);
         if let Some(name) = pattern.as_literal() {
-            return Ok(self.inner.remove(name).await);
+            let Some(remote) = &self.inner.remote else { return Ok(self.inner.remove_here(name)) };
+            self.inner.count(name, Count::Delete);
+            let removed = self.inner.remove_there(remote, vec![name.to_owned()], Vec::new()).await?;
+            return Ok(Removed::counted(removed));
         }
         if let Some(scope) =
             pattern.as_prefix().and_then(|prefix| self.inner.registry.scope_of_prefix(prefix))
@@ -203,7 +206,8 @@ impl CacheService {
         removed
     }
 
-    /// Removes everything, at the same cost for any number of entries; the memory is reclaimed by and by.
+    /// Removes everything, at the same cost for any number of entries; the memory is reclaimed by and by. The entries of
+    /// [raw](Space::raw) spaces in Redis are looked for by their names.
     ///
     /// # Cancel safety
     /// Once polled, it is done, whoever goes away.
@@ -260,7 +264,8 @@ impl CacheService {
 pub(super) const TAGS: &str = "(tags)";
 
 impl<K: Id + ?Sized, V> Space<K, V> {
-    /// Removes all entries of this space, at the same cost for any number of them.
+    /// Removes all entries of this space, at the same cost for any number of them; those of a [raw](Space::raw) space in Redis are
+    /// looked for by their names.
     ///
     /// # Consistency
     /// As for [`CacheService::invalidate_tag`].

@@ -127,6 +127,7 @@ impl Inner {
             let declared = policy.clone().tags(told);
             needed.extend(declared.tags.into_iter().filter(|tag| !plan.tags.contains(tag)));
             let too_many = declared.too_many_tags;
+            let no_room = plan.raw && !needed.is_empty();
             if !too_many && loading.narrow_to(&needed) {
                 if self.remote.is_some() {
                     self.guesses.learn(name.hash, needed);
@@ -134,8 +135,8 @@ impl Inner {
                 let stored = self.settle(name, typed, plan, loading, Arc::clone(&value)).await;
                 return Ok(Read::of_load(value, Source::Loaded, stored.is_stored()));
             }
-            if too_many || attempt == ATTEMPTS {
-                self.report("set", name.name, &unstorable(too_many));
+            if too_many || no_room || attempt == ATTEMPTS {
+                self.report("set", name.name, &unstorable(too_many, no_room));
                 self.land_unstored(loading, Arc::clone(&value) as _).await;
                 return Ok(Read::of_load(value, Source::Loaded, false));
             }
@@ -145,11 +146,14 @@ impl Inner {
     }
 }
 
-fn unstorable(too_many_tags: bool) -> Error {
+fn unstorable(too_many_tags: bool, no_room: bool) -> Error {
     let message = if too_many_tags {
         format!(
             "more than {MAX_TAGS} tags are declared and told by the loader; depend on fewer, coarser things"
         )
+    } else if no_room {
+        "the space is raw, so that its values have no room for the tags that the loader told; remove them by name"
+            .to_owned()
     } else {
         "the loader told other tags each time; what a value depends on should follow from its key and its row"
             .to_owned()

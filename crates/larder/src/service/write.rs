@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
-
-use super::{CacheService, Inner, Plan, Policy, Refusal, SetOptions, Stored};
+use super::{CacheService, Inner, Plan, Policy, Refusal, SetOptions, Stored, together};
 use crate::codec::{Value, decode, typed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsKey, AsName, Key, Typed};
@@ -64,7 +62,7 @@ impl CacheService {
     ) -> Vec<Stored> {
         let (inner, options) = (&*self.inner, &options.into());
         let set = |(key, value): (N, T)| async move { inner.set_or_report(&key, value, options).await };
-        join_all(entries.into_iter().map(set)).await
+        together(entries.into_iter().map(set)).await
     }
 
     /// Writes a row through, after its change was committed: replaces an older version of the row in the cache, and is
@@ -219,8 +217,9 @@ impl Inner {
             return Ok(Stored::no(Refusal::Bypass));
         }
         let replaced = self.replace_older(key, value).await;
-        if replaced.is_err() {
-            self.remove(key.name()).await;
+        if replaced.is_err() && !self.remove(key.name()).await.acknowledged {
+            let message = "the row was not written through, and what is older is not removed";
+            return Err(Error::new(ErrorKind::Unavailable, message));
         }
         replaced
     }

@@ -41,8 +41,10 @@ mod vouching;
 mod ablations;
 
 // What is true of this back end alone.
+mod away;
 mod foreign;
 mod given_back;
 mod processes;
 mod stampede;
+mod waiting;
 mod worker;

@@ -320,3 +320,19 @@ fn a_pattern_of_an_odd_id_takes_what_is_under_it_and_nothing_else() {
         }
     });
 }
+
+#[test]
+fn a_raw_space_is_cleared_and_forgets_what_is_deleted() {
+    static RAW: Space<u32, String> = Space::new("raw:{id}", "A test.").raw();
+    testkit::run(async {
+        let cache = fixture::build(fixture::builder().space(&RAW)).await;
+        for clears in [true, false] {
+            let value = cache.get_or_set(RAW.key(&1), Policy::new(), || brings("v".to_owned())).await;
+            assert_eq!(value.as_deref().map(String::as_str), Ok("v"));
+            assert!(cache.get(RAW.key(&1)).await.is_some());
+            let removed = if clears { RAW.clear(&cache).await } else { cache.delete(RAW.key(&1)).await };
+            assert!(removed.acknowledged);
+            assert_eq!(cache.get(RAW.key(&1)).await, None);
+        }
+    });
+}
