@@ -19,7 +19,7 @@
 //! it is denied, as in every build that lands.
 //!
 //! ```
-//! # #![allow(unused_must_use)]
+//! # #![allow(unused_must_use, reason = "the warning alone is what the next example adds")]
 //! # use crm::{companies::{self, Company}, database::Change, error::Error};
 //! async fn save(change: &mut Change, company: Company) -> Result<(), Error> {
 //!     companies::save(change, company).await?;
@@ -38,7 +38,7 @@
 //! So is committing and then not announcing:
 //!
 //! ```
-//! # #![allow(unused_must_use)]
+//! # #![allow(unused_must_use, reason = "the warning alone is what the next example adds")]
 //! # use crm::{companies::Company, database::Change, written::Written};
 //! async fn commit(change: Change, company: Written<Company>) -> Result<(), sqlx::Error> {
 //!     change.commit(company).await.map_err(|(error, _unknown)| error)?;

@@ -1,4 +1,5 @@
-//! What entries depended on when they were last seen: a guess at the tags of the next, so that they travel with the question.
+//! What entries depended on when they were last seen, beside what their names and callers say: a guess at the tags of the next, so
+//! that they travel with the question.
 
 use arrayvec::ArrayVec;
 use parking_lot::Mutex;

@@ -15,7 +15,7 @@ pub(crate) struct Tasks {
     errands: Arc<Errands>,
 }
 
-/// Tasks that end by themselves: each is bounded by the limit of an operation. What is kept may hold on to them, and not to the
+/// Tasks that end by themselves: all but a scan within a few limits of an operation. What is kept may hold on to them, and not to the
 /// [`Tasks`] that keep it.
 #[derive(Debug)]
 pub(crate) struct Errands {
@@ -27,11 +27,6 @@ pub(crate) struct Errands {
 impl Tasks {
     pub(crate) fn new(errands: Arc<Errands>) -> Tasks {
         Tasks { kept: Mutex::default(), errands }
-    }
-
-    /// The errands, to be run from wherever they come up.
-    pub(crate) fn errands(&self) -> &Arc<Errands> {
-        &self.errands
     }
 
     /// Runs a task for as long as the service lives.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use testkit::faults::{Fault, Faulty};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio::time::MissedTickBehavior;
 
 /// The deals that are changed.
 const CHANGED: usize = 25;
@@ -252,7 +253,8 @@ impl Scene {
         for index in 0..self.servers.len() {
             let (scene, done) = (Arc::clone(self), Arc::clone(&done));
             watching.spawn(async move {
-                let mut reads = 0;
+                let (mut reads, mut pace) = (0, tokio::time::interval(WATCH_EVERY));
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
                 for row in scene.rows.iter().cycle() {
                     if done.load(Ordering::Acquire) {
                         break;
@@ -267,7 +269,7 @@ impl Scene {
                         shown.header("x-cache")
                     );
                     reads += 1;
-                    tokio::time::sleep(WATCH_EVERY).await;
+                    pace.tick().await;
                 }
                 reads
             });

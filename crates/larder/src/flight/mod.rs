@@ -144,10 +144,8 @@ impl Flights {
         recheck: impl FnOnce() -> Option<H>,
     ) -> Joined<H> {
         let mut shard = self.shard(hash);
-        if let Some(flight) = shard.get(name) {
-            flight.state.lock().aboard += 1;
-            self.following.fetch_add(1, Ordering::Relaxed);
-            return Joined::Follows(Follower { flights: Arc::clone(self), flight: Some(Arc::clone(flight)) });
+        if let Some(follower) = self.follow_in(&shard, name) {
+            return Joined::Follows(follower);
         }
         if let Some(hit) = recheck() {
             return Joined::Hit(hit);
@@ -157,7 +155,10 @@ impl Flights {
 
     /// Follows the flight of this key, if there is one.
     pub(crate) fn follow(self: &Arc<Self>, name: &str, hash: u64) -> Option<Follower> {
-        let shard = self.shard(hash);
+        self.follow_in(&self.shard(hash), name)
+    }
+
+    fn follow_in(self: &Arc<Self>, shard: &Shard, name: &str) -> Option<Follower> {
         let flight = shard.get(name)?;
         flight.state.lock().aboard += 1;
         self.following.fetch_add(1, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use redis::{Cmd, Pipeline};
 
 use super::link::Link;
 use super::names::Names;
-use super::read::{Capture, LEASE_MS, new_generation};
+use super::read::{Capture, LEASE_MS};
 use super::script::{FILL, FILL_STAGED, RELEASE};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::ablation::{Ablation, Ablations};
@@ -92,7 +92,9 @@ pub(super) async fn fill(
     } else {
         commands.add_command(compare_and_set(&key, word, &bytes, fresh.life()));
     }
-    settle(names, capture, tags, commands).await
+    let settled = settle(names, capture, tags, commands).await?;
+    capture.link.has_room();
+    Ok(settled)
 }
 
 impl Fresh<'_> {
@@ -146,14 +148,12 @@ pub(super) fn compare_and_set(key: &str, word: Word, bytes: &[u8], life: Option<
 pub(super) async fn lease_over(
     names: &Names,
     name: &str,
-    word: Word,
-    Capture { link, root, .. }: &Capture,
-    rules_out: Ablations,
-) -> Result<Option<Word>, Trouble> {
-    let lease = Word::lease(new_generation(name, rules_out));
+    old: Word,
+    (lease, Capture { link, root, .. }): (Word, &Capture),
+) -> Result<bool, Trouble> {
     let bytes = entry::lease(lease, root.era);
-    let put = compare_and_set(&names.entry(name), word, &bytes, Some(LEASE_MS));
-    Ok(did(link.believe(integer(&link.ask(put).await?)))?.then_some(lease))
+    let put = compare_and_set(&names.entry(name), old, &bytes, Some(LEASE_MS));
+    did(link.believe(integer(&link.ask(put).await?)))
 }
 
 pub(super) async fn release(
@@ -174,7 +174,12 @@ pub(super) async fn release_over(
     name: &str,
     word: Word,
 ) -> Result<bool, Trouble> {
-    let release = RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take();
+    remove_if(link, &names.entry(name), word.as_bytes()).await
+}
+
+/// Removes a key if it begins so. Answers whether it did.
+async fn remove_if(link: &Link, key: &str, begins: &[u8]) -> Result<bool, Trouble> {
+    let release = RELEASE.on(&[key]).arg(begins).take();
     did(link.believe(integer(&link.ask(release).await?)))
 }
 
@@ -200,6 +205,11 @@ pub(super) async fn claim(
         Err(Trouble::Full) => Ok(true),
         Err(trouble) => Err(trouble),
     }
+}
+
+/// Takes the claim of this interval back.
+pub(super) async fn unclaim(link: &Link, names: &Names, name: &str, word: Word) -> Result<bool, Trouble> {
+    remove_if(link, &names.claim(name), &word.generation()).await
 }
 
 /// A key of another type is not what was seen.

@@ -1,8 +1,7 @@
 //! Group commit of reads: those that come while others are under way leave together.
 //!
 //! A read that finds none under way leaves at once, in its caller's own task. Any other waits, for one turn of the scheduler at
-//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token stand once. At many tasks the
-//! client then spends on a read, root and tokens included, about what a bare `GET` alone costs it.
+//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token stand once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -395,7 +394,7 @@ impl InForce {
             }
         })?;
         if value == Err(Trouble::Full) {
-            return Err(Trouble::Full);
+            return link.believe(Err(Trouble::Full));
         }
         Ok((value, Capture { link: Arc::clone(link), root: self.root, tokens }))
     }

@@ -5,7 +5,7 @@
 //! server it is. The client library retries nothing and follows no redirection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -45,6 +45,8 @@ pub(crate) struct Link {
     /// Runs what has to be done whoever goes away.
     pub(super) errands: Arc<Errands>,
     last_answer_ms: AtomicU64,
+    /// It was logged that the server is full, and nothing has been filled in since.
+    told_full: AtomicBool,
     /// Why it was given up; `None` while it may be used.
     end: Mutex<Option<Trouble>>,
     ended: Notify,
@@ -64,6 +66,7 @@ impl Link {
             reads: Gather::default(),
             errands,
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
+            told_full: AtomicBool::new(false),
             end: Mutex::new(None),
             ended: Notify::new(),
         })
@@ -103,6 +106,11 @@ impl Link {
         self.send(&commands, self.deadline()).await?.pop().ok_or(Trouble::Garbled)
     }
 
+    /// Notes that the server takes values.
+    pub(super) fn has_room(&self) {
+        self.told_full.store(false, Ordering::Release);
+    }
+
     /// Whether it may be used.
     pub(crate) fn check(&self) -> Result<(), Trouble> {
         if let Some(trouble) = &*self.end.lock() {
@@ -122,8 +130,13 @@ impl Link {
         trouble
     }
 
-    /// Hands an answer on; one that casts doubt on the connection gives it up.
+    /// Hands an answer on; one that casts doubt on the connection gives it up. That the server is full is logged once.
     pub(crate) fn believe<T>(&self, answer: Result<T, Trouble>) -> Result<T, Trouble> {
+        if let Err(Trouble::Full) = answer
+            && !self.told_full.swap(true, Ordering::AcqRel)
+        {
+            tracing::warn!("{}", Trouble::Full);
+        }
         answer.map_err(|trouble| if trouble.is_of_the_connection() { self.give_up(trouble) } else { trouble })
     }
 

@@ -18,6 +18,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -227,10 +228,15 @@ impl Remote {
     pub(crate) async fn lease_over(
         &self,
         name: &str,
-        word: Word,
-        capture: &Capture,
-    ) -> Result<Option<Word>, Trouble> {
-        fill::lease_over(self.supervisor.names(), name, word, capture, self.rules_out).await
+        old: Word,
+        lease: (Word, &Capture),
+    ) -> Result<bool, Trouble> {
+        fill::lease_over(self.supervisor.names(), name, old, lease).await
+    }
+
+    /// The word of a lease that nobody has had before.
+    pub(crate) fn new_lease(&self, name: &str) -> Word {
+        Word::lease(read::new_generation(name, self.rules_out))
     }
 
     /// Fills a loaded value in, if what is there still has the word that its loader saw.
@@ -270,6 +276,25 @@ impl Remote {
         fill::claim(self.supervisor.names(), name, seen, ms).await
     }
 
+    /// Gives a claim back, so that another may load at once.
+    ///
+    /// # Cancel safety
+    /// The claim may be held by nobody, for its time.
+    pub(crate) async fn unclaim(&self, name: &str, word: Word) -> Result<(), Trouble> {
+        fill::unclaim(&*self.supervisor.link()?, self.supervisor.names(), name, word).await.map(drop)
+    }
+
+    /// Runs an operation to its end, whoever goes away.
+    ///
+    /// # Cancel safety
+    /// The operation goes on; its result is lost.
+    pub(crate) async fn to_the_end<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = Result<T, Trouble>> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        self.errands.finish(operation).await.unwrap_or_else(|| Err(Trouble::ended()))
+    }
+
     /// Sets a value whatever was there: the last set wins, and loads that are under way fill nothing in over it.
     ///
     /// # Cancel safety
@@ -279,7 +304,8 @@ impl Remote {
         write::put(&link, self.supervisor.names(), name, tags, fresh, self.clock.now_ms()).await
     }
 
-    /// Sets a value where a look would find none that is `readable`; a lease is none. Answers whether it did.
+    /// Sets a value that depends on what is needed and guessed, where a look would find none that is `readable`; a lease is none.
+    /// Answers whether it did.
     ///
     /// # Cancel safety
     /// It may have been set or not.

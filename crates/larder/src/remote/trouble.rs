@@ -62,8 +62,8 @@ impl Trouble {
 
 impl From<Trouble> for Error {
     fn from(trouble: Trouble) -> Self {
-        // That a connection is given up, and why, is logged once, by whoever keeps it.
-        let known = trouble.is_of_the_connection();
+        // That a connection is given up, and why, and that the server is full, is logged once, where it is noticed.
+        let known = trouble.is_of_the_connection() || trouble == Trouble::Full;
         Error::new(error::ErrorKind::Unavailable, trouble.to_string()).already_known(known)
     }
 }

@@ -72,11 +72,10 @@ pub(super) async fn put_absent(
     here_ms: u64,
 ) -> Result<bool, Trouble> {
     let key = names.entry(ask.name);
+    let tags = [ask.guess, ask.needs].concat();
     for _ in 0..ATTEMPTS {
-        // What an entry depends on beside the tags of its name, the entry says.
         let look = Ask { intent: Intent::Look, ..ask };
-        let ask_again = Ask { needs: &[], guess: ask.needs, ..look };
-        let found = read(link, names, ask_again, here_ms, Ablations::default()).await?.found;
+        let found = read(link, names, look, here_ms, Ablations::default()).await?.found;
         let seen = match &found {
             Found::Hit { .. } if readable(&found) => return Ok(false),
             Found::Hit { word, .. } | Found::Busy(word) | Found::Stale(word) => Some(*word),
@@ -86,8 +85,8 @@ pub(super) async fn put_absent(
             }
             Found::Granted(_) | Found::Nothing => None,
         };
-        let capture = capture(link, names, ask.needs).await?;
-        let bytes = bytes_of(Word::value(rand::rng().random()), &capture, ask.needs, fresh, here_ms)?;
+        let capture = capture(link, names, &tags).await?;
+        let bytes = bytes_of(Word::value(rand::rng().random()), &capture, &tags, fresh, here_ms)?;
         let put = match seen {
             None => {
                 one(link, set(&key, &bytes, fresh.life()).arg("NX").take(), |answer| okay(&answer)).await?

@@ -9,7 +9,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
-use super::loading::{Grant, Lease, Loading};
+use super::loading::{Grant, Hold, Lease, Loading};
 use super::pace::Pause;
 use super::{Inner, Plan, Read, Refusal, Source};
 use crate::ablation::Ablation;
@@ -87,7 +87,7 @@ pub(super) enum Ended<T> {
 
 impl<'a> Wanted<'a> {
     /// What a load captures before it begins: what the value depends on, and what it may depend on.
-    fn captures(&self) -> SmallVec<[Tag; 8]> {
+    pub(super) fn captures(&self) -> SmallVec<[Tag; 8]> {
         let mut tags = self.plan.tags.clone();
         tags.extend(self.guess.iter().filter(|tag| !self.plan.tags.contains(tag)).copied());
         tags
@@ -246,10 +246,8 @@ impl Inner {
         if wanted.plan.raw {
             return Box::pin(self.ask_raw(remote, wanted)).await;
         }
-        match self.understand(remote, wanted, Box::pin(remote.read(wanted.ask())).await) {
-            Ok(told) => told,
-            Err(unusable) => Box::pin(self.take_over(remote, wanted, *unusable)).await,
-        }
+        let seen = Box::pin(remote.read(wanted.ask())).await;
+        self.told(remote, wanted, seen).await
     }
 
     /// What a reader is told by what it has seen.
@@ -261,7 +259,7 @@ impl Inner {
     ) -> Told<T> {
         match self.understand(remote, wanted, seen) {
             Ok(told) => told,
-            Err(unusable) => self.take_over(remote, wanted, *unusable).await,
+            Err(unusable) => Box::pin(self.take_over(remote, wanted, *unusable)).await,
         }
     }
 
@@ -272,9 +270,12 @@ impl Inner {
         wanted: Wanted<'_>,
         (word, capture): (Word, Capture),
     ) -> Told<T> {
-        match remote.lease_over(wanted.name.name, word, &capture).await {
-            Ok(Some(word)) => Told::Granted(self.lease(remote, wanted, (word, capture), true)),
-            Ok(None) => Told::Again,
+        // Held before it is sent: whoever is dropped meanwhile gives it back.
+        let lease = (remote.new_lease(wanted.name.name), capture);
+        let mut lease = Lease::new(remote, wanted, lease, Hold::Lease);
+        match lease.put_over(word).await {
+            Ok(true) => Told::Granted(lease),
+            Ok(false) => Told::Again,
             Err(trouble) => self.told_nothing(wanted, trouble),
         }
     }
@@ -301,20 +302,22 @@ impl Inner {
     }
 
     async fn ask_raw<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
-        let name = wanted.name.name;
-        let trouble = match remote.read_raw(name).await {
-            Ok(None) | Err(Trouble::WrongType) => return Told::Nothing(Refusal::Absent),
+        // What is loaded takes the place of what cannot be read.
+        match remote.read_raw(wanted.name.name).await {
+            Ok(None) => Told::Nothing(Refusal::Absent),
             Ok(Some(bytes)) => match decode(bytes, wanted.plan.encoding) {
-                Ok(value) => return Told::Found(Read::of_remote(value, Duration::ZERO), Dependencies::new()),
+                Ok(value) => Told::Found(Read::of_remote(value, Duration::ZERO), Dependencies::new()),
                 Err(error) => {
-                    self.report("get", name, &error);
-                    return Told::Nothing(Refusal::Absent); // what is loaded takes its place
+                    self.report("get", wanted.name.name, &error);
+                    Told::Nothing(Refusal::Absent)
                 }
             },
-            Err(trouble) => trouble,
-        };
-        self.report("get", name, &trouble.into());
-        Told::Nothing(Refusal::Unavailable)
+            Err(Trouble::WrongType) => {
+                self.counters.count(wanted.plan.group, Count::Foreign);
+                Told::Nothing(Refusal::Absent)
+            }
+            Err(trouble) => self.told_nothing(wanted, trouble),
+        }
     }
 
     /// Understands what a reader who loads has seen; the error is what it cannot use, and has to take the place of.
@@ -343,15 +346,11 @@ impl Inner {
                 }
             },
             Found::Stale(word) => return Err(Box::new((word, capture))),
-            Found::Granted(word) => Told::Granted(self.lease(remote, wanted, (word, capture), true)),
+            Found::Granted(word) => Told::Granted(Lease::new(remote, wanted, (word, capture), Hold::Lease)),
             Found::Busy(word) => Told::Busy(word, capture),
             // It was healed, and something foreign came again.
             Found::Foreign | Found::Nothing => Told::Again,
         })
-    }
-
-    fn lease(&self, remote: &Remote, wanted: Wanted<'_>, seen: (Word, Capture), own: bool) -> Box<Lease> {
-        Lease::new(remote, wanted.name.name, seen, wanted.captures(), own)
     }
 
     /// Waits until another process has loaded, or leaves it to this caller: its holder gave the lease back, or is taken to be
@@ -389,17 +388,20 @@ impl Inner {
             Told::Busy(word, capture) => (word, capture),
         };
         let patience = self.pace.patience(wanted.plan.group);
-        let is_late = waiting.since.elapsed() >= self.settings.follow_limit;
-        if !waiting.is_over(word, patience) && !is_late {
-            return None;
-        }
-        if is_late {
+        let loads = |capture, hold| {
+            let lease = Lease::new(remote, wanted, (word, capture), hold);
+            Some(Ended::Loads(Grant::Remote(lease)))
+        };
+        if waiting.since.elapsed() >= self.settings.follow_limit {
             // So many holders and claims have gone by that this caller loads whoever else does.
-            return Some(Ended::Loads(Grant::Remote(self.lease(remote, wanted, (word, capture), false))));
+            return loads(capture, Hold::Nothing);
+        }
+        if !waiting.is_over(word, patience) {
+            return None;
         }
         let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         match remote.claim(wanted.name.name, (word, &capture), ms).await {
-            Ok(true) => Some(Ended::Loads(Grant::Remote(self.lease(remote, wanted, (word, capture), false)))),
+            Ok(true) => loads(capture, Hold::Claim),
             Ok(false) => {
                 waiting.interval = None; // whoever has the claim is given as long
                 None

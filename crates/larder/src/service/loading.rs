@@ -6,6 +6,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 use tokio::time::{Instant, timeout};
 
+use super::boarding::Wanted;
 use super::{Inner, Plan, Refusal, Stored};
 use crate::codec::{Payload, Value, encode};
 use crate::entry::Word;
@@ -54,8 +55,17 @@ pub(super) struct Lease {
     capture: Capture,
     /// What the value depends on; all of it is captured.
     tags: SmallVec<[Tag; 8]>,
-    /// It is the lease of this caller, and nobody else's to give back.
-    own: bool,
+    hold: Hold,
+}
+
+/// What a caller who loads has in Redis, and gives back when it fills nothing in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Its own lease.
+    Lease,
+    /// The claim to the load of another, whose lease it is.
+    Claim,
+    Nothing,
 }
 
 /// A value as it goes to Redis.
@@ -86,12 +96,21 @@ impl Loading {
 impl Lease {
     pub(super) fn new(
         remote: &Remote,
-        name: &str,
+        wanted: Wanted<'_>,
         (word, capture): (Word, Capture),
-        tags: SmallVec<[Tag; 8]>,
-        own: bool,
+        hold: Hold,
     ) -> Box<Lease> {
-        Box::new(Lease { remote: remote.clone(), name: name.to_owned(), word, capture, tags, own })
+        let (name, tags) = (wanted.name.name.to_owned(), wanted.captures());
+        Box::new(Lease { remote: remote.clone(), name, word, capture, tags, hold })
+    }
+
+    /// Puts the lease in the place of what has this word. Answers whether it is there now.
+    pub(super) async fn put_over(&mut self, old: Word) -> Result<bool, Trouble> {
+        let put = self.remote.lease_over(&self.name, old, self.seen()).await?;
+        if !put {
+            self.hold = Hold::Nothing;
+        }
+        Ok(put)
     }
 
     fn narrow_to(&mut self, tags: &[Tag]) -> bool {
@@ -106,36 +125,48 @@ impl Lease {
     /// Fills the value in.
     async fn fill(&mut self, fresh: Fresh<'_>) -> Result<Settled, Trouble> {
         let settled = self.remote.fill(&self.name, self.seen(), &self.tags, fresh).await?;
-        // A fill that was refused, since what had been put aside was evicted, leaves the lease.
-        self.own &= !settled.done;
+        if settled.done {
+            self.hold = Hold::Nothing;
+        } // else the lease may still be there: what had been put aside may have been evicted
         Ok(settled)
     }
 
-    /// Gives the lease back. A lease of another is not for this caller to give back.
+    /// Gives back what it holds. Without a lease of its own, nothing vouches for what was loaded.
     async fn give_back(&mut self) -> Result<Settled, Trouble> {
-        if !self.own {
-            return Ok(Settled { done: false, current: false });
-        }
-        let settled = self.remote.release(&self.name, self.seen()).await?;
-        self.own = false;
+        let settled = give_back(&self.remote, &self.name, self.seen(), self.hold).await?;
+        self.hold = Hold::Nothing;
         Ok(settled)
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.own {
-            let (remote, name) = (self.remote.clone(), std::mem::take(&mut self.name));
+        if self.hold != Hold::Nothing {
+            let (remote, name, hold) = (self.remote.clone(), std::mem::take(&mut self.name), self.hold);
             let (word, capture) = (self.word, self.capture.clone());
             self.remote.errands().run(async move {
-                let given_back = remote.release(&name, (word, &capture)).await;
+                let given_back = give_back(&remote, &name, (word, &capture), hold).await;
                 if given_back.is_err() && timeout(RECONNECTION, remote.ready()).await.is_ok() {
-                    // Where this fails too, the lease ends with its time, or with a claim.
-                    remote.release(&name, (word, &capture)).await.ok();
+                    // Where this fails too, it ends with its time, a lease also with a claim.
+                    give_back(&remote, &name, (word, &capture), hold).await.ok();
                 }
             });
         }
     }
+}
+
+async fn give_back(
+    remote: &Remote,
+    name: &str,
+    seen: (Word, &Capture),
+    hold: Hold,
+) -> Result<Settled, Trouble> {
+    match hold {
+        Hold::Lease => return remote.release(name, seen).await,
+        Hold::Claim => remote.unclaim(name, seen.0).await?,
+        Hold::Nothing => {}
+    }
+    Ok(Settled { done: false, current: false })
 }
 
 impl Inner {
@@ -152,9 +183,7 @@ impl Inner {
         leader: Option<Leader>,
         tags: impl IntoIterator<Item = Tag>,
     ) -> Loading {
-        let (began, began_ms) = (self.flights.moment(), self.now_ms());
-        let grant = Grant::Local(self.local.begin(name, tags));
-        Loading { leader, began, began_ms, since: Instant::now(), grant }
+        self.loading(leader, Grant::Local(self.local.begin(name, tags)))
     }
 
     /// Captures other tags for a load that begins anew.
@@ -218,7 +247,7 @@ impl Inner {
     }
 
     /// Lands a flight with a value that is not stored.
-    pub(super) async fn land_unstored(&self, loading: Loading, value: Payload) {
+    pub(super) fn land_unstored(&self, loading: Loading, value: Payload) {
         let Loading { leader, began, .. } = loading;
         if let Some(leader) = leader {
             let (result, tags) = (Ok(value), SmallVec::new());
@@ -299,6 +328,7 @@ impl Inner {
         let encoded = encoded.inspect_err(|error| self.report("set", &lease.name, error));
         let failed = encoded.is_err();
         let age_ms = self.now_ms().saturating_sub(began_ms);
+        let is_own = lease.hold == Hold::Lease;
         let (fills, settled) = match &encoded {
             Ok(encoded) if encoded.weight <= self.settings.max_value_bytes => {
                 let fresh = Fresh { age_ms, load_cost_us: micros(took), ..encoded.fresh(plan) };
@@ -308,7 +338,9 @@ impl Inner {
         };
         match settled {
             Ok(Settled { current, .. }) => {
-                (self.answer_of_load(plan.group, fills && current, current, failed), current)
+                // What is too large was not compared with anything where the lease is another's.
+                let is_current = current || (!fills && !is_own);
+                (self.answer_of_load(plan.group, fills && current, is_current, failed), current)
             }
             Err(trouble) => {
                 self.report("set", &lease.name, &trouble.into());

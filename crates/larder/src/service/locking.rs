@@ -9,7 +9,7 @@ use super::{CacheService, Inner};
 use crate::error::{Error, ErrorKind};
 use crate::lock::Attempt;
 use crate::policy::Ttl;
-use crate::remote::{Remote, Trouble};
+use crate::remote::Remote;
 
 /// A lock that is held. It is released by [`release`](Lock::release), by being dropped, or by its time.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Inner {
                 let held = |token| Held::There { remote: asks, token: Some(token) };
                 Ok(token.map(|token| Lock { name: lock, held: held(token) }))
             };
-            let attempt = self.tasks.errands().finish(attempt).await.unwrap_or_else(|| Err(Trouble::ended()));
+            let attempt = remote.to_the_end(attempt).await;
             let left = wait.saturating_sub(since.elapsed());
             match attempt {
                 Ok(Some(lock)) => return Some(lock),
@@ -134,8 +134,8 @@ impl Lock {
             let Some(token) = token.take() else { return false };
             let (unlocks, name) = (remote.clone(), self.name.clone());
             let unlock = async move { unlocks.unlock(&name, &token).await };
-            let unlocked = remote.errands().finish(unlock).await;
-            return matches!(unlocked, Some(Ok(true)));
+            let unlocked = remote.to_the_end(unlock).await;
+            return matches!(unlocked, Ok(true));
         }
         self.give_back()
     }

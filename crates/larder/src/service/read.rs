@@ -250,9 +250,10 @@ impl Inner {
                 }
                 return Ok(None);
             };
-            let tags = || header.depends_on.iter().map(|(tag, _)| *tag);
-            if tags().any(|tag| !plan.tags.contains(&tag) && !guess.contains(&tag)) {
-                self.guesses.learn(name.hash, tags());
+            let tags = header.depends_on.iter().map(|(tag, _)| *tag);
+            let others = tags.filter(|tag| !plan.tags.contains(tag));
+            if others.clone().any(|tag| !guess.contains(&tag)) {
+                self.guesses.learn(name.hash, others);
             }
             let age_ms = seen.at_ms.saturating_sub(header.stored_at_ms);
             Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms))

@@ -8,7 +8,7 @@ use super::{CacheService, Inner, Removed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag};
 use crate::local::SCAN_BATCH;
-use crate::remote::{Remote, Trouble};
+use crate::remote::Remote;
 use crate::stats::Count;
 
 /// What one change made untrue, as data: to be announced once the change is committed.
@@ -218,8 +218,9 @@ impl CacheService {
             return Removed::UNCOUNTED;
         };
         let clears = remote.clone();
-        let cleared = self.inner.tasks.errands().finish(async move { clears.clear().await }).await;
-        let mut removed = self.inner.answer_of_removal(TAGS, cleared).map(|()| Removed::UNCOUNTED);
+        let cleared = remote.to_the_end(async move { clears.clear().await }).await.map_err(Error::from);
+        let cleared = cleared.inspect_err(|error| self.inner.report("delete", TAGS, error));
+        let mut removed = cleared.map(|()| Removed::UNCOUNTED);
         for raw in self.inner.registry.spaces().filter(|space| space.raw) {
             let cleared = self.clear_raw(remote, raw.template).await;
             removed = removed.and(cleared);
@@ -243,7 +244,7 @@ impl CacheService {
         glob: String,
         template: Option<&'static str>,
     ) -> Result<u64, Error> {
-        let (remote, inner) = (remote.clone(), Arc::clone(&self.inner));
+        let (scans, inner) = (remote.clone(), Arc::clone(&self.inner));
         let scan = async move {
             let is_meant = |name: &str| {
                 let owner = inner.registry.owner(name);
@@ -254,9 +255,9 @@ impl CacheService {
                 }
                 meant
             };
-            remote.remove_matching(&glob, is_meant).await
+            scans.remove_matching(&glob, is_meant).await
         };
-        Ok(self.inner.tasks.errands().finish(scan).await.unwrap_or_else(|| Err(Trouble::ended()))?)
+        Ok(remote.to_the_end(scan).await?)
     }
 }
 
@@ -316,15 +317,8 @@ impl Inner {
         if names.is_empty() && tags.is_empty() {
             return Ok(0);
         }
-        let remote = remote.clone();
-        let removal = async move { remote.remove(&names, &tags).await };
-        Ok(self.tasks.errands().finish(removal).await.unwrap_or_else(|| Err(Trouble::ended()))?)
-    }
-
-    /// What became of a removal that ran as a task; a failure is counted and logged.
-    fn answer_of_removal<T>(&self, what: &str, ended: Option<Result<T, Trouble>>) -> Result<T, Error> {
-        let answer = ended.unwrap_or_else(|| Err(Trouble::ended())).map_err(Error::from);
-        answer.inspect_err(|error| self.report("delete", what, error))
+        let removes = remote.clone();
+        Ok(remote.to_the_end(async move { removes.remove(&names, &tags).await }).await?)
     }
 
     fn count_tag(&self) {

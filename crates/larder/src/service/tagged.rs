@@ -130,14 +130,15 @@ impl Inner {
             let no_room = plan.raw && !needed.is_empty();
             if !too_many && loading.narrow_to(&needed) {
                 if self.remote.is_some() {
-                    self.guesses.learn(name.hash, needed);
+                    self.guesses
+                        .learn(name.hash, needed.iter().filter(|tag| !plan.tags.contains(tag)).copied());
                 }
                 let stored = self.settle(name, typed, plan, loading, Arc::clone(&value)).await;
                 return Ok(Read::of_load(value, Source::Loaded, stored.is_stored()));
             }
             if too_many || no_room || attempt == ATTEMPTS {
                 self.report("set", name.name, &unstorable(too_many, no_room));
-                self.land_unstored(loading, Arc::clone(&value) as _).await;
+                self.land_unstored(loading, Arc::clone(&value) as _);
                 return Ok(Read::of_load(value, Source::Loaded, false));
             }
             loading = self.begin_again(name, loading, &needed).await;

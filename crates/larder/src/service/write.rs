@@ -121,7 +121,8 @@ impl Inner {
         self.refuse_owned(name.name)?;
         let plan = self.plan(name.name, key.space(), &options.policy)?;
         if let Some(remote) = &self.remote {
-            let set = self.set_over(remote, name.name, value, key.typed(), &plan, options.nx);
+            let declared = options.policy.tags.len();
+            let set = self.set_over(remote, name.name, value, key.typed(), (&plan, declared), options.nx);
             return Box::pin(set).await;
         }
         let candidate = self.candidate(name.name, Arc::new(value), key.typed(), &plan, self.now_ms())?;
@@ -147,7 +148,7 @@ impl Inner {
         name: &str,
         value: T,
         typed: Option<&Typed<T>>,
-        plan: &Plan,
+        (plan, declared): (&Plan, usize),
         nx: bool,
     ) -> Result<Stored, Error> {
         let encoded = self.encode(name, &value, typed, plan)?;
@@ -166,7 +167,8 @@ impl Inner {
             remote.put_raw(name, &encoded.bytes, plan.ttl, nx).await?
         } else if nx {
             let (intent, format) = (Intent::Look, plan.format);
-            let ask = Ask { name, intent, format, needs: &plan.tags, guess: &[] };
+            let (guess, needs) = plan.tags.split_at(declared); // as `get` would look
+            let ask = Ask { name, intent, format, needs, guess };
             remote.put_absent(ask, readable, encoded.fresh(plan)).await?
         } else {
             remote.put(name, &plan.tags, encoded.fresh(plan)).await.map(|()| true)?
@@ -262,10 +264,10 @@ impl Inner {
         let put = match there {
             Some(there) if there >= version => Put::Older,
             Some(_) if encoded.weight <= self.settings.max_value_bytes => {
-                let (remote, name) = (remote.clone(), name.name.to_owned());
+                let (succeeds, name) = (remote.clone(), name.name.to_owned());
                 // It runs to its end whoever goes away, since it removes what is older.
-                let succeed = async move { remote.succeed(&name, version, encoded.fresh(&plan)).await };
-                match self.tasks.errands().finish(succeed).await.unwrap_or_else(|| Err(Trouble::ended()))? {
+                let succeed = async move { succeeds.succeed(&name, version, encoded.fresh(&plan)).await };
+                match remote.to_the_end(succeed).await? {
                     Succeeded::Stored => Put::Stored,
                     Succeeded::Older => Put::Older,
                     Succeeded::Absent => Put::Absent,

@@ -152,9 +152,9 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
             panic!("the tag was invalidated");
         };
         // One loads anew, whoever else has seen the same.
-        let lease =
-            remote.lease_over("page", stale, &seen).await.expect("Redis is there").expect("it is the first");
-        assert_eq!(remote.lease_over("page", stale, &seen).await, Ok(None));
+        let lease = remote.new_lease("page");
+        assert_eq!(remote.lease_over("page", stale, (lease, &seen)).await, Ok(true), "it is the first");
+        assert_eq!(remote.lease_over("page", stale, (remote.new_lease("page"), &seen)).await, Ok(false));
         remote.remove(&[""; 0], &[deals]).await.expect("Redis is there"); // while it loads
         assert!(fill_in(&remote, "page", (lease, &seen), &tags, fresh(b"2")).await.expect("Redis is there"));
         assert_eq!(look(&remote, "page").await, None, "it depends on what was invalidated during its load");

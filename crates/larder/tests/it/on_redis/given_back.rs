@@ -4,25 +4,31 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use larder::{CacheService, Policy};
+use larder::{CacheService, Lookup, Policy, Tag};
 use testkit::gate::Gate;
+use testkit::proxy::FaultProxy;
 use testkit::redis::{RedisServer, Reply};
 use testkit::until;
 use tokio::task::JoinSet;
 
-use super::worker::{Row, Worker, cache_over, policy};
+use super::worker::{Row, Worker, cache_at, cache_over, policy};
 use crate::loader::brings;
 
 /// So many callers begin to read at once, and go away at once, so often.
 const CALLERS: usize = 100;
 const WAVES: usize = 200;
 
+/// Whether a lease lies under this key.
+async fn is_leased(server: &RedisServer, key: &str) -> bool {
+    server.command(&["GETRANGE", key, "0", "1"]).await == Reply::Bulk(b"\xFEL".to_vec())
+}
+
 /// Waits until no key of this server is a lease.
 async fn no_lease_is_left(server: &RedisServer) {
     until("the end of all leases", async || {
         let keys = server.command(&["KEYS", "*"]).await;
         for key in keys.array() {
-            if server.command(&["GETRANGE", &key.text(), "0", "1"]).await == Reply::Bulk(b"\xFEL".to_vec()) {
+            if is_leased(server, &key.text()).await {
                 return false;
             }
         }
@@ -132,5 +138,45 @@ fn who_is_dropped_while_it_waits_leaves_the_waiting_to_others() {
         until("the last one leads", async || here.stats().local.following == 0).await;
         assert_eq!(holder.open("row:1").await, (1, true));
         assert_eq!(survivor.join_all().await, [1]);
+    });
+}
+
+#[test]
+fn who_is_dropped_while_it_takes_the_place_of_what_it_cannot_use_leaves_no_lease() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let proxy = FaultProxy::to(server.address()).await;
+        let here = cache_at(&server.url_at(proxy.address()), CacheService::builder());
+        here.ready().await;
+        let tagged = || Policy::new().tag(Tag::named("t"));
+        here.get_or_set("k", tagged(), || brings(1)).await.expect("it cannot fail");
+        assert!(here.invalidate_tag(Tag::named("t")).await.acknowledged);
+        proxy.delay(Duration::from_millis(200)); // so that the lease lies there before its answer comes
+        let mut call = JoinSet::new();
+        let cache = here.clone();
+        call.spawn(async move {
+            cache.get_or_set("k", tagged(), std::future::pending::<Result<i32, Infallible>>).await
+        });
+        until("its lease lies in the place of the value", async || is_leased(&server, "k").await).await;
+        call.shutdown().await;
+        no_lease_is_left(&server).await;
+    });
+}
+
+#[test]
+fn who_fails_to_load_in_place_of_another_leaves_no_claim() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let (here, gone) = (
+            cache_over(&server, CacheService::builder()).await,
+            cache_over(&server, CacheService::builder()).await,
+        );
+        let Lookup::Permit(_never_filled) = gone.get_or_permit::<i32>("k", Policy::new()).await else {
+            panic!("a hit")
+        };
+        let failed = here.get_or_set("k", Policy::new(), || async { Err::<i32, _>("refused") }).await;
+        assert_eq!(failed, Err("refused"), "its patience was over, and it loaded");
+        assert_eq!(server.command(&["EXISTS", "!c:k"]).await.int(), 0, "the next one loads at once");
+        assert!(is_leased(&server, "k").await, "the lease is another's");
     });
 }

@@ -185,7 +185,7 @@ pub(super) async fn storm(
         reads.spawn(async move {
             let load = || async {
                 loads.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(takes).await;
+                tokio::time::sleep(takes).await; // the load: nobody waits for anything else here
                 Ok::<_, Infallible>(Row { version })
             };
             let Ok(row) = cache.get_or_set(&*name, policy(&name), load).await;
