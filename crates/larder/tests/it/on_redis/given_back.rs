@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use larder::{CacheService, Lookup, Policy, Tag};
+use larder::{CacheService, Lookup, Policy, Status, Tag};
 use testkit::gate::Gate;
 use testkit::proxy::FaultProxy;
 use testkit::redis::{RedisServer, Reply};
@@ -178,5 +178,23 @@ fn who_fails_to_load_in_place_of_another_leaves_no_claim() {
         assert_eq!(failed, Err("refused"), "its patience was over, and it loaded");
         assert_eq!(server.command(&["EXISTS", "!c:k"]).await.int(), 0, "the next one loads at once");
         assert!(is_leased(&server, "k").await, "the lease is another's");
+    });
+}
+
+#[test]
+fn what_was_granted_over_a_connection_that_ended_is_given_back_over_the_next() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let proxy = FaultProxy::to(server.address()).await;
+        let here = cache_at(&server.url_at(proxy.address()), CacheService::builder());
+        here.ready().await;
+        let Lookup::Permit(permit) = here.get_or_permit::<i32>("k", Policy::new()).await else {
+            panic!("a hit")
+        };
+        proxy.cut().await;
+        until("another connection", async || here.health().await.status == Status::Connected).await;
+        assert!(is_leased(&server, "k").await);
+        drop(permit);
+        no_lease_is_left(&server).await;
     });
 }
