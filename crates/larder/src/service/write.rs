@@ -1,5 +1,6 @@
 //! Writing without a load: bare sets, for data whose source is the cache, and rows written through by version.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{CacheService, Inner, Plan, Policy, Refusal, SetOptions, Stored, together};
@@ -51,7 +52,8 @@ impl CacheService {
         set.inspect_err(|_| self.inner.count(key.name(), Count::Error))
     }
 
-    /// Stores several values with the same options; the answers are in the order of the entries.
+    /// Stores several values with the same options; the answers are in the order of the entries. A name that stands twice is
+    /// set twice, in that order.
     ///
     /// # Cancel safety
     /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
@@ -61,8 +63,23 @@ impl CacheService {
         options: impl Into<SetOptions>,
     ) -> Vec<Stored> {
         let (inner, options) = (&*self.inner, &options.into());
-        let set = |(key, value): (N, T)| async move { inner.set_or_report(&key, value, options).await };
-        together(entries.into_iter().map(set)).await
+        let mut left: Vec<(usize, N, T)> =
+            entries.into_iter().enumerate().map(|(at, (key, value))| (at, key, value)).collect();
+        let mut answers = vec![Stored::no(Refusal::Failed); left.len()];
+        while !left.is_empty() {
+            // What comes again waits for what came before it.
+            let mut names = HashSet::with_capacity(left.len());
+            let is_first = |(_, key, _): &(usize, N, T)| names.insert(inner.local.name(key.name()).hash);
+            let (now, later): (Vec<_>, Vec<_>) = left.into_iter().partition(is_first);
+            let set = |(at, key, value): (usize, N, T)| async move {
+                (at, inner.set_or_report(&key, value, options).await)
+            };
+            for (at, stored) in together(now.into_iter().map(set)).await {
+                answers[at] = stored;
+            }
+            left = later;
+        }
+        answers
     }
 
     /// Writes a row through, after its change was committed: replaces an older version of the row in the cache, and is

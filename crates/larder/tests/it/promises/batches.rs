@@ -379,3 +379,21 @@ fn what_others_never_bring_is_loaded_with_one_call_once_the_limit_is_over() {
         assert_eq!(asked.take().len(), 1, "what was given up is loaded with one call");
     });
 }
+
+#[test]
+fn a_name_that_stands_twice_is_set_in_the_order_of_the_batch() {
+    testkit::run(async {
+        let cache = cache().await;
+        for round in 0..100 {
+            let name = format!("again:{round}");
+            let entries = || ["first", "second", "third"].map(|value| (&*name, value.to_owned()));
+            let stored = cache.set_many(entries(), Policy::new().nx()).await;
+            let refusals: Vec<_> = stored.iter().map(|stored| stored.refusal).collect();
+            assert_eq!(refusals, [None, Some(Refusal::Exists), Some(Refusal::Exists)]);
+            assert_eq!(cache.get::<String>(&name).await.as_deref().map(String::as_str), Some("first"));
+            let stored = cache.set_many(entries(), Policy::new()).await;
+            assert!(stored.iter().all(|stored| stored.is_stored()));
+            assert_eq!(cache.get::<String>(&name).await.as_deref().map(String::as_str), Some("third"));
+        }
+    });
+}
