@@ -51,7 +51,7 @@ pub(crate) struct Era(pub(crate) [u8; 8]);
 pub(crate) type Dependency = (Tag, TokenHash);
 
 /// Those of one entry.
-pub(crate) type Dependencies = SmallVec<[Dependency; 4]>;
+pub(crate) type Dependencies = SmallVec<[Dependency; 2]>;
 
 /// What a value says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]

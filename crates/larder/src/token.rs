@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::key::Tag;
+use crate::key::{Tag, TagHasher};
 
 /// How many parts the table has, so that loads of different tags seldom wait for each other.
 const SHARDS: usize = 32;
@@ -100,25 +100,6 @@ impl Tokens {
 
     fn shard(&self, tag: Tag) -> &Mutex<Shard> {
         &self.shards[(tag.as_u64() >> 32) as usize % SHARDS]
-    }
-}
-
-#[derive(Default)]
-struct TagHasher(u64);
-
-impl std::hash::Hasher for TagHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }
 

@@ -13,13 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 pub(crate) use chain::{is_loading, while_loading};
 
 use crate::codec::Payload;
-use crate::key::Tag;
+use crate::key::{Tag, Tags};
 
 /// How many parts the table has, so that loads of different keys seldom wait for each other.
 const SHARDS: usize = 64;
@@ -89,7 +88,7 @@ pub(crate) struct Landed {
     /// What was brought was checked after this moment: nothing that it depends on was removed or set before the check.
     pub(crate) checked: Moment,
     /// The tags that the load captured: of no others does it know whether they were invalidated.
-    pub(crate) tags: SmallVec<[Tag; 8]>,
+    pub(crate) tags: Tags,
     pub(crate) stored: bool,
 }
 

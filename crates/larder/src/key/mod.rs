@@ -17,6 +17,7 @@ pub(crate) use id::KeyName;
 pub(crate) use pattern::Pattern;
 pub(crate) use registry::Registry;
 pub(crate) use space::Typed;
+pub(crate) use tag::{TagHasher, Tags};
 #[cfg(any(test, fuzzing))]
 pub(crate) use template::{Segment, Template};
 

@@ -2,15 +2,10 @@
 
 use std::collections::HashMap;
 
-use smallvec::SmallVec;
-
 use super::space::SpaceInfo;
-use super::tag::Tag;
+use super::tag::{Tag, Tags};
 use super::template::Template;
 use crate::error::{Error, ErrorKind};
-
-/// The tags that follow from a name alone: its space, and the scopes that it lies in.
-pub(crate) type ImplicitTags = SmallVec<[Tag; 4]>;
 
 /// Every door asks here, so that a name has the same implicit tags through whichever it came.
 #[derive(Debug, Default)]
@@ -107,9 +102,9 @@ impl Registry {
         self.family(name)?.spaces.iter().find(|(template, _)| template.owns(name)).map(|(_, info)| info)
     }
 
-    /// The tags that this name carries by itself.
-    pub(crate) fn implicit_tags(&self, name: &str) -> ImplicitTags {
-        let mut tags = ImplicitTags::new();
+    /// The tags that follow from a name alone: its space, and the scopes that it lies in.
+    pub(crate) fn implicit_tags(&self, name: &str) -> Tags {
+        let mut tags = Tags::new();
         let Some(family) = self.family(name) else { return tags };
         if let Some((_, info)) = family.spaces.iter().find(|(template, _)| template.owns(name)) {
             tags.push(Tag::space(info.template));

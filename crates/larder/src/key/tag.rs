@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Write};
 
 use arrayvec::ArrayString;
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Something that entries depend on, so that all of them can be invalidated at once: the deals of a company, the
@@ -20,6 +21,9 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(u64);
+
+/// A few tags; more than these few take an allocation.
+pub(crate) type Tags = SmallVec<[Tag; 4]>;
 
 /// What a tag's text begins with, so that an application's tags and the library's own never meet.
 #[derive(Clone, Copy)]
@@ -83,6 +87,26 @@ impl Write for Xxh3Text {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.0.update(text.as_bytes());
         Ok(())
+    }
+}
+
+/// A tag is a hash already.
+#[derive(Debug, Default)]
+pub(crate) struct TagHasher(u64);
+
+impl std::hash::Hasher for TagHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 

@@ -1,8 +1,12 @@
 //! Putting a value in: by comparing with what its loader saw, never blindly.
 
-use rand::RngExt;
-use redis::{Cmd, Pipeline};
+use std::sync::Arc;
 
+use rand::RngExt;
+use redis::Cmd;
+use smallvec::{SmallVec, smallvec};
+
+use super::gather::{self, Question, What};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Capture, LEASE_MS};
@@ -67,7 +71,7 @@ pub(crate) struct Settled {
 }
 
 pub(super) async fn fill(
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     (word, capture): (Word, &Capture),
     tags: &[Tag],
@@ -77,20 +81,21 @@ pub(super) async fn fill(
 ) -> Result<Settled, Trouble> {
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
-    let mut commands = Pipeline::with_capacity(2);
+    let mut commands = SmallVec::new();
     let staged = bytes.len() >= STAGED_FROM_BYTES;
     if rules_out.is_out(Ablation::TicketCheck) {
-        commands.cmd("SET").arg(&*key).arg(bytes).cmd("EXISTS").arg(&*key);
+        commands.push(redis::cmd("SET").arg(&*key).arg(bytes).take());
+        commands.push(redis::cmd("EXISTS").arg(&*key).take());
     } else if staged {
         // Drawn for this attempt: nobody else's bytes can be fetched in its place.
         let nonce = if rules_out.is_out(Ablation::OwnStaging) { 0 } else { rand::rng().random() };
         let staging = names.staging(nonce);
-        commands.cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS);
+        commands.push(redis::cmd("SET").arg(&staging).arg(bytes).arg("PX").arg(STAGED_MS).take());
         let mut script = FILL_STAGED.on(&[&key, &staging]);
         script.arg(word.as_bytes()).arg(life_argument(fresh.life()));
-        commands.add_command(script);
+        commands.push(script);
     } else {
-        commands.add_command(compare_and_set(&key, word, &bytes, fresh.life()));
+        commands.push(compare_and_set(&key, word, &bytes, fresh.life()));
     }
     let settled = settle(names, capture, tags, commands).await?;
     capture.link.has_room();
@@ -104,30 +109,18 @@ impl Fresh<'_> {
     }
 }
 
-/// Sends what settles an interval, whose last command answers whether it did, and asks behind it what is in force.
+/// Sends what settles an interval, whose last command answers whether it did, and asks what is in force behind it.
 async fn settle(
-    names: &Names,
+    names: &Arc<Names>,
     capture: &Capture,
-    depends_on: &[Tag],
-    mut commands: Pipeline,
+    tags: &[Tag],
+    commands: SmallVec<[Cmd; 2]>,
 ) -> Result<Settled, Trouble> {
     let link = &capture.link;
-    let settling = commands.len();
-    let captured = || capture.tokens.iter().filter(|(tag, _)| depends_on.contains(tag));
-    for (tag, _) in captured() {
-        commands.cmd("GETEX").arg(names.tag(*tag));
-    }
-    commands.cmd("GETEX").arg(names.root());
-    let mut answers = link.send(&commands, link.deadline()).await?;
-    let behind = answers.split_off(settling);
-    for staged in &answers[..settling - 1] {
-        link.believe(okay(staged))?;
-    }
-    let done = did(link.believe(answers.last().ok_or(Trouble::Garbled).and_then(integer)))?;
-    let root = capture.root.to_bytes();
-    let in_force = captured().map(|(_, token)| &token[..]).chain([&root[..]]);
-    let unchanged = |(old, new): (&[u8], _)| string(new).is_ok_and(|new| new.as_deref() == Some(old));
-    Ok(Settled { done, current: done && in_force.zip(behind).all(unchanged) })
+    let question = Question { what: What::Run(commands), tags, may_put: false };
+    let (answer, behind) = gather::ask(link, names, question).await?;
+    let done = did(link.believe(integer(&answer)))?;
+    Ok(Settled { done, current: done && capture.holds_still(&behind, tags) })
 }
 
 /// A lifetime in milliseconds, as Redis takes it; `None` is for ever, and so is what ends after all clocks of Redis.
@@ -157,14 +150,13 @@ pub(super) async fn lease_over(
 }
 
 pub(super) async fn release(
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     (word, capture): (Word, &Capture),
+    tags: &[Tag],
 ) -> Result<Settled, Trouble> {
-    let mut commands = Pipeline::with_capacity(1);
-    commands.add_command(RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take());
-    let captured: Vec<Tag> = capture.tokens.iter().map(|(tag, _)| *tag).collect();
-    settle(names, capture, &captured, commands).await
+    let release = RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take();
+    settle(names, capture, tags, smallvec![release]).await
 }
 
 /// Takes a lease back over another connection than the one that it was granted over.

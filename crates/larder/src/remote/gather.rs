@@ -1,26 +1,30 @@
-//! Group commit of reads: those that come while others are under way leave together.
+//! Group commit: what is asked while other questions are under way leaves together.
 //!
-//! A read that finds none under way leaves at once, in its caller's own task. Any other waits, for one turn of the scheduler at
-//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token stand once.
+//! A question that finds none under way leaves at once, in its caller's own task. Any other waits, for one turn of the scheduler at
+//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token stand once, behind everything
+//! else. What is in force there was in force when an entry was read before, since no token and no root comes back; and a load
+//! begins after its answer, so that it was captured before the load all the same.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rand::RngExt;
-use redis::{Cmd, Pipeline, Value};
+use redis::{Arg, Cmd, Pipeline, Value};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::MAX_PIPELINE;
 use super::link::Link;
 use super::names::Names;
-use super::read::{Capture, LEASE_MS};
+use super::read::{Capture, Captured, LEASE_MS};
 use super::root::{Root, Token};
 use super::script::RELEASE;
 use super::trouble::{Trouble, string};
 use crate::entry::{self, Word};
-use crate::key::Tag;
+use crate::key::{Tag, TagHasher};
 
 /// 7 days: how long the token of a tag that nobody invalidates is kept. Losing it costs loads and is never stale.
 const TOKEN_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
@@ -28,22 +32,44 @@ const TOKEN_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// What the arguments of a `SET` of a lease or a token take beside the key, in bytes: exact enough to allocate once.
 const SET_BYTES: usize = 48;
 
+/// 1 MiB: how many bytes one pipeline sends at most, if it is more than one question.
+const MAX_PIPELINE_BYTES: usize = 1 << 20;
+
 /// What is asked in one go.
 #[derive(Debug)]
-pub(super) struct Question {
-    /// The key of an entry; `None` asks only for what is in force.
-    pub(super) key: Option<String>,
-    /// The lease that is left where there is nothing; `None` leaves nothing behind.
-    pub(super) lease: Option<Word>,
+pub(super) struct Question<'a> {
+    pub(super) what: What<'a>,
     /// The tags whose tokens are asked for. One that has none gets one, if `may_put` is said.
-    pub(super) tags: SmallVec<[Tag; 4]>,
+    pub(super) tags: &'a [Tag],
     pub(super) may_put: bool,
 }
 
-/// What lies under the key, and what is in force.
-pub(super) type Answer = Result<(Result<Option<Vec<u8>>, Trouble>, Capture), Trouble>;
+/// What is asked beside what is in force.
+#[derive(Debug)]
+pub(super) enum What<'a> {
+    Nothing,
+    /// What lies under a key.
+    Look(&'a str),
+    /// The same; where there is nothing, this lease is left.
+    Lease(&'a str, Word),
+    /// That these commands are run, in one go. The answer is that of the last, or the first error before it.
+    Run(SmallVec<[Cmd; 2]>),
+}
 
-/// The reads of one connection.
+impl<'a> Question<'a> {
+    /// The key of the lease that may be left, and its word.
+    pub(super) fn lease(&self) -> Option<(&'a str, Word)> {
+        match self.what {
+            What::Lease(key, word) => Some((key, word)),
+            _ => None,
+        }
+    }
+}
+
+/// What Redis said, and what was in force then.
+pub(super) type Answer = Result<(Value, Arc<Capture>), Trouble>;
+
+/// The questions of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Gather(Mutex<State>);
 
@@ -51,7 +77,8 @@ pub(super) struct Gather(Mutex<State>);
 struct State {
     /// Pipelines that are not answered yet.
     under_way: usize,
-    waiting: Vec<(Question, oneshot::Sender<Delivery>)>,
+    /// What leaves next: several batches only where one cannot hold it.
+    waiting: Vec<(Batch, Vec<oneshot::Sender<Delivery>>)>,
 }
 
 #[cfg(test)]
@@ -74,7 +101,7 @@ impl Drop for UnderWay<'_> {
 ///
 /// # Cancel safety
 /// A lease that was left is taken back.
-pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question) -> Answer {
+pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question<'_>) -> Answer {
     let mut is_first = false;
     let way = {
         let mut state = link.reads.0.lock();
@@ -82,9 +109,17 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
             state.under_way = 1;
             Ok(question)
         } else {
+            is_first = state.waiting.is_empty();
             let (sender, answer) = oneshot::channel();
-            state.waiting.push((question, sender));
-            is_first = state.waiting.len() == 1;
+            let (batch, senders) = match state.waiting.last_mut() {
+                Some((batch, _)) if !batch.has_room_for(&question) => {
+                    state.waiting.push_mut(Default::default())
+                }
+                Some(waiting) => waiting,
+                None => state.waiting.push_mut(Default::default()),
+            };
+            batch.add(question);
+            senders.push(sender);
             Err(answer)
         }
     };
@@ -93,14 +128,10 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
             .run_unwaited(Flush { link: Arc::clone(link), names: Arc::clone(names), took: false }.run());
     }
     match way {
-        Ok(alone) => {
+        Ok(question) => {
             let _under_way = UnderWay(&link.reads);
-            let alone = [alone];
-            let unanswered = Unanswered::new(link, &alone);
-            let mut answer = None;
             // It is large, and those that wait for a flush have no need of it.
-            Box::pin(send(link, names, &alone, |given| answer = Some(given))).await;
-            unanswered.answered();
+            let answer = Box::pin(ask_together(link, names, vec![question])).await.pop();
             answer.unwrap_or(Err(Trouble::Garbled))
         }
         // Whoever sends it has a deadline for all of them.
@@ -108,17 +139,30 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
     }
 }
 
-/// Asks several questions, in one round trip for each [`MAX_PIPELINE`] commands; the answers are in their order.
+/// Asks several questions, in one round trip for as many as fit into a pipeline; the answers are in their order.
 ///
 /// # Cancel safety
-/// Leases may have been left behind; [`Unanswered`] takes them back.
-pub(super) async fn ask_together(link: &Arc<Link>, names: &Names, questions: &[Question]) -> Vec<Answer> {
+/// Leases that were left are taken back.
+pub(super) async fn ask_together(
+    link: &Arc<Link>,
+    names: &Names,
+    questions: Vec<Question<'_>>,
+) -> Vec<Answer> {
+    let untold = Untold::of(link, &questions);
     let mut answers = Vec::with_capacity(questions.len());
-    send(link, names, questions, |answer| answers.push(answer)).await;
+    let mut batch = Batch::default();
+    for question in questions {
+        if !batch.has_room_for(&question) {
+            std::mem::take(&mut batch).send(link, names, |answer| answers.push(answer.take())).await;
+        }
+        batch.add(question);
+    }
+    batch.send(link, names, |answer| answers.push(answer.take())).await;
+    untold.told();
     answers
 }
 
-/// What sends the reads that have gathered. Dropped before it took them, as with a runtime that ends, it leaves nobody waiting.
+/// What sends the questions that have gathered. Dropped before it took them, as with a runtime that ends, it leaves nobody waiting.
 struct Flush {
     link: Arc<Link>,
     names: Arc<Names>,
@@ -137,13 +181,13 @@ impl Flush {
         };
         let link = &self.link;
         let _under_way = UnderWay(&link.reads);
-        let still_waiting = waiting.into_iter().filter(|(_, sender)| !sender.is_closed());
-        let (questions, senders): (Vec<_>, Vec<_>) = still_waiting.unzip();
-        let mut waiting = questions.iter().zip(senders);
-        send(link, &self.names, &questions, |answer| {
-            let Some((question, sender)) = waiting.next() else { return };
-            sender.send(Delivery::new(link, question, answer)).ok(); // where whoever asked went away, it is dropped
-        })
+        join_all(waiting.into_iter().map(|(batch, senders)| {
+            let mut senders = senders.into_iter();
+            batch.send(link, &self.names, move |answer| {
+                let Some(sender) = senders.next() else { return };
+                sender.send(answer).ok(); // where whoever asked went away, it is dropped
+            })
+        }))
         .await;
     }
 }
@@ -161,64 +205,58 @@ impl Drop for Flush {
 /// lease that they left is taken back.
 #[derive(Debug)]
 struct Delivery {
-    answer: Option<Answer>,
-    link: Arc<Link>,
-    left: Option<(String, Word)>,
+    answer: Answer,
+    left: Option<Box<(String, Word)>>,
 }
 
 impl Delivery {
-    fn new(link: &Arc<Link>, question: &Question, answer: Answer) -> Self {
-        let left = match &answer {
-            Ok((Ok(None), _)) => question.left(),
-            _ => None,
-        };
-        Delivery { answer: Some(answer), link: Arc::clone(link), left }
-    }
-
     fn take(mut self) -> Answer {
         self.left = None;
-        self.answer.take().unwrap_or(Err(Trouble::Garbled))
+        std::mem::replace(&mut self.answer, Err(Trouble::Garbled))
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        take_back(&self.link, self.left.take());
+        if let (Some(left), Ok((_nil, capture))) = (self.left.take(), &self.answer) {
+            take_back(&capture.link, vec![*left]);
+        }
     }
 }
 
-/// Questions that their caller sent. Dropped before the caller has all answers, leases that they left are taken back.
-pub(super) struct Unanswered<'a> {
-    link: &'a Arc<Link>,
-    questions: &'a [Question],
+/// Leases that may have been left for somebody who has not been told of them. Dropped before that, they are taken back.
+pub(super) struct Untold {
+    link: Arc<Link>,
+    left: Vec<(String, Word)>,
 }
 
-impl<'a> Unanswered<'a> {
-    pub(super) fn new(link: &'a Arc<Link>, questions: &'a [Question]) -> Self {
-        Unanswered { link, questions }
+impl Untold {
+    pub(super) fn new(link: &Arc<Link>) -> Self {
+        Untold { link: Arc::clone(link), left: Vec::new() }
     }
 
-    pub(super) fn answered(mut self) {
-        self.questions = &[];
+    fn of(link: &Arc<Link>, questions: &[Question<'_>]) -> Self {
+        let left = questions.iter().filter_map(Question::lease).map(|(key, word)| (key.to_owned(), word));
+        Untold { link: Arc::clone(link), left: left.collect() }
+    }
+
+    pub(super) fn add(&mut self, key: &str, word: Word) {
+        self.left.push((key.to_owned(), word));
+    }
+
+    pub(super) fn told(mut self) {
+        self.left.clear();
     }
 }
 
-impl Drop for Unanswered<'_> {
+impl Drop for Untold {
     fn drop(&mut self) {
-        take_back(self.link, self.questions.iter().filter_map(Question::left));
-    }
-}
-
-impl Question {
-    /// The key of the lease that is left where there is nothing, and its word.
-    fn left(&self) -> Option<(String, Word)> {
-        self.key.clone().zip(self.lease)
+        take_back(&self.link, std::mem::take(&mut self.left));
     }
 }
 
 /// Takes leases back, where they were left, so that nobody waits for a load that never comes.
-fn take_back(link: &Arc<Link>, left: impl IntoIterator<Item = (String, Word)>) {
-    let left: Vec<(String, Word)> = left.into_iter().collect();
+pub(super) fn take_back(link: &Arc<Link>, left: Vec<(String, Word)>) {
     if !left.is_empty() {
         let sends = Arc::clone(link);
         link.errands.run(async move {
@@ -234,168 +272,165 @@ fn take_back(link: &Arc<Link>, left: impl IntoIterator<Item = (String, Word)>) {
     }
 }
 
-/// Sends questions, and gives each its answer, in their order.
-async fn send(link: &Arc<Link>, names: &Names, questions: &[Question], mut give: impl FnMut(Answer)) {
-    let mut rest = questions;
-    while !rest.is_empty() {
-        let (questions, others) = rest.split_at(as_many_as_fit(rest));
-        rest = others;
+/// Questions that leave in one pipeline, and the tokens that they ask for.
+#[derive(Debug, Default)]
+struct Batch {
+    commands: Pipeline,
+    bytes: usize,
+    entries: Vec<Entry>,
+    tokens: HashMap<Tag, Asked, BuildHasherDefault<TagHasher>>,
+}
+
+/// Which commands are those of a question.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    from: usize,
+    to: usize,
+    lease: Option<Word>,
+}
+
+/// A token that is asked for.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// What it will be, if there is none and it may be put.
+    drawn: Token,
+    may_put: bool,
+}
+
+impl Batch {
+    /// Whether its pipeline can hold this one too. One question always fits.
+    fn has_room_for(&self, question: &Question<'_>) -> bool {
+        let commands = self.commands.len() + self.tokens.len() + 1;
+        let more = question.tags.len() + 2;
+        self.entries.is_empty() || (commands + more <= MAX_PIPELINE && self.bytes <= MAX_PIPELINE_BYTES)
+    }
+
+    fn add(&mut self, Question { what, tags, may_put }: Question<'_>) {
+        let from = self.commands.len();
+        let mut left = None;
+        match what {
+            What::Nothing => {}
+            What::Look(key) => {
+                self.commands.cmd("GETEX").arg(key);
+            }
+            What::Lease(key, word) => {
+                left = Some(word);
+                // What is in the lease beside its word is told by nobody to anybody.
+                let bytes = entry::lease(word, entry::Era([0; 8]));
+                self.commands.add_command(set_absent(key, &bytes, LEASE_MS));
+            }
+            What::Run(commands) => {
+                for command in commands {
+                    self.bytes += command.args_iter().map(bytes_of).sum::<usize>();
+                    self.commands.add_command(command);
+                }
+            }
+        }
+        self.entries.push(Entry { from, to: self.commands.len(), lease: left });
+        for tag in tags {
+            let drawn = || rand::rng().random::<u64>().to_be_bytes();
+            let asked = self.tokens.entry(*tag).or_insert_with(|| Asked { drawn: drawn(), may_put });
+            asked.may_put |= may_put;
+        }
+    }
+
+    /// Sends the pipeline, and gives each question its answer, in their order.
+    async fn send(mut self, link: &Arc<Link>, names: &Names, mut give: impl FnMut(Delivery)) {
         let deadline = link.deadline();
-        let (commands, asked) = commands_of(names, questions);
-        let mut in_force = match link.send(&commands, deadline).await {
-            Ok(answers) => {
-                let mut answers = answers.into_iter();
-                InForce::read(link, names, asked, &mut answers).map(|in_force| (in_force, answers))
+        let tokens_from = self.commands.len();
+        for (tag, Asked { drawn, may_put }) in &self.tokens {
+            if *may_put {
+                self.commands.add_command(set_absent(&names.tag(*tag), drawn, TOKEN_MS));
+            } else {
+                self.commands.cmd("GETEX").arg(names.tag(*tag));
+            }
+        }
+        self.commands.cmd("GETEX").arg(names.root());
+        let mut told = match link.send(&self.commands, deadline).await {
+            Ok(mut answers) => {
+                let in_force = answers.drain(tokens_from..);
+                let captured = self.capture(link, names, in_force);
+                captured.map(|(capture, damaged)| (capture, damaged, answers))
             }
             Err(trouble) => Err(trouble),
         };
-        if let Ok((in_force, _)) = &mut in_force
-            && !in_force.damaged.is_empty()
-            && let Err(trouble) = link.send(&in_force.damaged, deadline).await
+        if let Ok((_, damaged, _)) = &mut told
+            && !damaged.is_empty()
+            && let Err(trouble) = link.send(damaged, deadline).await
         {
             link.give_up(trouble);
         }
-        for question in questions {
-            let answer = match &mut in_force {
-                Ok((in_force, answers)) => in_force.answer(link, question, answers),
-                Err(trouble) => Err(trouble.clone()),
-            };
-            give(answer);
-        }
-    }
-}
-
-/// How many of these questions one pipeline holds, by the most commands that they may be; at least one.
-fn as_many_as_fit(questions: &[Question]) -> usize {
-    let mut commands = 1;
-    let fits = questions.iter().take_while(|question| {
-        commands += 1 + question.tags.len();
-        commands <= MAX_PIPELINE
-    });
-    fits.count().max(1)
-}
-
-/// The commands of some questions: each token once, the root once, then the entries. What is captured is thereby older than what
-/// is read, and than the lease that is left.
-fn commands_of(names: &Names, questions: &[Question]) -> (Pipeline, Asked) {
-    let tags = questions.iter().map(|question| question.tags.len()).sum::<usize>();
-    let mut commands = Pipeline::with_capacity(questions.len() + tags + 1);
-    let mut asked = Asked::default();
-    for question in questions {
-        for tag in &question.tags {
-            asked.tag(*tag, question.may_put, &mut commands, names);
-        }
-    }
-    commands.cmd("GETEX").arg(names.root());
-    for Question { key, lease, .. } in questions {
-        let Some(key) = key else { continue };
-        match lease {
-            // What is in the lease beside its word is told by nobody to anybody.
-            Some(word) => {
-                let bytes = entry::lease(*word, entry::Era([0; 8]));
-                let mut set = Cmd::with_capacity(7, SET_BYTES + key.len());
-                set.arg("SET").arg(key).arg(&bytes[..]).arg("NX").arg("GET").arg("PX").arg(LEASE_MS);
-                commands.add_command(set);
-            }
-            None => {
-                commands.cmd("GETEX").arg(key);
-            }
-        }
-    }
-    (commands, asked)
-}
-
-/// The tokens that a pipeline asks for.
-#[derive(Default)]
-struct Asked {
-    tokens: Vec<(Tag, Token)>,
-    at: HashMap<(Tag, bool), usize>,
-}
-
-impl Asked {
-    /// Asks for the token of a tag, once. A tag that has none gets the drawn one, if it may.
-    fn tag(&mut self, tag: Tag, may_put: bool, commands: &mut Pipeline, names: &Names) {
-        let next = self.tokens.len();
-        if *self.at.entry((tag, may_put)).or_insert(next) != next {
-            return;
-        }
-        let token: Token = rand::rng().random();
-        if may_put {
-            let key = names.tag(tag);
-            let mut set = Cmd::with_capacity(7, SET_BYTES + key.len());
-            set.arg("SET").arg(key).arg(&token[..]).arg("NX").arg("GET").arg("PX").arg(TOKEN_MS);
-            commands.add_command(set);
-        } else {
-            commands.cmd("GETEX").arg(names.tag(tag));
-        }
-        self.tokens.push((tag, token));
-    }
-}
-
-/// What was in force when a pipeline was executed.
-struct InForce {
-    root: Root,
-    /// Of each token that was asked for, what is in force. A full server may not take a new one.
-    tokens: Vec<Result<Token, Trouble>>,
-    at: HashMap<(Tag, bool), usize>,
-    /// Removes what is no token under the keys of tags.
-    damaged: Pipeline,
-}
-
-impl InForce {
-    /// Reads what was asked for. Where a tag has no token and may not get one, the drawn one stands for it, of which
-    /// nothing is in force. So it does where something else lies under the tag's key.
-    fn read(
-        link: &Arc<Link>,
-        names: &Names,
-        Asked { tokens: drawn, at }: Asked,
-        answers: &mut impl Iterator<Item = Value>,
-    ) -> Result<InForce, Trouble> {
-        let mut damaged = Pipeline::new();
-        let mut tokens = Vec::with_capacity(drawn.len());
-        for (tag, drawn) in drawn {
-            tokens.push(match answers.next().ok_or(Trouble::Garbled).and_then(string) {
-                Ok(None) => Ok(drawn),
-                Ok(Some(token)) if token.len() == drawn.len() => Ok(Token::try_from(token).unwrap_or(drawn)),
-                Ok(Some(_)) | Err(Trouble::WrongType) => {
-                    damaged.cmd("UNLINK").arg(names.tag(tag));
-                    Ok(drawn)
+        for entry in &self.entries {
+            give(match &mut told {
+                Err(trouble) => Delivery { answer: Err(trouble.clone()), left: None },
+                Ok((capture, _, answers)) => {
+                    let value = answer(&mut answers[entry.from..entry.to]);
+                    let left = entry.lease.filter(|_| value == Value::Nil);
+                    let left = left.and_then(|word| Some(Box::new((self.key(entry.from)?, word))));
+                    Delivery { answer: Ok((value, Arc::clone(capture))), left }
                 }
-                Err(trouble) => link.believe(Err(trouble)),
             });
         }
+    }
+
+    /// Reads what was in force, and what removes that which is no token under the keys of tags. Where a tag has no token and may
+    /// not get one, the drawn one stands for it, of which nothing is in force. So it does where something else lies there.
+    fn capture(
+        &self,
+        link: &Arc<Link>,
+        names: &Names,
+        mut answers: impl Iterator<Item = Value>,
+    ) -> Result<(Arc<Capture>, Pipeline), Trouble> {
+        let mut damaged = Pipeline::new();
+        let mut next = || answers.next().ok_or(Trouble::Garbled).and_then(string);
+        let mut tokens = HashMap::with_capacity_and_hasher(self.tokens.len(), BuildHasherDefault::default());
+        for (tag, Asked { drawn, may_put }) in &self.tokens {
+            let token = match next() {
+                Ok(None) => Ok(*drawn),
+                Ok(Some(token)) if token.len() == drawn.len() => Ok(Token::try_from(token).unwrap_or(*drawn)),
+                Ok(Some(_)) | Err(Trouble::WrongType) => {
+                    damaged.cmd("UNLINK").arg(names.tag(*tag));
+                    Ok(*drawn)
+                }
+                Err(trouble) => link.believe(Err(trouble)),
+            };
+            tokens.insert(*tag, Captured { token, is_put: *may_put });
+        }
         // Whatever is wrong with the root is for the handshake to mend.
-        let root = answers.next().ok_or(Trouble::Garbled).and_then(string);
-        let root = root.map_err(|trouble| link.give_up(trouble))?;
+        let root = next().map_err(|trouble| link.give_up(trouble))?;
         let root = root.as_deref().and_then(Root::parse);
         match root.filter(|root| root.incarnation == link.identity.incarnation) {
-            Some(root) => Ok(InForce { root, tokens, at, damaged }),
+            Some(root) => Ok((Arc::new(Capture { link: Arc::clone(link), root, tokens }), damaged)),
             None => Err(link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()))),
         }
     }
 
-    fn answer(
-        &self,
-        link: &Arc<Link>,
-        question: &Question,
-        answers: &mut impl Iterator<Item = Value>,
-    ) -> Answer {
-        let value = match &question.key {
-            Some(_) => answers.next().ok_or(Trouble::Garbled).and_then(string),
-            None => Ok(None),
-        };
-        let token = |tag: &Tag| {
-            let token = self.at.get(&(*tag, question.may_put)).and_then(|at| self.tokens.get(*at));
-            Ok((*tag, token.cloned().unwrap_or(Err(Trouble::Garbled))?))
-        };
-        let tokens = question.tags.iter().map(token).collect::<Result<_, Trouble>>().inspect_err(|_| {
-            if value == Ok(None) {
-                take_back(link, question.left()); // nobody is told of it
-            }
-        })?;
-        if value == Err(Trouble::Full) {
-            return link.believe(Err(Trouble::Full));
+    /// The key that a command is about.
+    fn key(&self, at: usize) -> Option<String> {
+        match self.commands.cmd_iter().nth(at)?.args_iter().nth(1)? {
+            Arg::Simple(key) => String::from_utf8(key.to_vec()).ok(),
+            _ => None,
         }
-        Ok((value, Capture { link: Arc::clone(link), root: self.root, tokens }))
     }
+}
+
+/// The first error among some answers, else the last of them; nothing where there are none.
+fn answer(answers: &mut [Value]) -> Value {
+    let last = answers.len().saturating_sub(1);
+    let at = answers.iter().position(|answer| matches!(answer, Value::ServerError(_))).unwrap_or(last);
+    answers.get_mut(at).map_or(Value::Nil, |answer| std::mem::replace(answer, Value::Nil))
+}
+
+fn bytes_of(argument: Arg<&[u8]>) -> usize {
+    match argument {
+        Arg::Simple(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+/// Sets what is not there, and answers what is.
+fn set_absent(key: &str, bytes: &[u8], ms: u64) -> Cmd {
+    let mut set = Cmd::with_capacity(7, SET_BYTES + key.len());
+    set.arg("SET").arg(key).arg(bytes).arg("NX").arg("GET").arg("PX").arg(ms);
+    set
 }

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use redis::Pipeline;
 
 pub(crate) use fill::{Fresh, Settled};
-use gather::Unanswered;
+use gather::{Question, Untold};
 pub(crate) use link::Link;
 #[cfg(any(test, fuzzing))]
 pub(crate) use names::{Names, is_namespace};
@@ -137,7 +137,8 @@ impl Remote {
         Ok(Seen { healed: true, ..seen })
     }
 
-    /// What lies under several names, in one round trip. The answers are in their order.
+    /// What lies under several names, in one round trip, or two where entries name other tags than were asked for. The answers are
+    /// in their order.
     ///
     /// # Cancel safety
     /// Leases that were left are taken back.
@@ -146,29 +147,36 @@ impl Remote {
             Ok(link) => link,
             Err(trouble) => return asks.iter().map(|_| Err(trouble.clone())).collect(),
         };
-        let names = self.supervisor.names();
-        let now_ms = self.clock.now_ms();
-        let mut readings: Vec<Reading<'_>> = asks.iter().map(|ask| Reading::new(*ask)).collect();
-        let questions: Vec<_> =
-            readings.iter().map(|reading| reading.question(names, self.rules_out)).collect();
-        let unanswered = Unanswered::new(&link, &questions);
-        let answers = gather::ask_together(&link, names, &questions).await;
-        let mut seen = Vec::with_capacity(asks.len());
-        for (((ask, reading), question), answer) in
-            asks.iter().zip(&mut readings).zip(&questions).zip(answers)
-        {
-            let lease = question.lease;
-            seen.push(match reading.understand(&link, lease, answer, now_ms, self.rules_out) {
-                Ok(Some(found)) if found.found == Found::Foreign && ask.intent == Intent::Load => {
-                    Box::pin(self.heal(&link, *ask)).await
+        let (names, now_ms) = (self.supervisor.names(), self.clock.now_ms());
+        let mut seen: Vec<Result<Seen, Trouble>> = asks.iter().map(|_| Err(Trouble::Garbled)).collect();
+        let mut untold = Untold::new(&link);
+        let mut readings: Vec<_> = asks.iter().map(|ask| Reading::new(*ask, names)).enumerate().collect();
+        while !readings.is_empty() {
+            let questions = readings.iter().map(|(_, reading)| reading.question(self.rules_out));
+            let questions: Vec<Question<'_>> = questions.collect();
+            let leases: Vec<Option<Word>> =
+                questions.iter().map(|question| Some(question.lease()?.1)).collect();
+            let answers = gather::ask_together(&link, names, questions).await;
+            let answered = std::mem::take(&mut readings).into_iter().zip(leases).zip(answers);
+            for (((at, mut reading), lease), answer) in answered {
+                match reading.understand(&link, lease, answer, now_ms, self.rules_out).transpose() {
+                    Some(told) => {
+                        if let Ok(Seen { found: Found::Granted(word), .. }) = told {
+                            untold.add(reading.key(), word);
+                        }
+                        seen[at] = told;
+                    }
+                    // A guess that fell short, or a server that is full.
+                    None => readings.push((at, reading)),
                 }
-                Ok(Some(seen)) => Ok(seen),
-                // A guess that fell short, or a server that is full.
-                Ok(None) => Box::pin(self.read(*ask)).await,
-                Err(trouble) => Err(trouble),
-            });
+            }
         }
-        unanswered.answered();
+        for (ask, seen) in asks.iter().zip(&mut seen) {
+            if ask.intent == Intent::Load && seen.as_ref().is_ok_and(|seen| seen.found == Found::Foreign) {
+                *seen = Box::pin(self.heal(&link, *ask)).await;
+            }
+        }
+        untold.told();
         seen
     }
 
@@ -201,7 +209,11 @@ impl Remote {
     ///
     /// # Cancel safety
     /// It changes nothing that anybody sees.
-    pub(crate) async fn capture_again(&self, earlier: &Capture, tags: &[Tag]) -> Result<Capture, Trouble> {
+    pub(crate) async fn capture_again(
+        &self,
+        earlier: &Capture,
+        tags: &[Tag],
+    ) -> Result<Arc<Capture>, Trouble> {
         read::capture(&earlier.link, self.supervisor.names(), tags).await
     }
 
@@ -254,18 +266,23 @@ impl Remote {
             .await
     }
 
-    /// Takes a lease back for which nothing will be filled in.
+    /// Takes a lease back for which nothing will be filled in, and says whether what was captured of these tags still holds.
     ///
     /// # Cancel safety
     /// It may have been taken back or not.
-    pub(crate) async fn release(&self, name: &str, seen: (Word, &Capture)) -> Result<Settled, Trouble> {
+    pub(crate) async fn release(
+        &self,
+        name: &str,
+        seen: (Word, &Capture),
+        tags: &[Tag],
+    ) -> Result<Settled, Trouble> {
         if seen.1.link.check().is_err() {
             // The word is like no other, so that it may be compared anywhere; what was captured can no longer be.
             let link = self.supervisor.link()?;
             let done = fill::release_over(&link, self.supervisor.names(), name, seen.0).await?;
             return Ok(Settled { done, current: false });
         }
-        fill::release(self.supervisor.names(), name, seen).await
+        fill::release(self.supervisor.names(), name, seen, tags).await
     }
 
     /// Takes the load over from a holder that is taken to be gone, for so long. Answers whether this caller has it.

@@ -4,24 +4,28 @@
 //! entry depends on, and that every tag that the reader declares is among them. Root and tokens travel in the pipeline of the
 //! entry.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use rand::RngExt;
-use smallvec::SmallVec;
 
-use super::gather::{self, Question};
+use super::gather::{self, Question, What};
 use super::link::Link;
 use super::names::Names;
 use super::root::{Root, Token, token_hash};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, string};
 use crate::ablation::{Ablation, Ablations};
 use crate::entry::{self, Dependencies, Header, Parsed, Word};
-use crate::key::Tag;
+use crate::key::{Tag, TagHasher, Tags};
 
 /// 30 seconds: how long a lease stands when its holder dies, and nobody takes the load over.
 pub(super) const LEASE_MS: u64 = 30_000;
+
+/// How often a read asks again, for the tags that an entry names.
+const MORE_TAGS: u8 = 3;
 
 /// What the reader does if there is nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +53,29 @@ pub(crate) struct Ask<'a> {
 #[derive(Debug)]
 pub(crate) struct Seen {
     pub(crate) found: Found,
-    pub(crate) capture: Capture,
+    pub(crate) capture: Arc<Capture>,
     /// The server's time when it was asked, in milliseconds since 1970.
     pub(crate) at_ms: u64,
     /// Something foreign lay there and was removed.
     pub(crate) healed: bool,
 }
 
-/// What a read captured. Whatever is filled in with it goes over the connection that it came over.
-#[derive(Clone, Debug)]
+/// What was in force when a pipeline was executed, for all who asked in it. Whatever is filled in with it goes over the connection
+/// that it came over.
+#[derive(Debug)]
 pub(crate) struct Capture {
     pub(super) link: Arc<Link>,
     pub(super) root: Root,
-    pub(super) tokens: SmallVec<[(Tag, Token); 4]>,
+    pub(super) tokens: HashMap<Tag, Captured, BuildHasherDefault<TagHasher>>,
+}
+
+/// The token of a tag.
+#[derive(Debug)]
+pub(super) struct Captured {
+    /// A full server may not take a new one.
+    pub(super) token: Result<Token, Trouble>,
+    /// It lies in Redis, and does not only stand for one that is not there.
+    pub(super) is_put: bool,
 }
 
 /// What there was.
@@ -82,22 +96,39 @@ pub(crate) enum Found {
 }
 
 impl Capture {
+    fn token(&self, tag: Tag) -> Option<Token> {
+        self.tokens.get(&tag)?.token.as_ref().ok().copied()
+    }
+
+    /// Whether all that was captured of these tags is still in force in what was captured later.
+    pub(super) fn holds_still(&self, later: &Capture, tags: &[Tag]) -> bool {
+        let is_same = |tag: &Tag| self.token(*tag).is_some_and(|token| later.token(*tag) == Some(token));
+        self.root == later.root && tags.iter().all(is_same)
+    }
+
     /// The dependencies on these tags; `None` if one of them was not captured.
     pub(crate) fn dependencies(&self, tags: &[Tag]) -> Option<Dependencies> {
-        let token =
-            |tag: &Tag| self.tokens.iter().find(|(captured, _)| captured == tag).map(|(_, token)| *token);
-        tags.iter().map(|tag| Some((*tag, token_hash(token(tag)?, self.root.era)))).collect()
+        tags.iter().map(|tag| Some((*tag, token_hash(self.token(*tag)?, self.root.era)))).collect()
+    }
+
+    /// Whether all of these tags were captured by a reader who loads, so that their tokens lie in Redis.
+    pub(crate) fn is_for(&self, tags: &[Tag]) -> bool {
+        tags.iter().all(|tag| self.tokens.get(tag).is_some_and(|captured| captured.is_put))
     }
 
     /// Whether a value depends on nothing that is out of force; `None` if that cannot be told from what was read.
     fn holds(&self, header: &Header) -> Option<bool> {
         for (tag, stored) in &header.depends_on {
-            let captured = self.dependencies(&[*tag])?;
-            if captured[0].1 != *stored {
+            if token_hash(self.token(*tag)?, self.root.era) != *stored {
                 return Some(false);
             }
         }
         Some(true)
+    }
+
+    /// What kept the server from telling one of these tokens.
+    fn trouble(&self, tags: &[Tag]) -> Option<Trouble> {
+        tags.iter().find_map(|tag| self.tokens.get(tag)?.token.as_ref().err().cloned())
     }
 
     /// The server's time now, in milliseconds since 1970.
@@ -109,88 +140,110 @@ impl Capture {
 /// A read under way: what it asks next, until it knows what there is.
 pub(super) struct Reading<'a> {
     ask: Ask<'a>,
-    tags: SmallVec<[Tag; 4]>,
+    key: Cow<'a, str>,
+    tags: Tags,
     /// A lease is left where there is nothing.
     leases: bool,
+    /// How often it may still ask for tags that an entry names: somebody may write another entry each time.
+    asks: u8,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(ask: Ask<'a>) -> Self {
-        let mut tags: SmallVec<[Tag; 4]> = ask.needs.into();
+    pub(super) fn new(ask: Ask<'a>, names: &Names) -> Self {
+        let mut tags: Tags = ask.needs.into();
         tags.extend(ask.guess.iter().filter(|tag| !ask.needs.contains(tag)).copied());
-        Reading { ask, tags, leases: ask.intent == Intent::Load }
+        let leases = ask.intent == Intent::Load;
+        Reading { ask, key: names.entry(ask.name), tags, leases, asks: MORE_TAGS }
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
     }
 
     /// What to ask now. A lease is drawn for this attempt to send, and never sent again: one that was removed does not come
     /// back.
-    pub(super) fn question(&self, names: &Names, rules_out: Ablations) -> Question {
-        Question {
-            key: Some(names.entry(self.ask.name).into_owned()),
-            lease: self.leases.then(|| Word::lease(new_generation(self.ask.name, rules_out))),
-            tags: self.tags.clone(),
-            may_put: self.leases,
-        }
+    pub(super) fn question(&self, rules_out: Ablations) -> Question<'_> {
+        let what = match self.leases {
+            true => What::Lease(&self.key, Word::lease(new_generation(self.ask.name, rules_out))),
+            false => What::Look(&self.key),
+        };
+        Question { what, tags: &self.tags, may_put: self.leases }
     }
 
     /// Understands an answer; `None` if there is more to ask.
     pub(super) fn understand(
         &mut self,
-        link: &Link,
+        link: &Arc<Link>,
         lease: Option<Word>,
         answer: gather::Answer,
         here_ms: u64,
         rules_out: Ablations,
     ) -> Result<Option<Seen>, Trouble> {
-        let (value, capture) = match answer {
+        let (value, capture) = answer?;
+        let mut value = string(value);
+        if let Some(trouble) = capture.trouble(&self.tags) {
+            if value == Ok(None) {
+                // Nobody is told of it.
+                gather::take_back(link, lease.map(|word| (self.key.to_string(), word)).into_iter().collect());
+            }
+            value = Err(trouble);
+        }
+        let at_ms = capture.server_ms(here_ms);
+        let found = match link.believe(value) {
             // A full server takes no lease. What is there can be read all the same.
             Err(Trouble::Full) if self.leases => {
                 self.leases = false;
                 return Ok(None);
             }
-            answer => answer?,
-        };
-        let at_ms = capture.server_ms(here_ms);
-        let found = match value {
             Err(Trouble::WrongType) => Found::Foreign,
-            Err(trouble) => return link.believe(Err(trouble)),
+            Err(trouble) => return Err(trouble),
             Ok(None) => match lease {
                 Some(word) => Found::Granted(word),
                 None if self.ask.intent == Intent::Load => return Err(Trouble::Full),
                 None => Found::Nothing,
             },
-            Ok(Some(bytes)) => match entry::parse(&bytes) {
-                Parsed::Foreign => Found::Foreign,
-                Parsed::Lease { word } => Found::Busy(word),
-                Parsed::Invalidated { word } => Found::Stale(word),
-                Parsed::Value { word, header, payload_at } => {
-                    let is_of_this_era =
-                        header.era == capture.root.era || rules_out.is_out(Ablation::EraCheck);
-                    let needed = |need: &Tag| header.depends_on.iter().any(|(tag, _)| tag == need);
-                    let current = is_of_this_era
-                        && header.format == self.ask.format
-                        && at_ms < header.fresh_until_ms
-                        && self.ask.needs.iter().all(needed);
-                    let holds = match capture.holds(&header) {
-                        Some(false) => Some(rules_out.is_out(Ablation::TokenCheck)),
-                        holds => holds,
-                    };
-                    match holds {
-                        Some(true) if current => {
-                            Found::Hit { word, header, payload: Bytes::from(bytes).slice(payload_at..) }
-                        }
-                        None if current => {
-                            // The guess fell short: once more, with the tags that the entry names.
-                            self.tags.extend(header.depends_on.iter().map(|(tag, _)| *tag));
-                            self.tags.sort_unstable();
-                            self.tags.dedup();
-                            return Ok(None);
-                        }
-                        _ => Found::Stale(word),
-                    }
-                }
+            Ok(Some(bytes)) => match self.find(&capture, bytes, at_ms, rules_out) {
+                Some(found) => found,
+                None => return Ok(None),
             },
         };
         Ok(Some(Seen { found, capture, at_ms, healed: false }))
+    }
+
+    /// What these bytes are; `None` if tags that they name are to be asked for.
+    fn find(&mut self, capture: &Capture, bytes: Vec<u8>, at_ms: u64, rules_out: Ablations) -> Option<Found> {
+        let (word, header, payload_at) = match entry::parse(&bytes) {
+            Parsed::Foreign => return Some(Found::Foreign),
+            Parsed::Lease { word } => return Some(Found::Busy(word)),
+            Parsed::Invalidated { word } => return Some(Found::Stale(word)),
+            Parsed::Value { word, header, payload_at } => (word, header, payload_at),
+        };
+        let is_of_this_era = header.era == capture.root.era || rules_out.is_out(Ablation::EraCheck);
+        let needed = |need: &Tag| header.depends_on.iter().any(|(tag, _)| tag == need);
+        let current = is_of_this_era
+            && header.format == self.ask.format
+            && at_ms < header.fresh_until_ms
+            && self.ask.needs.iter().all(needed);
+        let holds = match capture.holds(&header) {
+            Some(false) => Some(rules_out.is_out(Ablation::TokenCheck)),
+            holds => holds,
+        };
+        match holds {
+            Some(true) if current => {
+                let mut payload = Bytes::from(bytes);
+                payload.advance(payload_at); // a slice would share it, at the price of an allocation
+                Some(Found::Hit { word, header, payload })
+            }
+            None if current && self.asks > 0 => {
+                // The guess fell short: once more, with the tags that the entry names.
+                self.asks -= 1;
+                self.tags.extend(header.depends_on.iter().map(|(tag, _)| *tag));
+                self.tags.sort_unstable();
+                self.tags.dedup();
+                None
+            }
+            _ => Some(Found::Stale(word)),
+        }
     }
 }
 
@@ -201,7 +254,7 @@ pub(super) fn new_generation(name: &str, rules_out: Ablations) -> [u8; 8] {
         name.hash(&mut hasher);
         return hasher.finish().to_be_bytes();
     }
-    rand::rng().random()
+    rand::rng().random::<u64>().to_be_bytes()
 }
 
 /// Asks over a connection.
@@ -215,10 +268,10 @@ pub(super) async fn read(
     here_ms: u64,
     rules_out: Ablations,
 ) -> Result<Seen, Trouble> {
-    let mut reading = Reading::new(ask);
+    let mut reading = Reading::new(ask, names);
     loop {
-        let question = reading.question(names, rules_out);
-        let lease = question.lease;
+        let question = reading.question(rules_out);
+        let lease = question.lease().map(|(_, word)| word);
         let answer = gather::ask(link, names, question).await;
         if let Some(seen) = reading.understand(link, lease, answer, here_ms, rules_out)? {
             return Ok(seen);
@@ -230,7 +283,15 @@ pub(super) async fn read(
 ///
 /// # Cancel safety
 /// It changes nothing that anybody sees.
-pub(super) async fn capture(link: &Arc<Link>, names: &Arc<Names>, tags: &[Tag]) -> Result<Capture, Trouble> {
-    let question = Question { key: None, lease: None, tags: tags.into(), may_put: true };
-    gather::ask(link, names, question).await.map(|(_nothing, capture)| capture)
+pub(super) async fn capture(
+    link: &Arc<Link>,
+    names: &Arc<Names>,
+    tags: &[Tag],
+) -> Result<Arc<Capture>, Trouble> {
+    let question = Question { what: What::Nothing, tags, may_put: true };
+    let (_nothing, capture) = gather::ask(link, names, question).await?;
+    match capture.trouble(tags) {
+        Some(trouble) => link.believe(Err(trouble)),
+        None => Ok(capture),
+    }
 }

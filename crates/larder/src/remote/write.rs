@@ -8,7 +8,7 @@ use redis::{Cmd, Value};
 use super::fill::{Fresh, bytes_of, compare_and_set, life_of};
 use super::link::Link;
 use super::names::Names;
-use super::read::{Ask, Found, Intent, capture, read};
+use super::read::{Ask, Found, Intent, capture, new_generation, read};
 use super::script::{NEW_ROOT, RELEASE, SUCCEED};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::ablation::Ablations;
@@ -27,6 +27,11 @@ pub(crate) enum Succeeded {
     Older,
     /// There was none to replace; what was there instead is removed.
     Absent,
+}
+
+/// That of a value which no load filled in.
+fn generation() -> [u8; 8] {
+    new_generation("", Ablations::default())
 }
 
 /// Sends one command, and reads its answer.
@@ -58,7 +63,7 @@ pub(super) async fn put(
     here_ms: u64,
 ) -> Result<(), Trouble> {
     let capture = capture(link, names, tags).await?;
-    let bytes = bytes_of(Word::value(rand::rng().random()), &capture, tags, fresh, here_ms)?;
+    let bytes = bytes_of(Word::value(generation()), &capture, tags, fresh, here_ms)?;
     one(link, set(&names.entry(name), &bytes, fresh.life()), |answer| okay(&answer)).await.map(drop)
 }
 
@@ -86,7 +91,7 @@ pub(super) async fn put_absent(
             Found::Granted(_) | Found::Nothing => None,
         };
         let capture = capture(link, names, &tags).await?;
-        let bytes = bytes_of(Word::value(rand::rng().random()), &capture, &tags, fresh, here_ms)?;
+        let bytes = bytes_of(Word::value(generation()), &capture, &tags, fresh, here_ms)?;
         let put = match seen {
             None => {
                 one(link, set(&key, &bytes, fresh.life()).arg("NX").take(), |answer| okay(&answer)).await?
@@ -114,8 +119,7 @@ pub(super) async fn succeed(
     now_ms: u64,
 ) -> Result<Succeeded, Trouble> {
     let mut script = SUCCEED.on(&[&names.entry(name)]);
-    let generation: [u8; 8] = rand::rng().random();
-    script.arg(&generation[..]).arg(&entry::form(fresh.format, fresh.encoding)[..]);
+    script.arg(&generation()[..]).arg(&entry::form(fresh.format, fresh.encoding)[..]);
     script.arg(&version.to_be_bytes()[..]).arg(now_ms).arg(fresh.payload);
     match one(link, script, |answer| integer(&answer)).await {
         Ok(2) => Ok(Succeeded::Stored),

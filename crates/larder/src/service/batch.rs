@@ -205,10 +205,9 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         let (inner, policy) = (self.inner, self.policy);
         let seen = inner.look_ahead(missing.iter().map(|missing| missing.wanted(policy))).await;
         let approaches = missing.iter().zip(seen).map(|(missing, seen)| async move {
-            match (missing.wanted(policy), seen) {
-                (Some(wanted), Some(seen)) => inner.approach_seen::<T>(wanted, seen).await,
-                (Some(wanted), None) => inner.approach(wanted).await,
-                (None, _) => Approach::Loads(inner.loading(None, Grant::None(Refusal::Failed))),
+            match missing.wanted(policy) {
+                Some(wanted) => inner.approach_seen::<T>(wanted, seen).await,
+                None => Approach::Loads(inner.loading(None, Grant::None(Refusal::Failed))),
             }
         });
         let approaches = together(approaches).await;

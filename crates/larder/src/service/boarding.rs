@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::loading::{Grant, Hold, Lease, Loading};
@@ -16,7 +15,7 @@ use crate::ablation::Ablation;
 use crate::codec::{Value, decode, typed};
 use crate::entry::{Dependencies, Word};
 use crate::flight::{Followed, Follower, Joined, Landed, Leader, Moment, is_loading};
-use crate::key::Tag;
+use crate::key::{Tag, Tags};
 use crate::local::NameRef;
 use crate::remote::{Ask, Capture, Found, Intent, Remote, Seen, Trouble};
 use crate::stats::Count;
@@ -56,6 +55,9 @@ pub(super) enum Approach<T> {
     Waits(Waiting),
 }
 
+/// What a caller saw that looked before it boards; `None` where it did not ask.
+pub(super) type Glanced = Option<Result<Seen, Trouble>>;
+
 /// A caller that waits for the load of another process.
 pub(super) struct Waiting {
     leader: Leader,
@@ -70,7 +72,7 @@ enum Told<T> {
     /// A value, and what it depends on.
     Found(Read<T>, Dependencies),
     Granted(Box<Lease>),
-    Busy(Word, Capture),
+    Busy(Word, Arc<Capture>),
     /// It changed while it was looked at.
     Again,
     /// It cannot be asked.
@@ -87,7 +89,7 @@ pub(super) enum Ended<T> {
 
 impl<'a> Wanted<'a> {
     /// What a load captures before it begins: what the value depends on, and what it may depend on.
-    pub(super) fn captures(&self) -> SmallVec<[Tag; 8]> {
+    pub(super) fn captures(&self) -> Tags {
         let mut tags = self.plan.tags.clone();
         tags.extend(self.guess.iter().filter(|tag| !self.plan.tags.contains(tag)).copied());
         tags
@@ -109,11 +111,16 @@ impl Inner {
     ///
     /// Waiting is bounded by the follow limit for each flight. One that takes longer is given up, and the first caller to
     /// notice loads in its place.
-    pub(super) async fn board<T: Value, E: Clone + 'static>(&self, wanted: Wanted<'_>) -> Boarded<T, E> {
+    pub(super) async fn board<T: Value, E: Clone + 'static>(
+        &self,
+        wanted: Wanted<'_>,
+        glanced: Glanced,
+    ) -> Boarded<T, E> {
+        let mut glanced = glanced;
         let arrived = self.flights.moment();
         let group = wanted.plan.group;
         loop {
-            let follower = match self.approach(wanted).await {
+            let follower = match self.approach_seen(wanted, glanced.take()).await {
                 Approach::Found(read) => return Boarded::Found(read),
                 Approach::Loads(loading) => {
                     self.counters.count(group, Count::Miss);
@@ -156,7 +163,7 @@ impl Inner {
     }
 
     /// Looks once, and joins or opens a flight where that is called for.
-    pub(super) async fn approach<T: Value>(&self, wanted: Wanted<'_>) -> Approach<T> {
+    async fn approach<T: Value>(&self, wanted: Wanted<'_>) -> Approach<T> {
         let Some(remote) = &self.remote else { return self.approach_here(wanted) };
         for _ in 0..LOOKS {
             if let Some(follower) = self.flights.follow(wanted.name.name, wanted.name.hash) {
@@ -170,18 +177,15 @@ impl Inner {
         self.stand_alone(wanted, Grant::None(Refusal::Superseded))
     }
 
-    /// The same, of a caller that has looked already, with many others.
-    pub(super) async fn approach_seen<T: Value>(
-        &self,
-        wanted: Wanted<'_>,
-        seen: Result<Seen, Trouble>,
-    ) -> Approach<T> {
-        let Some(remote) = &self.remote else { return self.approach_here(wanted) };
-        let told = self.told(remote, wanted, seen).await;
-        match self.stand(wanted, told) {
-            Some(approach) => approach,
-            None => self.approach(wanted).await,
+    /// The same, of a caller that may have looked already.
+    pub(super) async fn approach_seen<T: Value>(&self, wanted: Wanted<'_>, glanced: Glanced) -> Approach<T> {
+        if let (Some(remote), Some(seen)) = (&self.remote, glanced) {
+            let told = self.told(remote, wanted, seen).await;
+            if let Some(approach) = self.stand(wanted, told) {
+                return approach;
+            }
         }
+        self.approach(wanted).await
     }
 
     /// Where a caller stands after what it was told; `None` if it has to look again.
@@ -241,6 +245,47 @@ impl Inner {
         }
     }
 
+    /// The value that was seen, and what it depends on; else what was seen instead. What cannot be read is told, and is as good as
+    /// stale.
+    fn hit<T: Value>(&self, wanted: Wanted<'_>, seen: Seen) -> Result<(Read<T>, Dependencies), Seen> {
+        let Seen { found, capture, at_ms, healed } = seen;
+        if healed {
+            self.counters.count(wanted.plan.group, Count::Foreign);
+        }
+        let found = match found {
+            Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
+                Ok(value) => {
+                    let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
+                    return Ok((Read::of_remote(value, age), header.depends_on));
+                }
+                Err(error) => {
+                    self.report("get", wanted.name.name, &error);
+                    Found::Stale(word)
+                }
+            },
+            found => found,
+        };
+        Err(Seen { found, capture, at_ms, healed: false })
+    }
+
+    /// A hit in Redis, ahead of all that a load needs, which is large; else what was seen, for [`board`](Self::board) to go on
+    /// with. It does not ask where there is a flight to follow.
+    pub(super) async fn glance<T: Value>(&self, wanted: Wanted<'_>) -> Result<Read<T>, Glanced> {
+        let Some(remote) = self.remote.as_ref().filter(|_| self.may_ask(wanted)) else { return Err(None) };
+        let seen = match remote.read(wanted.ask()).await {
+            Ok(seen) => seen,
+            Err(trouble) => return Err(Some(Err(trouble))),
+        };
+        let (read, _) = self.hit(wanted, seen).map_err(|seen| Some(Ok(seen)))?;
+        self.counters.count(wanted.plan.group, Count::Hit);
+        Ok(read)
+    }
+
+    /// Whether Redis may be asked for this without more ado: it is no raw space's, and no flight of this process is to be followed.
+    fn may_ask(&self, wanted: Wanted<'_>) -> bool {
+        !wanted.plan.raw && !self.flights.is_open(wanted.name.name, wanted.name.hash)
+    }
+
     /// Asks Redis, and takes what has to be loaded by all who wait for it in this process.
     async fn ask<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
         if wanted.plan.raw {
@@ -259,7 +304,7 @@ impl Inner {
     ) -> Told<T> {
         match self.understand(remote, wanted, seen) {
             Ok(told) => told,
-            Err(unusable) => Box::pin(self.take_over(remote, wanted, *unusable)).await,
+            Err(unusable) => Box::pin(self.take_over(remote, wanted, unusable)).await,
         }
     }
 
@@ -268,7 +313,7 @@ impl Inner {
         &self,
         remote: &Remote,
         wanted: Wanted<'_>,
-        (word, capture): (Word, Capture),
+        (word, capture): (Word, Arc<Capture>),
     ) -> Told<T> {
         // Held before it is sent: whoever is dropped meanwhile gives it back.
         let lease = (remote.new_lease(wanted.name.name), capture);
@@ -290,12 +335,10 @@ impl Inner {
     pub(super) async fn look_ahead<'w>(
         &self,
         wanted: impl Iterator<Item = Option<Wanted<'w>>>,
-    ) -> Vec<Option<Result<Seen, Trouble>>> {
+    ) -> Vec<Glanced> {
         let Some(remote) = &self.remote else { return wanted.map(|_| None).collect() };
-        let asked = |wanted: &Wanted<'_>| {
-            !wanted.plan.raw && !self.flights.is_open(wanted.name.name, wanted.name.hash)
-        };
-        let wanted: Vec<Option<Wanted<'_>>> = wanted.map(|wanted| wanted.filter(asked)).collect();
+        let asked = wanted.map(|wanted| wanted.filter(|wanted| self.may_ask(*wanted)));
+        let wanted: Vec<Option<Wanted<'_>>> = asked.collect();
         let asks: Vec<Ask<'_>> = wanted.iter().flatten().map(Wanted::ask).collect();
         let mut seen = remote.read_many(&asks).await.into_iter();
         wanted.iter().map(|wanted| wanted.as_ref().and_then(|_| seen.next())).collect()
@@ -326,26 +369,17 @@ impl Inner {
         remote: &Remote,
         wanted: Wanted<'_>,
         seen: Result<Seen, Trouble>,
-    ) -> Result<Told<T>, Box<(Word, Capture)>> {
-        let Seen { found, capture, at_ms, healed } = match seen {
+    ) -> Result<Told<T>, (Word, Arc<Capture>)> {
+        let seen = match seen {
             Ok(seen) => seen,
             Err(trouble) => return Ok(self.told_nothing(wanted, trouble)),
         };
-        if healed {
-            self.counters.count(wanted.plan.group, Count::Foreign);
-        }
+        let (found, capture) = match self.hit(wanted, seen) {
+            Ok((read, depends_on)) => return Ok(Told::Found(read, depends_on)),
+            Err(Seen { found, capture, .. }) => (found, capture),
+        };
         Ok(match found {
-            Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
-                Ok(value) => {
-                    let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
-                    Told::Found(Read::of_remote(value, age), header.depends_on)
-                }
-                Err(error) => {
-                    self.report("get", wanted.name.name, &error);
-                    return Err(Box::new((word, capture)));
-                }
-            },
-            Found::Stale(word) => return Err(Box::new((word, capture))),
+            Found::Hit { word, .. } | Found::Stale(word) => return Err((word, capture)),
             Found::Granted(word) => Told::Granted(Lease::new(remote, wanted, (word, capture), Hold::Lease)),
             Found::Busy(word) => Told::Busy(word, capture),
             // It was healed, and something foreign came again.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use smallvec::SmallVec;
 use tokio::time::{Instant, timeout};
 
 use super::boarding::Wanted;
@@ -12,7 +11,7 @@ use crate::codec::{Payload, Value, encode};
 use crate::entry::Word;
 use crate::error::Error;
 use crate::flight::{FlightId, Landed, Leader, Moment, SharedError};
-use crate::key::{Tag, Typed};
+use crate::key::{Tag, Tags, Typed};
 use crate::local::{Installed, NameRef};
 use crate::remote::{Capture, Fresh, Remote, Settled, Trouble};
 use crate::stats::Count;
@@ -52,9 +51,9 @@ pub(super) struct Lease {
     remote: Remote,
     name: String,
     word: Word,
-    capture: Capture,
+    capture: Arc<Capture>,
     /// What the value depends on; all of it is captured.
-    tags: SmallVec<[Tag; 8]>,
+    tags: Tags,
     hold: Hold,
 }
 
@@ -97,7 +96,7 @@ impl Lease {
     pub(super) fn new(
         remote: &Remote,
         wanted: Wanted<'_>,
-        (word, capture): (Word, Capture),
+        (word, capture): (Word, Arc<Capture>),
         hold: Hold,
     ) -> Box<Lease> {
         let (name, tags) = (wanted.name.name.to_owned(), wanted.captures());
@@ -115,7 +114,7 @@ impl Lease {
 
     fn narrow_to(&mut self, tags: &[Tag]) -> bool {
         self.tags = tags.into();
-        self.capture.dependencies(tags).is_some()
+        self.capture.is_for(tags)
     }
 
     fn seen(&self) -> (Word, &Capture) {
@@ -133,7 +132,7 @@ impl Lease {
 
     /// Gives back what it holds. Without a lease of its own, nothing vouches for what was loaded.
     async fn give_back(&mut self) -> Result<Settled, Trouble> {
-        let settled = give_back(&self.remote, &self.name, self.seen(), self.hold).await?;
+        let settled = give_back(&self.remote, &self.name, self.seen(), &self.tags, self.hold).await?;
         self.hold = Hold::Nothing;
         Ok(settled)
     }
@@ -143,12 +142,12 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if self.hold != Hold::Nothing {
             let (remote, name, hold) = (self.remote.clone(), std::mem::take(&mut self.name), self.hold);
-            let (word, capture) = (self.word, self.capture.clone());
+            let (word, capture) = (self.word, Arc::clone(&self.capture));
             self.remote.errands().run(async move {
-                let given_back = give_back(&remote, &name, (word, &capture), hold).await;
-                if given_back.is_err() && timeout(RECONNECTION, remote.ready()).await.is_ok() {
+                let give_back = async || give_back(&remote, &name, (word, &capture), &[], hold).await;
+                if give_back().await.is_err() && timeout(RECONNECTION, remote.ready()).await.is_ok() {
                     // Where this fails too, it ends with its time, a lease also with a claim.
-                    give_back(&remote, &name, (word, &capture), hold).await.ok();
+                    give_back().await.ok();
                 }
             });
         }
@@ -159,10 +158,11 @@ async fn give_back(
     remote: &Remote,
     name: &str,
     seen: (Word, &Capture),
+    tags: &[Tag],
     hold: Hold,
 ) -> Result<Settled, Trouble> {
     match hold {
-        Hold::Lease => return remote.release(name, seen).await,
+        Hold::Lease => return remote.release(name, seen, tags).await,
         Hold::Claim => remote.unclaim(name, seen.0).await?,
         Hold::Nothing => {}
     }
@@ -238,7 +238,7 @@ impl Inner {
                 let settled = Box::pin(lease.give_back()).await;
                 (settled.is_ok_and(|settled| settled.current), std::mem::take(&mut lease.tags))
             }
-            Grant::Raw | Grant::None(_) => (false, SmallVec::new()),
+            Grant::Raw | Grant::None(_) => (false, Tags::new()),
         };
         if let Some(leader) = leader {
             let checked = Moment::of_check(held);
@@ -250,7 +250,7 @@ impl Inner {
     pub(super) fn land_unstored(&self, loading: Loading, value: Payload) {
         let Loading { leader, began, .. } = loading;
         if let Some(leader) = leader {
-            let (result, tags) = (Ok(value), SmallVec::new());
+            let (result, tags) = (Ok(value), Tags::new());
             leader.land(|| Landed { result, began, checked: Moment::NEVER, tags, stored: false });
         }
     }
@@ -277,10 +277,8 @@ impl Inner {
                 let (stored, held) = Box::pin(self.fill(&mut lease, encoded, plan, (began_ms, took))).await;
                 (stored, held, std::mem::take(&mut lease.tags))
             }
-            Grant::Raw => {
-                (Box::pin(self.put_raw(name.name, &*value, typed, plan)).await, false, SmallVec::new())
-            }
-            Grant::None(refusal) => (Stored::no(refusal), false, SmallVec::new()),
+            Grant::Raw => (Box::pin(self.put_raw(name.name, &*value, typed, plan)).await, false, Tags::new()),
+            Grant::None(refusal) => (Stored::no(refusal), false, Tags::new()),
         };
         if let Some(leader) = leader {
             let (stored, checked) = (stored.is_stored(), Moment::of_check(held));

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
-use smallvec::SmallVec;
 
 pub use answer::{Read, Refusal, Removed, Source, Stored};
 pub use health::{Health, LocalStats, RedisHealth, Stats, Status};
@@ -35,7 +34,7 @@ use crate::codec::{Erased, Payload, Value};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::guess::Guesses;
-use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tag, Typed};
+use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tags, Typed};
 use crate::local::{Candidate, Local, SCAN_BATCH};
 use crate::lock::Locks;
 use crate::policy::{Encoding, Ttl};
@@ -108,7 +107,7 @@ struct Plan {
     /// Its bytes stand in Redis as they are.
     raw: bool,
     /// Declared and implicit, each once.
-    tags: SmallVec<[Tag; 8]>,
+    tags: Tags,
 }
 
 impl CacheService {
@@ -227,31 +226,31 @@ impl Inner {
         if ttl.as_millis() == 0 {
             return invalid("the lifetime is 0; to remove an entry, delete it".to_owned());
         }
-        let plan = self.plan_of(name, owner);
+        let plan = self.plan_of(name, owner, policy.prefix);
         if plan.raw && !policy.tags.is_empty() {
             return invalid(
                 "the space is raw, so that its values have no room for tags; remove them by name".to_owned(),
             );
         }
-        let mut tags: SmallVec<[Tag; 8]> = policy.tags.iter().copied().collect();
+        let mut tags: Tags = policy.tags.iter().copied().collect();
         tags.extend(plan.tags);
-        Ok(Plan { ttl, group: self.group_of(name, owner, policy.prefix), tags, ..plan })
+        Ok(Plan { ttl, tags, ..plan })
     }
 
     /// What a name alone says.
     fn plan_of_name(&self, name: &str) -> Plan {
-        self.plan_of(name, self.registry.owner(name))
+        self.plan_of(name, self.registry.owner(name), None)
     }
 
-    fn plan_of(&self, name: &str, owner: Option<&SpaceInfo>) -> Plan {
+    fn plan_of(&self, name: &str, owner: Option<&SpaceInfo>, prefix: Option<&str>) -> Plan {
         let raw = self.remote.is_some() && owner.is_some_and(|owner| owner.raw);
         Plan {
             ttl: owner.and_then(|owner| owner.ttl).unwrap_or(self.settings.default_ttl),
-            group: self.group_of(name, owner, None),
+            group: self.group_of(name, owner, prefix),
             format: owner.map_or(1, |owner| owner.format),
             encoding: owner.map_or(Encoding::Json, |owner| owner.encoding),
             raw,
-            tags: if raw { SmallVec::new() } else { self.registry.implicit_tags(name).into_iter().collect() },
+            tags: if raw { Tags::new() } else { self.registry.implicit_tags(name) },
         }
     }
 

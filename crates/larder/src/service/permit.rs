@@ -85,7 +85,7 @@ impl CacheService {
         };
         // It has its own way to load, so another caller's error is none of its own: it starts again, one of many at a time.
         let wanted = Wanted { name, plan: &plan, declared: &policy.tags, guess: &[] };
-        let loading = match Box::pin(inner.board::<T, Infallible>(wanted)).await {
+        let loading = match Box::pin(inner.board::<T, Infallible>(wanted, None)).await {
             Boarded::Found(read) => return Lookup::Hit(read),
             Boarded::Failed(error) => match error {},
             Boarded::Loads(loading) => loading,

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::boarding::{Boarded, Wanted};
+use super::boarding::{Boarded, Glanced, Wanted};
 use super::loading::Loading;
 use super::{CacheService, Inner, Plan, Policy, Read, Source};
 use crate::codec::{Value, decode, typed};
 use crate::error::Error;
 use crate::flight::while_loading;
-use crate::key::{AsKey, MAX_NAME_BYTES, Tag, Typed};
+use crate::key::{AsKey, MAX_NAME_BYTES, SpaceInfo, Tag, Typed};
 use crate::local::NameRef;
 use crate::remote::{Ask, Found, Intent, Remote, Trouble};
 use crate::stats::Count;
@@ -114,7 +114,11 @@ impl CacheService {
         if let Ok(Some(read)) = self.inner.find_for(name, &policy) {
             return Ok(read.value);
         }
-        Box::pin(self.inner.read_missing(key, policy, load)).await.map(|read| read.value)
+        let planned = match self.inner.find_there(name, key.space(), &policy).await {
+            Ok(read) => return Ok(read.value),
+            Err(planned) => planned,
+        };
+        Box::pin(self.inner.read_missing(key, policy, planned, load)).await.map(|read| read.value)
     }
 
     /// Like [`get_or_set`](Self::get_or_set), with where the value came from, how old it is, and whether it is stored.
@@ -141,9 +145,16 @@ impl CacheService {
         if let Ok(Some(read)) = self.inner.find_for(name, &policy) {
             return Ok(read);
         }
-        Box::pin(self.inner.read_missing(key, policy, load)).await
+        let planned = match self.inner.find_there(name, key.space(), &policy).await {
+            Ok(read) => return Ok(read),
+            Err(planned) => planned,
+        };
+        Box::pin(self.inner.read_missing(key, policy, planned, load)).await
     }
 }
+
+/// What a call means, and what was seen in Redis already.
+type Planned = (Result<Plan, Error>, Glanced);
 
 impl<T> Read<T> {
     pub(super) fn of_remote(value: T, age: Duration) -> Self {
@@ -274,12 +285,30 @@ impl Inner {
         Box::pin(self.look_over(remote, name, policy)).await.ok().flatten()
     }
 
+    /// A hit in Redis; else what the call means, and what was seen there.
+    async fn find_there<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        space: Option<&SpaceInfo>,
+        policy: &Policy,
+    ) -> Result<Read<T>, Planned> {
+        let planned = self.plan(name.name, space, policy);
+        let asks = self.remote.is_some() && !self.settings.bypass;
+        let Some(plan) = planned.as_ref().ok().filter(|_| asks) else {
+            return Err((planned, None));
+        };
+        let wanted = Wanted { name, plan, declared: &policy.tags, guess: &[] };
+        let glanced = Box::pin(self.glance(wanted)).await;
+        glanced.map_err(|glanced| (planned, glanced))
+    }
+
     /// The rest of a read that was no hit: another caller's load, or one of its own. It is large and callers box it, so that
     /// a hit does not move room for a load about.
     async fn read_missing<T, E, F, Fut>(
         &self,
         key: impl AsKey<T>,
         policy: Policy,
+        (plan, glanced): Planned,
         load: F,
     ) -> Result<Read<T>, E>
     where
@@ -293,7 +322,7 @@ impl Inner {
             self.count_unplanned_load(name.name, &policy);
             return load().await.map(|value| Read::of_load(Arc::new(value), Source::Bypass, false));
         }
-        let plan = match self.plan(name.name, key.space(), &policy) {
+        let plan = match plan {
             Ok(plan) => plan,
             Err(error) => {
                 if let Some(read) = self.find_unplanned(name, &policy).await {
@@ -305,7 +334,7 @@ impl Inner {
             }
         };
         let wanted = Wanted { name, plan: &plan, declared: &policy.tags, guess: &[] };
-        let loading = match self.board(wanted).await {
+        let loading = match self.board(wanted, glanced).await {
             Boarded::Found(read) => return Ok(read),
             Boarded::Failed(error) => return Err(error),
             Boarded::Loads(loading) => loading,

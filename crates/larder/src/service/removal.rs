@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::{CacheService, Inner, Removed};
 use crate::error::{Error, ErrorKind};
-use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag};
+use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag, Tags};
 use crate::local::SCAN_BATCH;
 use crate::remote::Remote;
 use crate::stats::Count;
@@ -24,7 +22,7 @@ use crate::stats::Count;
 #[must_use = "an invalidation does nothing until it is given to `CacheService::invalidate`"]
 pub struct Invalidation {
     names: Vec<String>,
-    tags: SmallVec<[Tag; 4]>,
+    tags: Tags,
     patterns: Vec<String>,
 }
 

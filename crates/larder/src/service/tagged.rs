@@ -3,15 +3,13 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::boarding::{Boarded, Wanted};
 use super::loading::Loading;
 use super::{CacheService, Inner, MAX_TAGS, Plan, Policy, Read, Source};
 use crate::codec::Value;
 use crate::error::{Error, ErrorKind};
 use crate::flight::while_loading;
-use crate::key::{AsKey, Tag, Typed};
+use crate::key::{AsKey, Tag, Tags, Typed};
 use crate::local::NameRef;
 use crate::stats::Count;
 
@@ -83,7 +81,7 @@ impl CacheService {
         };
         let guess = inner.guess(name);
         let wanted = Wanted { name, plan: &plan, declared: &policy.tags, guess: &guess };
-        let loading = match Box::pin(inner.board(wanted)).await {
+        let loading = match Box::pin(inner.board(wanted, None)).await {
             Boarded::Found(read) => return Ok(read),
             Boarded::Failed(error) => return Err(error),
             Boarded::Loads(loading) => loading,
@@ -94,7 +92,7 @@ impl CacheService {
 
 impl Inner {
     /// The tags of the last entry of a name, as far as is known.
-    fn guess(&self, name: NameRef<'_>) -> SmallVec<[Tag; 8]> {
+    fn guess(&self, name: NameRef<'_>) -> Tags {
         match &self.remote {
             None => self.local.last_tags(name).into(),
             Some(_) => self.guesses.of(name.hash).into_iter().collect(),

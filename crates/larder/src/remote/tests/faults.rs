@@ -52,7 +52,8 @@ fn a_flushed_server_gets_a_new_root_and_is_used_again() {
         let remote = connected(&Redis::at(server.url())).await;
         let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
         server.command(&["FLUSHALL"]).await;
-        assert_eq!(fill(&remote, "k", word, &capture, b"old").await, Ok(false));
+        let filled = fill(&remote, "k", word, &capture, b"old").await;
+        assert!(matches!(filled, Err(Trouble::Away(_))), "the missing root is noticed at once: {filled:?}");
         testkit::until("a new root is put in", async || {
             matches!(remote.read(ask("k", Intent::Look)).await.map(|seen| seen.found), Ok(Found::Nothing))
         })
@@ -176,7 +177,7 @@ fn tls_and_the_deployed_user_are_enough() {
         let remote = connected(&redis).await;
         store(&remote, "k", &[b'x'; 5_000]).await;
         let (word, capture) = granted(&remote, ask("l", Intent::Load)).await;
-        assert!(remote.release("l", (word, &capture)).await.expect("Redis is there").done);
+        assert!(remote.release("l", (word, &capture), &[]).await.expect("Redis is there").done);
         assert_eq!(remote.remove(&["k"], &[Tag::named("t")]).await, Ok(1));
 
         let stranger = Redis::at(server.url()).ca_pem(tls.wrong_ca_pem.as_bytes());

@@ -69,7 +69,7 @@ async fn load(remote: &Remote, name: &str) -> Seen {
 }
 
 /// The lease of a reader who has to load.
-async fn granted(remote: &Remote, ask: Ask<'_>) -> (Word, Capture) {
+async fn granted(remote: &Remote, ask: Ask<'_>) -> (Word, Arc<Capture>) {
     match remote.read(ask).await.expect("Redis is there") {
         Seen { found: Found::Granted(word), capture, .. } => (word, capture),
         seen => panic!("{:?} is no lease", seen.found),

@@ -72,7 +72,7 @@ fn a_full_server_begins_a_new_era_and_says_that_it_is_full() {
         server.fill_memory().await;
         let large = [b'x'; 5_000];
         assert_eq!(fill_in(&remote, "large", (word, &capture), &[], fresh(&large)).await, Err(Trouble::Full));
-        assert!(remote.release("large", (word, &capture)).await.expect("Redis is there").done);
+        assert!(remote.release("large", (word, &capture), &[]).await.expect("Redis is there").done);
         remote.clear().await.expect("48 bytes in place of 48");
         assert_eq!(look(&remote, "k").await, None);
         remote.supervisor.owe();

@@ -106,7 +106,7 @@ fn a_lease_after_a_removal_is_another_and_the_late_fill_does_no_harm() {
             !fill(&remote, "k", word, &capture, b"late").await.expect("Redis is there"),
             "the first fill wins"
         );
-        assert!(!remote.release("k", (word, &capture)).await.expect("Redis is there").done);
+        assert!(!remote.release("k", (word, &capture), &[]).await.expect("Redis is there").done);
         assert_eq!(look(&remote, "k").await.as_deref(), Some(&b"new"[..]));
     });
 }
@@ -117,7 +117,7 @@ fn a_lease_that_is_taken_back_is_free_for_the_next() {
         let server = RedisServer::start().await;
         let remote = connected(&Redis::at(server.url())).await;
         let (word, capture) = granted(&remote, ask("k", Intent::Load)).await;
-        assert!(remote.release("k", (word, &capture)).await.expect("Redis is there").done);
+        assert!(remote.release("k", (word, &capture), &[]).await.expect("Redis is there").done);
         assert!(matches!(load(&remote, "k").await.found, Found::Granted(other) if other != word));
     });
 }
