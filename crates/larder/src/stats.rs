@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use foldhash::fast::RandomState;
 use parking_lot::RwLock;
 
 /// How many groups are counted apart. The prefixes of an application are few; names that only look like prefixes may be
@@ -59,7 +60,7 @@ impl Group {
 #[derive(Debug)]
 pub(crate) struct Counters {
     groups: Box<[OnceLock<Box<[Stripe; STRIPES]>>]>,
-    by_name: RwLock<HashMap<String, Group>>,
+    by_name: RwLock<HashMap<String, Group, RandomState>>,
 }
 
 /// One copy of a group's counters, on cache lines of its own.

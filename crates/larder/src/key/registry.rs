@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::space::SpaceInfo;
 use super::tag::{Tag, Tags};
 use super::template::Template;
@@ -11,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     /// By the first word of the template.
-    families: HashMap<&'static str, Family>,
+    families: HashMap<&'static str, Family, RandomState>,
 }
 
 #[derive(Debug, Default)]

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use rand::RngExt;
 use redis::Cmd;
-use smallvec::{SmallVec, smallvec};
 
 use super::gather::{self, Question, What};
 use super::link::Link;
@@ -81,7 +80,7 @@ pub(super) async fn fill(
 ) -> Result<Settled, Trouble> {
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
-    let mut commands = SmallVec::new();
+    let mut commands = Vec::with_capacity(2);
     let staged = bytes.len() >= STAGED_FROM_BYTES;
     if rules_out.is_out(Ablation::TicketCheck) {
         commands.push(redis::cmd("SET").arg(&*key).arg(bytes).take());
@@ -114,7 +113,7 @@ async fn settle(
     names: &Arc<Names>,
     capture: &Capture,
     tags: &[Tag],
-    commands: SmallVec<[Cmd; 2]>,
+    commands: Vec<Cmd>,
 ) -> Result<Settled, Trouble> {
     let link = &capture.link;
     let question = Question { what: What::Run(commands), tags, may_put: false };
@@ -156,7 +155,7 @@ pub(super) async fn release(
     tags: &[Tag],
 ) -> Result<Settled, Trouble> {
     let release = RELEASE.on(&[&names.entry(name)]).arg(word.as_bytes()).take();
-    settle(names, capture, tags, smallvec![release]).await
+    settle(names, capture, tags, vec![release]).await
 }
 
 /// Takes a lease back over another connection than the one that it was granted over.

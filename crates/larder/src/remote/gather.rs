@@ -13,14 +13,13 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rand::RngExt;
 use redis::{Arg, Cmd, Pipeline, Value};
-use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::MAX_PIPELINE;
 use super::link::Link;
 use super::names::Names;
 use super::read::{Capture, Captured, LEASE_MS};
-use super::root::{Root, Token};
+use super::root::{Root, Token, token_hash};
 use super::script::RELEASE;
 use super::trouble::{Trouble, string};
 use crate::entry::{self, Word};
@@ -53,7 +52,7 @@ pub(super) enum What<'a> {
     /// The same; where there is nothing, this lease is left.
     Lease(&'a str, Word),
     /// That these commands are run, in one go. The answer is that of the last, or the first error before it.
-    Run(SmallVec<[Cmd; 2]>),
+    Run(Vec<Cmd>),
 }
 
 impl<'a> Question<'a> {
@@ -321,7 +320,7 @@ impl Batch {
             }
             What::Run(commands) => {
                 for command in commands {
-                    self.bytes += command.args_iter().map(bytes_of).sum::<usize>();
+                    self.bytes += command.args_iter().map(|argument| bytes_of(&argument)).sum::<usize>();
                     self.commands.add_command(command);
                 }
             }
@@ -383,9 +382,9 @@ impl Batch {
     ) -> Result<(Arc<Capture>, Pipeline), Trouble> {
         let mut damaged = Pipeline::new();
         let mut next = || answers.next().ok_or(Trouble::Garbled).and_then(string);
-        let mut tokens = HashMap::with_capacity_and_hasher(self.tokens.len(), BuildHasherDefault::default());
-        for (tag, Asked { drawn, may_put }) in &self.tokens {
-            let token = match next() {
+        let mut told = Vec::with_capacity(self.tokens.len());
+        for (tag, Asked { drawn, .. }) in &self.tokens {
+            told.push(match next() {
                 Ok(None) => Ok(*drawn),
                 Ok(Some(token)) if token.len() == drawn.len() => Ok(Token::try_from(token).unwrap_or(*drawn)),
                 Ok(Some(_)) | Err(Trouble::WrongType) => {
@@ -393,16 +392,21 @@ impl Batch {
                     Ok(*drawn)
                 }
                 Err(trouble) => link.believe(Err(trouble)),
-            };
-            tokens.insert(*tag, Captured { token, is_put: *may_put });
+            });
         }
         // Whatever is wrong with the root is for the handshake to mend.
         let root = next().map_err(|trouble| link.give_up(trouble))?;
         let root = root.as_deref().and_then(Root::parse);
-        match root.filter(|root| root.incarnation == link.identity.incarnation) {
-            Some(root) => Ok((Arc::new(Capture { link: Arc::clone(link), root, tokens }), damaged)),
-            None => Err(link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()))),
-        }
+        let root = root.filter(|root| root.incarnation == link.identity.incarnation);
+        let is_lost = || link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
+        let root = root.ok_or_else(is_lost)?;
+        let is_torn = told.iter().any(Result::is_err);
+        let captured = self.tokens.iter().zip(told).map(|((tag, asked), token)| {
+            let token = token.map(|token| (token, token_hash(token, root.era)));
+            (*tag, Captured { token, is_put: asked.may_put })
+        });
+        let tokens = captured.collect();
+        Ok((Arc::new(Capture { link: Arc::clone(link), root, tokens, is_torn }), damaged))
     }
 
     /// The key that a command is about.
@@ -421,7 +425,7 @@ fn answer(answers: &mut [Value]) -> Value {
     answers.get_mut(at).map_or(Value::Nil, |answer| std::mem::replace(answer, Value::Nil))
 }
 
-fn bytes_of(argument: Arg<&[u8]>) -> usize {
+fn bytes_of(argument: &Arg<&[u8]>) -> usize {
     match argument {
         Arg::Simple(bytes) => bytes.len(),
         _ => 0,

@@ -4,11 +4,10 @@
 //! key, silence for longer than [`SILENCE_LIMIT_MS`]) gives it up for good: its supervisor makes another, and asks again which
 //! server it is. The client library retries nothing and follows no redirection.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Notify;
@@ -47,8 +46,8 @@ pub(crate) struct Link {
     last_answer_ms: AtomicU64,
     /// It was logged that the server is full, and nothing has been filled in since.
     told_full: AtomicBool,
-    /// Why it was given up; `None` while it may be used.
-    end: Mutex<Option<Trouble>>,
+    /// Why it was given up, once it was.
+    end: OnceLock<Trouble>,
     ended: Notify,
 }
 
@@ -67,7 +66,7 @@ impl Link {
             errands,
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             told_full: AtomicBool::new(false),
-            end: Mutex::new(None),
+            end: OnceLock::new(),
             ended: Notify::new(),
         })
     }
@@ -111,11 +110,14 @@ impl Link {
         self.told_full.store(false, Ordering::Release);
     }
 
-    /// Whether it may be used.
+    /// Whether it was not given up yet.
+    pub(crate) fn has_not_ended(&self) -> Result<(), Trouble> {
+        self.end.get().map_or(Ok(()), |trouble| Err(Trouble::Away(trouble.to_string())))
+    }
+
+    /// Whether it may be used. Whatever is sent asks.
     pub(crate) fn check(&self) -> Result<(), Trouble> {
-        if let Some(trouble) = &*self.end.lock() {
-            return Err(Trouble::Away(trouble.to_string()));
-        }
+        self.has_not_ended()?;
         let silent_ms = Clock::system().now_ms().saturating_sub(self.last_answer_ms.load(Ordering::Acquire));
         if silent_ms > SILENCE_LIMIT_MS {
             return Err(self.give_up(Trouble::Away(format!("it has said nothing for {silent_ms} ms"))));
@@ -125,7 +127,7 @@ impl Link {
 
     /// Gives the connection up, for the first reason there is, and answers this one.
     pub(crate) fn give_up(&self, trouble: Trouble) -> Trouble {
-        self.end.lock().get_or_insert_with(|| trouble.clone());
+        self.end.get_or_init(|| trouble.clone());
         self.ended.notify_one(); // its supervisor waits, now or later
         trouble
     }
@@ -147,7 +149,7 @@ impl Link {
     pub(super) async fn ended(&self) -> Trouble {
         loop {
             let ended = self.ended.notified();
-            if let Some(trouble) = &*self.end.lock() {
+            if let Some(trouble) = self.end.get() {
                 return trouble.clone();
             }
             ended.await;
@@ -159,7 +161,7 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
             .field("identity", &self.identity)
-            .field("end", &*self.end.lock())
+            .field("end", &self.end.get())
             .finish_non_exhaustive()
     }
 }

@@ -15,10 +15,10 @@ use rand::RngExt;
 use super::gather::{self, Question, What};
 use super::link::Link;
 use super::names::Names;
-use super::root::{Root, Token, token_hash};
+use super::root::{Root, Token};
 use super::trouble::{Trouble, string};
 use crate::ablation::{Ablation, Ablations};
-use crate::entry::{self, Dependencies, Header, Parsed, Word};
+use crate::entry::{self, Dependencies, Header, Parsed, TokenHash, Word};
 use crate::key::{Tag, TagHasher, Tags};
 
 /// 30 seconds: how long a lease stands when its holder dies, and nobody takes the load over.
@@ -32,6 +32,8 @@ const MORE_TAGS: u8 = 3;
 pub(crate) enum Intent {
     /// It goes without, and leaves nothing behind.
     Look,
+    /// It puts a value of its own there, which depends on the same tags.
+    Put,
     /// It loads: a lease is left under the name, which everybody sees.
     Load,
 }
@@ -67,13 +69,15 @@ pub(crate) struct Capture {
     pub(super) link: Arc<Link>,
     pub(super) root: Root,
     pub(super) tokens: HashMap<Tag, Captured, BuildHasherDefault<TagHasher>>,
+    /// Not all tokens could be told.
+    pub(super) is_torn: bool,
 }
 
 /// The token of a tag.
 #[derive(Debug)]
 pub(super) struct Captured {
-    /// A full server may not take a new one.
-    pub(super) token: Result<Token, Trouble>,
+    /// With what an entry keeps of it. A full server may not take a new one.
+    pub(super) token: Result<(Token, TokenHash), Trouble>,
     /// It lies in Redis, and does not only stand for one that is not there.
     pub(super) is_put: bool,
 }
@@ -96,7 +100,7 @@ pub(crate) enum Found {
 }
 
 impl Capture {
-    fn token(&self, tag: Tag) -> Option<Token> {
+    fn token(&self, tag: Tag) -> Option<(Token, TokenHash)> {
         self.tokens.get(&tag)?.token.as_ref().ok().copied()
     }
 
@@ -108,7 +112,7 @@ impl Capture {
 
     /// The dependencies on these tags; `None` if one of them was not captured.
     pub(crate) fn dependencies(&self, tags: &[Tag]) -> Option<Dependencies> {
-        tags.iter().map(|tag| Some((*tag, token_hash(self.token(*tag)?, self.root.era)))).collect()
+        tags.iter().map(|tag| Some((*tag, self.token(*tag)?.1))).collect()
     }
 
     /// Whether all of these tags were captured by a reader who loads, so that their tokens lie in Redis.
@@ -119,7 +123,7 @@ impl Capture {
     /// Whether a value depends on nothing that is out of force; `None` if that cannot be told from what was read.
     fn holds(&self, header: &Header) -> Option<bool> {
         for (tag, stored) in &header.depends_on {
-            if token_hash(self.token(*tag)?, self.root.era) != *stored {
+            if self.token(*tag)?.1 != *stored {
                 return Some(false);
             }
         }
@@ -128,7 +132,8 @@ impl Capture {
 
     /// What kept the server from telling one of these tokens.
     fn trouble(&self, tags: &[Tag]) -> Option<Trouble> {
-        tags.iter().find_map(|tag| self.tokens.get(tag)?.token.as_ref().err().cloned())
+        let trouble = |tag| self.tokens.get(tag)?.token.as_ref().err().cloned();
+        if self.is_torn { tags.iter().find_map(trouble) } else { None }
     }
 
     /// The server's time now, in milliseconds since 1970.
@@ -142,8 +147,8 @@ pub(super) struct Reading<'a> {
     ask: Ask<'a>,
     key: Cow<'a, str>,
     tags: Tags,
-    /// A lease is left where there is nothing.
-    leases: bool,
+    /// Leases and tokens are left where there are none. A full server takes neither.
+    puts: bool,
     /// How often it may still ask for tags that an entry names: somebody may write another entry each time.
     asks: u8,
 }
@@ -152,8 +157,8 @@ impl<'a> Reading<'a> {
     pub(super) fn new(ask: Ask<'a>, names: &Names) -> Self {
         let mut tags: Tags = ask.needs.into();
         tags.extend(ask.guess.iter().filter(|tag| !ask.needs.contains(tag)).copied());
-        let leases = ask.intent == Intent::Load;
-        Reading { ask, key: names.entry(ask.name), tags, leases, asks: MORE_TAGS }
+        let puts = ask.intent != Intent::Look;
+        Reading { ask, key: names.entry(ask.name), tags, puts, asks: MORE_TAGS }
     }
 
     pub(super) fn key(&self) -> &str {
@@ -163,11 +168,11 @@ impl<'a> Reading<'a> {
     /// What to ask now. A lease is drawn for this attempt to send, and never sent again: one that was removed does not come
     /// back.
     pub(super) fn question(&self, rules_out: Ablations) -> Question<'_> {
-        let what = match self.leases {
+        let what = match self.puts && self.ask.intent == Intent::Load {
             true => What::Lease(&self.key, Word::lease(new_generation(self.ask.name, rules_out))),
             false => What::Look(&self.key),
         };
-        Question { what, tags: &self.tags, may_put: self.leases }
+        Question { what, tags: &self.tags, may_put: self.puts }
     }
 
     /// Understands an answer; `None` if there is more to ask.
@@ -190,9 +195,9 @@ impl<'a> Reading<'a> {
         }
         let at_ms = capture.server_ms(here_ms);
         let found = match link.believe(value) {
-            // A full server takes no lease. What is there can be read all the same.
-            Err(Trouble::Full) if self.leases => {
-                self.leases = false;
+            // What is there can be read all the same.
+            Err(Trouble::Full) if self.puts => {
+                self.puts = false;
                 return Ok(None);
             }
             Err(Trouble::WrongType) => Found::Foreign,

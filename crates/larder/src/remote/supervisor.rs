@@ -97,7 +97,7 @@ impl Supervisor {
     /// The connection, if there is one that may be used now.
     pub(crate) fn link(&self) -> Result<Arc<Link>, Trouble> {
         match &*self.state.borrow() {
-            State::Up(link) => link.check().map(|()| Arc::clone(link)),
+            State::Up(link) => link.has_not_ended().map(|()| Arc::clone(link)),
             State::Suspect(_) => Err(Trouble::Away("its handshake is under way".to_owned())),
             State::Down(Trouble::Away(reason)) => Err(Trouble::Away(reason.clone())),
             State::Down(trouble) => Err(Trouble::Away(trouble.to_string())),
@@ -107,7 +107,7 @@ impl Supervisor {
     /// The connection for a removal, which is sent also before anything may be read.
     pub(crate) fn link_for_removal(&self) -> Result<Arc<Link>, Trouble> {
         if let State::Suspect(link) = &*self.state.borrow() {
-            return link.check().map(|()| Arc::clone(link));
+            return link.has_not_ended().map(|()| Arc::clone(link));
         }
         self.link()
     }

@@ -8,7 +8,7 @@ use redis::{Cmd, Value};
 use super::fill::{Fresh, bytes_of, compare_and_set, life_of};
 use super::link::Link;
 use super::names::Names;
-use super::read::{Ask, Found, Intent, capture, new_generation, read};
+use super::read::{Ask, Found, Intent, Seen, capture, new_generation, read};
 use super::script::{NEW_ROOT, RELEASE, SUCCEED};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::ablation::Ablations;
@@ -77,10 +77,10 @@ pub(super) async fn put_absent(
     here_ms: u64,
 ) -> Result<bool, Trouble> {
     let key = names.entry(ask.name);
+    let ask = Ask { intent: Intent::Put, ..ask };
     let tags = [ask.guess, ask.needs].concat();
     for _ in 0..ATTEMPTS {
-        let look = Ask { intent: Intent::Look, ..ask };
-        let found = read(link, names, look, here_ms, Ablations::default()).await?.found;
+        let Seen { found, capture, .. } = read(link, names, ask, here_ms, Ablations::default()).await?;
         let seen = match &found {
             Found::Hit { .. } if readable(&found) => return Ok(false),
             Found::Hit { word, .. } | Found::Busy(word) | Found::Stale(word) => Some(*word),
@@ -90,7 +90,6 @@ pub(super) async fn put_absent(
             }
             Found::Granted(_) | Found::Nothing => None,
         };
-        let capture = capture(link, names, &tags).await?;
         let bytes = bytes_of(Word::value(generation()), &capture, &tags, fresh, here_ms)?;
         let put = match seen {
             None => {

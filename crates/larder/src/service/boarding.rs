@@ -247,7 +247,7 @@ impl Inner {
 
     /// The value that was seen, and what it depends on; else what was seen instead. What cannot be read is told, and is as good as
     /// stale.
-    fn hit<T: Value>(&self, wanted: Wanted<'_>, seen: Seen) -> Result<(Read<T>, Dependencies), Seen> {
+    fn hit<T: Value>(&self, wanted: Wanted<'_>, seen: Seen) -> Result<(Read<T>, Dependencies), Box<Seen>> {
         let Seen { found, capture, at_ms, healed } = seen;
         if healed {
             self.counters.count(wanted.plan.group, Count::Foreign);
@@ -265,7 +265,7 @@ impl Inner {
             },
             found => found,
         };
-        Err(Seen { found, capture, at_ms, healed: false })
+        Err(Box::new(Seen { found, capture, at_ms, healed: false }))
     }
 
     /// A hit in Redis, ahead of all that a load needs, which is large; else what was seen, for [`board`](Self::board) to go on
@@ -276,7 +276,7 @@ impl Inner {
             Ok(seen) => seen,
             Err(trouble) => return Err(Some(Err(trouble))),
         };
-        let (read, _) = self.hit(wanted, seen).map_err(|seen| Some(Ok(seen)))?;
+        let (read, _) = self.hit(wanted, seen).map_err(|seen| Some(Ok(*seen)))?;
         self.counters.count(wanted.plan.group, Count::Hit);
         Ok(read)
     }
@@ -376,7 +376,7 @@ impl Inner {
         };
         let (found, capture) = match self.hit(wanted, seen) {
             Ok((read, depends_on)) => return Ok(Told::Found(read, depends_on)),
-            Err(Seen { found, capture, .. }) => (found, capture),
+            Err(seen) => (seen.found, seen.capture),
         };
         Ok(match found {
             Found::Hit { word, .. } | Found::Stale(word) => return Err((word, capture)),

@@ -183,7 +183,7 @@ impl Inner {
         let put = if plan.raw {
             remote.put_raw(name, &encoded.bytes, plan.ttl, nx).await?
         } else if nx {
-            let (intent, format) = (Intent::Look, plan.format);
+            let (intent, format) = (Intent::Put, plan.format);
             let (guess, needs) = plan.tags.split_at(declared); // as `get` would look
             let ask = Ask { name, intent, format, needs, guess };
             remote.put_absent(ask, readable, encoded.fresh(plan)).await?
