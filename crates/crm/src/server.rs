@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::config::{ConfigError, Settings, Switch};
 use crate::{analytics, companies, contacts, deals, http, products, users};
 use axum::Router;
-use larder::{CacheService, Clock, Status};
+use larder::{CacheService, Clock};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,6 @@ use tokio::sync::oneshot;
 
 /// How long a start waits for Redis before it goes on without: several times what one that is there takes to answer.
 const REACH_LIMIT: Duration = Duration::from_secs(1);
-/// How often it looks whether Redis has answered.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Why there is no cache.
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +56,7 @@ pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, CacheErr
 /// # Cancel safety
 /// It changes nothing.
 pub async fn reach(cache: &CacheService) -> bool {
-    let answered = async {
-        while cache.health().await.status == Status::Disconnected {
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    };
-    tokio::time::timeout(REACH_LIMIT, answered).await.is_ok()
+    tokio::time::timeout(REACH_LIMIT, cache.ready()).await.is_ok()
 }
 
 /// Every domain's routes. What stands above the domains adds its own.

@@ -43,7 +43,7 @@ const GROUPS: [(&str, &str, &str, &str); 7] = [
         patterns::GROUP,
         "What does a removal by pattern cost as Redis fills up?",
         "100 entries match; the other keys are in nobody's way but the scan's. A scope is one removal of one tag; any other \
-         glob looks at the name of every key, twice where there is no namespace. Real time.",
+         glob looks at the name of every key. Real time.",
         patterns::BASELINE,
     ),
     (

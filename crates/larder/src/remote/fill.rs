@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rand::RngExt;
 use redis::Cmd;
 
-use super::gather::{self, Question, What};
+use super::gather::{self, Question, Tokens, What};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Capture, LEASE_MS};
@@ -116,7 +116,7 @@ async fn settle(
     commands: Vec<Cmd>,
 ) -> Result<Settled, Trouble> {
     let link = &capture.link;
-    let question = Question { what: What::Run(commands), tags, may_put: false };
+    let question = Question { what: What::Run(commands), tags, tokens: Tokens::AsTheyAre };
     let (answer, behind) = gather::ask(link, names, question).await?;
     let done = did(link.believe(integer(&answer)))?;
     Ok(Settled { done, current: done && capture.holds_still(&behind, tags) })
@@ -138,14 +138,17 @@ pub(super) fn compare_and_set(key: &str, word: Word, bytes: &[u8], life: Option<
 }
 
 pub(super) async fn lease_over(
-    names: &Names,
+    names: &Arc<Names>,
     name: &str,
     old: Word,
     (lease, Capture { link, root, .. }): (Word, &Capture),
-) -> Result<bool, Trouble> {
+    tags: &[Tag],
+) -> Result<Option<Arc<Capture>>, Trouble> {
     let bytes = entry::lease(lease, root.era);
     let put = compare_and_set(&names.entry(name), old, &bytes, Some(LEASE_MS));
-    did(link.believe(integer(&link.ask(put).await?)))
+    let question = Question { what: What::Run(vec![put]), tags, tokens: Tokens::PutNew };
+    let (answer, capture) = gather::ask(link, names, question).await?;
+    Ok(did(link.believe(integer(&answer)))?.then_some(capture))
 }
 
 pub(super) async fn release(

@@ -5,11 +5,11 @@
 //! else. What is in force there was in force when an entry was read before, since no token and no root comes back; and a load
 //! begins after its answer, so that it was captured before the load all the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use rand::RngExt;
 use redis::{Arg, Cmd, Pipeline, Value};
@@ -18,11 +18,11 @@ use tokio::sync::oneshot;
 use super::MAX_PIPELINE;
 use super::link::Link;
 use super::names::Names;
-use super::read::{Capture, Captured, LEASE_MS};
+use super::read::{Capture, LEASE_MS, Untold};
 use super::root::{Root, Token, token_hash};
 use super::script::RELEASE;
 use super::trouble::{Trouble, string};
-use crate::entry::{self, Word};
+use crate::entry::{self, TokenHash, Word};
 use crate::key::{Tag, TagHasher};
 
 /// 7 days: how long the token of a tag that nobody invalidates is kept. Losing it costs loads and is never stale.
@@ -34,13 +34,37 @@ const SET_BYTES: usize = 48;
 /// 1 MiB: how many bytes one pipeline sends at most, if it is more than one question.
 const MAX_PIPELINE_BYTES: usize = 1 << 20;
 
+/// 128 KiB: how many bytes of answers one pipeline is expected to bring at most, if it is more than one question. They are all there
+/// before the first is handed out, and what no longer fits into the processor's cache by then costs half as much again.
+const MAX_ANSWER_BYTES: usize = 128 << 10;
+
+/// How many pipelines of one batch, or of one flush, are under way at once: the deadline of the next begins when it is sent.
+const AT_ONCE: usize = 8;
+
+/// How many tags are known to have a token: some 200 KiB.
+const MAX_HAD: usize = 1 << 14;
+
+/// What the key of a tag takes in a command, in bytes: exact enough to allocate once.
+const TAG_BYTES: usize = 24;
+
 /// What is asked in one go.
 #[derive(Debug)]
 pub(super) struct Question<'a> {
     pub(super) what: What<'a>,
-    /// The tags whose tokens are asked for. One that has none gets one, if `may_put` is said.
+    /// The tags whose tokens are asked for.
     pub(super) tags: &'a [Tag],
-    pub(super) may_put: bool,
+    pub(super) tokens: Tokens,
+}
+
+/// What becomes of a tag that has no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tokens {
+    /// It stays without: nothing that depends on it is in force.
+    AsTheyAre,
+    /// It gets one, unless it had one lately: to read it costs less, and if it is gone, whoever loads asks once more.
+    PutNew,
+    /// It gets one.
+    Put,
 }
 
 /// What is asked beside what is in force.
@@ -56,6 +80,17 @@ pub(super) enum What<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// How many bytes it sends, about.
+    fn bytes(&self) -> usize {
+        match &self.what {
+            What::Nothing => 0,
+            What::Look(key) | What::Lease(key, _) => key.len(),
+            What::Run(commands) => {
+                commands.iter().flat_map(Cmd::args_iter).map(|argument| bytes_of(&argument)).sum()
+            }
+        }
+    }
+
     /// The key of the lease that may be left, and its word.
     pub(super) fn lease(&self) -> Option<(&'a str, Word)> {
         match self.what {
@@ -78,10 +113,45 @@ struct State {
     under_way: usize,
     /// What leaves next: several batches only where one cannot hold it.
     waiting: Vec<(Batch, Vec<oneshot::Sender<Delivery>>)>,
+    /// What an entry took in recent answers, in bytes.
+    answer_bytes: usize,
+    /// The tags that had a token when they were last asked for.
+    had: HashSet<Tag, BuildHasherDefault<TagHasher>>,
 }
 
-#[cfg(test)]
 impl Gather {
+    /// Notes how large the entries of one pipeline are, so that the next holds as many as it should.
+    fn note(&self, answers: &[Value]) {
+        let sizes = answers.iter().filter_map(|answer| match answer {
+            Value::BulkString(bytes) => Some(bytes.len()),
+            _ => None,
+        });
+        let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
+        if let Some(mean) = usize::checked_div(bytes, count) {
+            let mut state = self.0.lock();
+            state.answer_bytes = (state.answer_bytes + mean) / 2;
+        }
+    }
+
+    /// Notes which tags have a token, and which had one and have none.
+    fn note_tokens(&self, put: &[(Tag, Token)], told: &[(Tag, Option<Token>)]) {
+        if put.is_empty() && told.iter().all(|(_, token)| token.is_some()) {
+            return; // nothing has changed
+        }
+        let mut state = self.0.lock();
+        if state.had.len() + told.len() > MAX_HAD {
+            state.had.clear();
+        }
+        for (tag, token) in told {
+            if token.is_some() {
+                state.had.insert(*tag);
+            } else {
+                state.had.remove(tag);
+            }
+        }
+    }
+
+    #[cfg(test)]
     pub(super) fn is_under_way(&self) -> bool {
         self.0.lock().under_way > 0
     }
@@ -103,19 +173,19 @@ impl Drop for UnderWay<'_> {
 pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question<'_>) -> Answer {
     let mut is_first = false;
     let way = {
-        let mut state = link.reads.0.lock();
+        let mut state = link.questions.0.lock();
         if state.under_way == 0 {
             state.under_way = 1;
             Ok(question)
         } else {
             is_first = state.waiting.is_empty();
             let (sender, answer) = oneshot::channel();
-            let (batch, senders) = match state.waiting.last_mut() {
-                Some((batch, _)) if !batch.has_room_for(&question) => {
-                    state.waiting.push_mut(Default::default())
-                }
-                Some(waiting) => waiting,
-                None => state.waiting.push_mut(Default::default()),
+            let State { waiting, answer_bytes, .. } = &mut *state;
+            // From the last: those before it are full, but for one of the other kind.
+            let fits = waiting.iter().rposition(|(batch, _)| batch.has_room_for(&question, *answer_bytes));
+            let (batch, senders) = match fits {
+                Some(at) => &mut waiting[at],
+                None => waiting.push_mut(Default::default()),
             };
             batch.add(question);
             senders.push(sender);
@@ -128,7 +198,7 @@ pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question
     }
     match way {
         Ok(question) => {
-            let _under_way = UnderWay(&link.reads);
+            let _under_way = UnderWay(&link.questions);
             // It is large, and those that wait for a flush have no need of it.
             let answer = Box::pin(ask_together(link, names, vec![question])).await.pop();
             answer.unwrap_or(Err(Trouble::Garbled))
@@ -147,18 +217,24 @@ pub(super) async fn ask_together(
     names: &Names,
     questions: Vec<Question<'_>>,
 ) -> Vec<Answer> {
-    let untold = Untold::of(link, &questions);
-    let mut answers = Vec::with_capacity(questions.len());
-    let mut batch = Batch::default();
+    let left = LeftBehind::of(link, &questions);
+    let answer_bytes = link.questions.0.lock().answer_bytes;
+    let mut batches: Vec<Batch> = Vec::new();
     for question in questions {
-        if !batch.has_room_for(&question) {
-            std::mem::take(&mut batch).send(link, names, |answer| answers.push(answer.take())).await;
-        }
+        let batch = match batches.last_mut() {
+            Some(batch) if batch.has_room_for(&question, answer_bytes) => batch,
+            _ => batches.push_mut(Batch::default()),
+        };
         batch.add(question);
     }
-    batch.send(link, names, |answer| answers.push(answer.take())).await;
-    untold.told();
-    answers
+    let sent = batches.into_iter().map(|batch| async move {
+        let mut answers = Vec::with_capacity(batch.entries.len());
+        batch.send(link, names, |_, _, answer| answers.push(answer)).await;
+        answers
+    });
+    let answers = stream::iter(sent).buffered(AT_ONCE).collect::<Vec<_>>().await;
+    left.told();
+    answers.into_iter().flatten().collect()
 }
 
 /// What sends the questions that have gathered. Dropped before it took them, as with a runtime that ends, it leaves nobody waiting.
@@ -173,28 +249,28 @@ impl Flush {
     async fn run(mut self) {
         tokio::task::yield_now().await; // whoever is ready now comes along
         let waiting = {
-            let mut state = self.link.reads.0.lock();
+            let mut state = self.link.questions.0.lock();
             state.under_way += 1;
             self.took = true;
             std::mem::take(&mut state.waiting)
         };
         let link = &self.link;
-        let _under_way = UnderWay(&link.reads);
-        join_all(waiting.into_iter().map(|(batch, senders)| {
+        let _under_way = UnderWay(&link.questions);
+        let sent = waiting.into_iter().map(|(batch, senders)| {
             let mut senders = senders.into_iter();
-            batch.send(link, &self.names, move |answer| {
+            batch.send(link, &self.names, move |batch, entry, answer| {
                 let Some(sender) = senders.next() else { return };
-                sender.send(answer).ok(); // where whoever asked went away, it is dropped
+                sender.send(batch.deliver(entry, answer)).ok(); // where whoever asked went away, it is dropped
             })
-        }))
-        .await;
+        });
+        stream::iter(sent).buffered(AT_ONCE).for_each(async |()| {}).await;
     }
 }
 
 impl Drop for Flush {
     fn drop(&mut self) {
         if !self.took {
-            let nobody_asks_for = std::mem::take(&mut self.link.reads.0.lock().waiting);
+            let nobody_asks_for = std::mem::take(&mut self.link.questions.0.lock().waiting);
             drop(nobody_asks_for); // not under the lock: whoever waits is woken
         }
     }
@@ -224,19 +300,19 @@ impl Drop for Delivery {
 }
 
 /// Leases that may have been left for somebody who has not been told of them. Dropped before that, they are taken back.
-pub(super) struct Untold {
+pub(super) struct LeftBehind {
     link: Arc<Link>,
     left: Vec<(String, Word)>,
 }
 
-impl Untold {
+impl LeftBehind {
     pub(super) fn new(link: &Arc<Link>) -> Self {
-        Untold { link: Arc::clone(link), left: Vec::new() }
+        LeftBehind { link: Arc::clone(link), left: Vec::new() }
     }
 
     fn of(link: &Arc<Link>, questions: &[Question<'_>]) -> Self {
         let left = questions.iter().filter_map(Question::lease).map(|(key, word)| (key.to_owned(), word));
-        Untold { link: Arc::clone(link), left: left.collect() }
+        LeftBehind { link: Arc::clone(link), left: left.collect() }
     }
 
     pub(super) fn add(&mut self, key: &str, word: Word) {
@@ -248,7 +324,7 @@ impl Untold {
     }
 }
 
-impl Drop for Untold {
+impl Drop for LeftBehind {
     fn drop(&mut self) {
         take_back(&self.link, std::mem::take(&mut self.left));
     }
@@ -271,13 +347,15 @@ pub(super) fn take_back(link: &Arc<Link>, left: Vec<(String, Word)>) {
     }
 }
 
-/// Questions that leave in one pipeline, and the tokens that they ask for.
+/// Questions that leave in one pipeline, and the tags whose tokens they ask for. Reads and what is run leave apart, since nobody is
+/// answered before the pipeline is.
 #[derive(Debug, Default)]
 struct Batch {
     commands: Pipeline,
     bytes: usize,
+    runs: bool,
     entries: Vec<Entry>,
-    tokens: HashMap<Tag, Asked, BuildHasherDefault<TagHasher>>,
+    tags: HashMap<Tag, Asked, BuildHasherDefault<TagHasher>>,
 }
 
 /// Which commands are those of a question.
@@ -288,23 +366,36 @@ struct Entry {
     lease: Option<Word>,
 }
 
-/// A token that is asked for.
+/// What the questions want of one tag.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
-    /// What it will be, if there is none and it may be put.
-    drawn: Token,
-    may_put: bool,
+    least: Tokens,
+    most: Tokens,
+}
+
+/// The commands that ask for tokens.
+#[derive(Default)]
+struct Tokening {
+    /// What is put for each of these, if it has none.
+    put: Vec<(Tag, Token)>,
+    /// These are read, in one command, behind those.
+    read: Vec<Tag>,
 }
 
 impl Batch {
-    /// Whether its pipeline can hold this one too. One question always fits.
-    fn has_room_for(&self, question: &Question<'_>) -> bool {
-        let commands = self.commands.len() + self.tokens.len() + 1;
-        let more = question.tags.len() + 2;
-        self.entries.is_empty() || (commands + more <= MAX_PIPELINE && self.bytes <= MAX_PIPELINE_BYTES)
+    /// Whether its pipeline can hold this one too, if each entry takes so many bytes. One question always fits.
+    fn has_room_for(&self, question: &Question<'_>, answer_bytes: usize) -> bool {
+        let commands = self.commands.len() + self.tags.len() + question.tags.len() + 4;
+        self.entries.is_empty()
+            || (self.runs == matches!(question.what, What::Run(_))
+                && commands <= MAX_PIPELINE
+                && self.bytes + question.bytes() <= MAX_PIPELINE_BYTES
+                && (self.entries.len() + 1) * answer_bytes <= MAX_ANSWER_BYTES)
     }
 
-    fn add(&mut self, Question { what, tags, may_put }: Question<'_>) {
+    fn add(&mut self, question: Question<'_>) {
+        self.bytes += question.bytes();
+        let Question { what, tags, tokens } = question;
         let from = self.commands.len();
         let mut left = None;
         match what {
@@ -319,36 +410,30 @@ impl Batch {
                 self.commands.add_command(set_absent(key, &bytes, LEASE_MS));
             }
             What::Run(commands) => {
+                self.runs = true;
                 for command in commands {
-                    self.bytes += command.args_iter().map(|argument| bytes_of(&argument)).sum::<usize>();
                     self.commands.add_command(command);
                 }
             }
         }
         self.entries.push(Entry { from, to: self.commands.len(), lease: left });
         for tag in tags {
-            let drawn = || rand::rng().random::<u64>().to_be_bytes();
-            let asked = self.tokens.entry(*tag).or_insert_with(|| Asked { drawn: drawn(), may_put });
-            asked.may_put |= may_put;
+            let asked = self.tags.entry(*tag).or_insert(Asked { least: tokens, most: tokens });
+            *asked = Asked { least: asked.least.min(tokens), most: asked.most.max(tokens) };
         }
     }
 
     /// Sends the pipeline, and gives each question its answer, in their order.
-    async fn send(mut self, link: &Arc<Link>, names: &Names, mut give: impl FnMut(Delivery)) {
+    async fn send(mut self, link: &Arc<Link>, names: &Names, mut give: impl FnMut(&Self, Entry, Answer)) {
         let deadline = link.deadline();
         let tokens_from = self.commands.len();
-        for (tag, Asked { drawn, may_put }) in &self.tokens {
-            if *may_put {
-                self.commands.add_command(set_absent(&names.tag(*tag), drawn, TOKEN_MS));
-            } else {
-                self.commands.cmd("GETEX").arg(names.tag(*tag));
-            }
-        }
+        let tokening = self.ask_for_tokens(link, names);
         self.commands.cmd("GETEX").arg(names.root());
         let mut told = match link.send(&self.commands, deadline).await {
             Ok(mut answers) => {
                 let in_force = answers.drain(tokens_from..);
-                let captured = self.capture(link, names, in_force);
+                let captured = capture(link, names, tokening, in_force);
+                link.questions.note(&answers);
                 captured.map(|(capture, damaged)| (capture, damaged, answers))
             }
             Err(trouble) => Err(trouble),
@@ -360,53 +445,55 @@ impl Batch {
             link.give_up(trouble);
         }
         for entry in &self.entries {
-            give(match &mut told {
-                Err(trouble) => Delivery { answer: Err(trouble.clone()), left: None },
+            let answer = match &mut told {
+                Err(trouble) => Err(trouble.clone()),
                 Ok((capture, _, answers)) => {
-                    let value = answer(&mut answers[entry.from..entry.to]);
-                    let left = entry.lease.filter(|_| value == Value::Nil);
-                    let left = left.and_then(|word| Some(Box::new((self.key(entry.from)?, word))));
-                    Delivery { answer: Ok((value, Arc::clone(capture))), left }
+                    Ok((answer(&mut answers[entry.from..entry.to]), Arc::clone(capture)))
                 }
-            });
+            };
+            give(&self, *entry, answer);
         }
     }
 
-    /// Reads what was in force, and what removes that which is no token under the keys of tags. Where a tag has no token and may
-    /// not get one, the drawn one stands for it, of which nothing is in force. So it does where something else lies there.
-    fn capture(
-        &self,
-        link: &Arc<Link>,
-        names: &Names,
-        mut answers: impl Iterator<Item = Value>,
-    ) -> Result<(Arc<Capture>, Pipeline), Trouble> {
-        let mut damaged = Pipeline::new();
-        let mut next = || answers.next().ok_or(Trouble::Garbled).and_then(string);
-        let mut told = Vec::with_capacity(self.tokens.len());
-        for (tag, Asked { drawn, .. }) in &self.tokens {
-            told.push(match next() {
-                Ok(None) => Ok(*drawn),
-                Ok(Some(token)) if token.len() == drawn.len() => Ok(Token::try_from(token).unwrap_or(*drawn)),
-                Ok(Some(_)) | Err(Trouble::WrongType) => {
-                    damaged.cmd("UNLINK").arg(names.tag(*tag));
-                    Ok(*drawn)
-                }
-                Err(trouble) => link.believe(Err(trouble)),
-            });
+    /// Adds what asks for tokens. A full server refuses to put one even where one is, so that whoever does not want it put has it
+    /// read as well.
+    fn ask_for_tokens(&mut self, link: &Link, names: &Names) -> Tokening {
+        let mut tokening = Tokening::default();
+        if self.tags.is_empty() {
+            return tokening;
         }
-        // Whatever is wrong with the root is for the handshake to mend.
-        let root = next().map_err(|trouble| link.give_up(trouble))?;
-        let root = root.as_deref().and_then(Root::parse);
-        let root = root.filter(|root| root.incarnation == link.identity.incarnation);
-        let is_lost = || link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
-        let root = root.ok_or_else(is_lost)?;
-        let is_torn = told.iter().any(Result::is_err);
-        let captured = self.tokens.iter().zip(told).map(|((tag, asked), token)| {
-            let token = token.map(|token| (token, token_hash(token, root.era)));
-            (*tag, Captured { token, is_put: asked.may_put })
-        });
-        let tokens = captured.collect();
-        Ok((Arc::new(Capture { link: Arc::clone(link), root, tokens, is_torn }), damaged))
+        let state = link.questions.0.lock();
+        for (tag, Asked { least, most }) in &self.tags {
+            let puts = *most == Tokens::Put || (*most == Tokens::PutNew && !state.had.contains(tag));
+            if puts {
+                tokening.put.push((*tag, rand::rng().random::<u64>().to_be_bytes()));
+            }
+            if !puts || *least == Tokens::AsTheyAre {
+                tokening.read.push(*tag);
+            }
+        }
+        drop(state);
+        for (tag, drawn) in &tokening.put {
+            self.commands.add_command(set_absent(&names.tag(*tag), drawn, TOKEN_MS));
+        }
+        if !tokening.read.is_empty() {
+            let mut read = Cmd::with_capacity(1 + tokening.read.len(), TAG_BYTES * tokening.read.len());
+            read.arg("MGET");
+            for tag in &tokening.read {
+                read.arg(names.tag(*tag));
+            }
+            self.commands.add_command(read);
+        }
+        tokening
+    }
+
+    /// Makes an answer ready to go to who asked.
+    fn deliver(&self, entry: Entry, answer: Answer) -> Delivery {
+        let left = match (&answer, entry.lease) {
+            (Ok((Value::Nil, _)), Some(word)) => self.key(entry.from).map(|key| Box::new((key, word))),
+            _ => None,
+        };
+        Delivery { answer, left }
     }
 
     /// The key that a command is about.
@@ -416,6 +503,71 @@ impl Batch {
             _ => None,
         }
     }
+}
+
+/// Reads what was in force, and what removes that which is no token under the keys of tags.
+fn capture(
+    link: &Arc<Link>,
+    names: &Names,
+    Tokening { put, read }: Tokening,
+    mut answers: impl Iterator<Item = Value>,
+) -> Result<(Arc<Capture>, Pipeline), Trouble> {
+    let mut damaged = Pipeline::new();
+    let mut told: Vec<(Tag, Option<Token>)> = Vec::with_capacity(put.len() + read.len());
+    let mut untold = Vec::new();
+    let mut token = |tag, bytes: Vec<u8>| {
+        let token = Token::try_from(bytes).ok();
+        if token.is_none() {
+            damaged.cmd("UNLINK").arg(names.tag(tag));
+        }
+        (tag, token)
+    };
+    for (tag, drawn) in &put {
+        match string(answers.next().unwrap_or(Value::Nil)) {
+            Ok(None) => told.push((*tag, Some(*drawn))),
+            Ok(Some(bytes)) => told.push(token(*tag, bytes)),
+            Err(Trouble::WrongType) => told.push(token(*tag, Vec::new())),
+            Err(trouble) => {
+                let trouble = link.believe::<()>(Err(trouble)).err().unwrap_or(Trouble::Garbled);
+                untold.push(Untold { tag: *tag, trouble, wanted_put: true });
+            }
+        }
+    }
+    if !read.is_empty() {
+        match answers.next() {
+            Some(Value::Array(values)) if values.len() == read.len() => {
+                for (tag, value) in read.iter().zip(values) {
+                    match string(value) {
+                        Ok(Some(bytes)) => told.push(token(*tag, bytes)),
+                        _nothing => told.push((*tag, None)), // also where it is of another type
+                    }
+                }
+            }
+            Some(Value::ServerError(error)) => {
+                let trouble =
+                    link.believe::<()>(Err(Trouble::from(&error))).err().unwrap_or(Trouble::Garbled);
+                let untold_tag =
+                    |tag: &Tag| Untold { tag: *tag, trouble: trouble.clone(), wanted_put: false };
+                untold.extend(read.iter().map(untold_tag));
+            }
+            _ => return Err(link.give_up(Trouble::Garbled)),
+        }
+    }
+    // Whatever is wrong with the root is for the handshake to mend.
+    let root =
+        answers.next().ok_or(Trouble::Garbled).and_then(string).map_err(|trouble| link.give_up(trouble))?;
+    let root = root.as_deref().and_then(Root::parse);
+    let root = root.filter(|root| root.incarnation == link.identity.incarnation);
+    let is_lost = || link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
+    let root = root.ok_or_else(is_lost)?;
+    link.questions.note_tokens(&put, &told);
+    let mut tokens = HashMap::with_capacity_and_hasher(told.len(), BuildHasherDefault::default());
+    for (tag, token) in told {
+        let hashed = token.map(|token| (token, token_hash(token, root.era)));
+        let known: &mut Option<(Token, TokenHash)> = tokens.entry(tag).or_default();
+        *known = known.or(hashed);
+    }
+    Ok((Arc::new(Capture { link: Arc::clone(link), root, tokens, untold }), damaged))
 }
 
 /// The first error among some answers, else the last of them; nothing where there are none.

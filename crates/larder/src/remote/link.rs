@@ -39,8 +39,8 @@ pub(crate) struct Link {
     connection: MultiplexedConnection,
     pub(crate) identity: Identity,
     operation_limit: Duration,
-    /// The reads that are under way, and those that wait to leave together.
-    pub(super) reads: Gather,
+    /// The questions that are under way, and those that wait to leave together.
+    pub(super) questions: Gather,
     /// Runs what has to be done whoever goes away.
     pub(super) errands: Arc<Errands>,
     last_answer_ms: AtomicU64,
@@ -62,7 +62,7 @@ impl Link {
             connection,
             identity,
             operation_limit,
-            reads: Gather::default(),
+            questions: Gather::default(),
             errands,
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             told_full: AtomicBool::new(false),

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use redis::Pipeline;
 
 pub(crate) use fill::{Fresh, Settled};
-use gather::{Question, Untold};
+use gather::{LeftBehind, Question};
 pub(crate) use link::Link;
 #[cfg(any(test, fuzzing))]
 pub(crate) use names::{Names, is_namespace};
@@ -50,6 +50,9 @@ use crate::tasks::Errands;
 
 /// How many commands one pipeline holds at most; more are sent in several.
 const MAX_PIPELINE: usize = 1_000;
+
+/// 3 seconds: how long another connection is waited for, to give something back over it.
+const RECONNECTION: Duration = Duration::from_secs(3);
 
 /// How many keys one step of a scan looks at: some 100 µs of the server's time.
 const SCAN_COUNT: usize = 500;
@@ -113,6 +116,14 @@ impl Remote {
         self.supervisor.ready().await
     }
 
+    /// Waits as long for a connection as it is worth, to give something back over it: what is not given back ends with its time.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened.
+    pub(crate) async fn ready_soon(&self) -> bool {
+        tokio::time::timeout(RECONNECTION, self.ready()).await.is_ok()
+    }
+
     /// What lies under a name. What is foreign to a reader who loads is removed, and the name is asked for again.
     ///
     /// # Cancel safety
@@ -137,8 +148,8 @@ impl Remote {
         Ok(Seen { healed: true, ..seen })
     }
 
-    /// What lies under several names, in one round trip, or two where entries name other tags than were asked for. The answers are
-    /// in their order.
+    /// What lies under several names, asked together: in one round trip, and in another where entries name other tags than were asked
+    /// for. The answers are in their order.
     ///
     /// # Cancel safety
     /// Leases that were left are taken back.
@@ -149,7 +160,7 @@ impl Remote {
         };
         let (names, now_ms) = (self.supervisor.names(), self.clock.now_ms());
         let mut seen: Vec<Result<Seen, Trouble>> = asks.iter().map(|_| Err(Trouble::Garbled)).collect();
-        let mut untold = Untold::new(&link);
+        let mut left = LeftBehind::new(&link);
         let mut readings: Vec<_> = asks.iter().map(|ask| Reading::new(*ask, names)).enumerate().collect();
         while !readings.is_empty() {
             let questions = readings.iter().map(|(_, reading)| reading.question(self.rules_out));
@@ -162,7 +173,7 @@ impl Remote {
                 match reading.understand(&link, lease, answer, now_ms, self.rules_out).transpose() {
                     Some(told) => {
                         if let Ok(Seen { found: Found::Granted(word), .. }) = told {
-                            untold.add(reading.key(), word);
+                            left.add(reading.key(), word);
                         }
                         seen[at] = told;
                     }
@@ -174,9 +185,12 @@ impl Remote {
         for (ask, seen) in asks.iter().zip(&mut seen) {
             if ask.intent == Intent::Load && seen.as_ref().is_ok_and(|seen| seen.found == Found::Foreign) {
                 *seen = Box::pin(self.heal(&link, *ask)).await;
+                if let Ok(Seen { found: Found::Granted(word), .. }) = seen {
+                    left.add(&names.entry(ask.name), *word);
+                }
             }
         }
-        untold.told();
+        left.told();
         seen
     }
 
@@ -233,7 +247,8 @@ impl Remote {
         Ok(Report { info, round_trip, is_known: link.identity.incarnation.is_known() })
     }
 
-    /// Turns what has this word into a lease, so that one caller in all processes loads. `None` if it has changed meanwhile.
+    /// Turns what has this word into a lease, so that one caller in all processes loads, and captures anew what is in force of
+    /// these tags. `None` if it has changed meanwhile.
     ///
     /// # Cancel safety
     /// A lease may have been left behind.
@@ -242,8 +257,9 @@ impl Remote {
         name: &str,
         old: Word,
         lease: (Word, &Capture),
-    ) -> Result<bool, Trouble> {
-        fill::lease_over(self.supervisor.names(), name, old, lease).await
+        tags: &[Tag],
+    ) -> Result<Option<Arc<Capture>>, Trouble> {
+        fill::lease_over(self.supervisor.names(), name, old, lease, tags).await
     }
 
     /// The word of a lease that nobody has had before.
@@ -321,7 +337,7 @@ impl Remote {
         write::put(&link, self.supervisor.names(), name, tags, fresh, self.clock.now_ms()).await
     }
 
-    /// Sets a value that depends on what is needed and guessed, where a look would find none that is `readable`; a lease is none.
+    /// Sets a value that depends on what is needed and guessed, where what a look finds is not readable.
     /// Answers whether it did.
     ///
     /// # Cancel safety
@@ -329,11 +345,11 @@ impl Remote {
     pub(crate) async fn put_absent(
         &self,
         ask: Ask<'_>,
-        readable: impl Fn(&Found) -> bool,
+        is_readable: impl Fn(&Found) -> bool,
         fresh: Fresh<'_>,
     ) -> Result<bool, Trouble> {
         let link = self.supervisor.link()?;
-        write::put_absent(&link, self.supervisor.names(), ask, readable, fresh, self.clock.now_ms()).await
+        write::put_absent(&link, self.supervisor.names(), ask, is_readable, fresh, self.clock.now_ms()).await
     }
 
     /// Puts a newer version of a row in place of an older one, with what that depends on and the length of its life. A newer
@@ -409,12 +425,13 @@ impl Remote {
         Ok(removed)
     }
 
-    /// Takes the lock of this name, if it is free, for at most so long. Answers what it is given back with.
+    /// Takes the lock of this name with a token that nobody else has, if it is free, for at most so long. Answers whether it did;
+    /// an error that [leaves it open](Trouble::leaves_open) may have taken it.
     ///
     /// # Cancel safety
-    /// Dropped, the lock may be held by nobody, for its time.
-    pub(crate) async fn lock(&self, name: &str, ttl: Ttl) -> Result<Option<[u8; 16]>, Trouble> {
-        write::lock(&self.supervisor.link()?, self.supervisor.names(), name, ttl).await
+    /// Dropped, it may have been taken or not.
+    pub(crate) async fn lock(&self, name: &str, token: &[u8; 16], ttl: Ttl) -> Result<bool, Trouble> {
+        write::lock(&self.supervisor.link()?, self.supervisor.names(), name, token, ttl).await
     }
 
     /// Gives a lock back, if this token still holds it. Answers whether it did.

@@ -52,7 +52,10 @@ impl Names {
     pub(crate) fn globs(&self, glob: &str) -> Vec<String> {
         let glob = if is_read_alike(glob) { glob } else { "*" };
         if self.namespace.is_empty() {
-            return vec![glob.to_owned(), format!("!k:{glob}")];
+            // A star at its beginning finds what stands under `!k:` too, and a plain character none of it.
+            let may_be_taken = glob.is_empty() || glob.starts_with(['!', '?', '[', '\\']);
+            let taken = may_be_taken.then(|| format!("!k:{glob}"));
+            return std::iter::once(glob.to_owned()).chain(taken).collect();
         }
         // A namespace is made of plain characters, so that there is nothing to escape.
         vec![format!("{}{glob}", self.namespace)]
@@ -107,6 +110,7 @@ pub(crate) fn is_namespace(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Pattern;
 
     #[test]
     fn names_and_keys_of_the_library_never_meet() {
@@ -135,11 +139,26 @@ mod tests {
 
     #[test]
     fn a_glob_that_servers_read_differently_looks_through_all_keys() {
-        assert_eq!(Names::new("").globs("ä[a-z]?"), ["*", "!k:*"]);
+        assert_eq!(Names::new("").globs("ä[a-z]?"), ["*"]);
         assert_eq!(Names::new("crm").globs("[a-é]*"), ["crm:*"]);
         assert_eq!(Names::new("crm").globs(&"*a".repeat(MAX_STARS + 1)), ["crm:*"]);
         assert_eq!(Names::new("crm").globs("[^a-z]*"), ["crm:[^a-z]*"]);
         assert_eq!(Names::new("crm").globs("ä*"), ["crm:ä*"]);
+    }
+
+    #[test]
+    fn a_glob_finds_the_key_of_each_name_that_it_matches_in_one_scan_where_one_will_do() {
+        let plain = Names::new("");
+        for (glob, scans) in
+            [("*", 1), ("*x", 1), ("user:*", 1), ("", 2), ("!*", 2), ("?x", 2), ("[!u]x", 2), ("\\!x", 2)]
+        {
+            let globs = plain.globs(glob);
+            assert_eq!(globs.len(), scans, "{glob:?}");
+            for name in ["", "!x", "!k:x", "x", "ux", "user:1"] {
+                let found = globs.iter().any(|glob| Pattern::new(glob).matches(&plain.entry(name)));
+                assert!(found || !Pattern::new(glob).matches(name), "{glob:?} misses {name:?}");
+            }
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 
-use super::gather::{self, Question, What};
+use super::gather::{self, Question, Tokens, What};
 use super::link::Link;
 use super::names::Names;
 use super::root::{Root, Token};
@@ -26,6 +26,9 @@ pub(super) const LEASE_MS: u64 = 30_000;
 
 /// How often a read asks again, for the tags that an entry names.
 const MORE_TAGS: u8 = 3;
+
+/// How often what is in force is asked for, where something else than tokens lies under the keys of tags.
+const CAPTURES: usize = 3;
 
 /// What the reader does if there is nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,18 +71,19 @@ pub(crate) struct Seen {
 pub(crate) struct Capture {
     pub(super) link: Arc<Link>,
     pub(super) root: Root,
-    pub(super) tokens: HashMap<Tag, Captured, BuildHasherDefault<TagHasher>>,
-    /// Not all tokens could be told.
-    pub(super) is_torn: bool,
+    /// The token of each tag that was asked for, with what an entry keeps of it; `None` where there is none.
+    pub(super) tokens: HashMap<Tag, Option<(Token, TokenHash)>, BuildHasherDefault<TagHasher>>,
+    /// The tags whose tokens could not be told, or not be put. Nearly always there are none.
+    pub(super) untold: Vec<Untold>,
 }
 
-/// The token of a tag.
+/// Why the token of a tag is not told.
 #[derive(Debug)]
-pub(super) struct Captured {
-    /// With what an entry keeps of it. A full server may not take a new one.
-    pub(super) token: Result<(Token, TokenHash), Trouble>,
-    /// It lies in Redis, and does not only stand for one that is not there.
-    pub(super) is_put: bool,
+pub(super) struct Untold {
+    pub(super) tag: Tag,
+    pub(super) trouble: Trouble,
+    /// It was to be put, which is of no interest to who only reads.
+    pub(super) wanted_put: bool,
 }
 
 /// What there was.
@@ -101,7 +105,7 @@ pub(crate) enum Found {
 
 impl Capture {
     fn token(&self, tag: Tag) -> Option<(Token, TokenHash)> {
-        self.tokens.get(&tag)?.token.as_ref().ok().copied()
+        *self.tokens.get(&tag)?
     }
 
     /// Whether all that was captured of these tags is still in force in what was captured later.
@@ -110,30 +114,30 @@ impl Capture {
         self.root == later.root && tags.iter().all(is_same)
     }
 
-    /// The dependencies on these tags; `None` if one of them was not captured.
+    /// The dependencies on these tags; `None` if one of them was not captured, or has no token.
     pub(crate) fn dependencies(&self, tags: &[Tag]) -> Option<Dependencies> {
         tags.iter().map(|tag| Some((*tag, self.token(*tag)?.1))).collect()
     }
 
-    /// Whether all of these tags were captured by a reader who loads, so that their tokens lie in Redis.
-    pub(crate) fn is_for(&self, tags: &[Tag]) -> bool {
-        tags.iter().all(|tag| self.tokens.get(tag).is_some_and(|captured| captured.is_put))
+    /// Whether a value that depends on these tags can be filled in with it.
+    pub(crate) fn has(&self, tags: &[Tag]) -> bool {
+        tags.iter().all(|tag| self.token(*tag).is_some())
     }
 
     /// Whether a value depends on nothing that is out of force; `None` if that cannot be told from what was read.
     fn holds(&self, header: &Header) -> Option<bool> {
         for (tag, stored) in &header.depends_on {
-            if self.token(*tag)?.1 != *stored {
+            if self.tokens.get(tag)?.is_none_or(|(_, in_force)| in_force != *stored) {
                 return Some(false);
             }
         }
         Some(true)
     }
 
-    /// What kept the server from telling one of these tokens.
-    fn trouble(&self, tags: &[Tag]) -> Option<Trouble> {
-        let trouble = |tag| self.tokens.get(tag)?.token.as_ref().err().cloned();
-        if self.is_torn { tags.iter().find_map(trouble) } else { None }
+    /// What kept the server from telling one of these tokens, or, for who wants them put, from putting it.
+    fn trouble(&self, tags: &[Tag], puts: bool) -> Option<Trouble> {
+        let matters = |untold: &&Untold| (puts || !untold.wanted_put) && tags.contains(&untold.tag);
+        self.untold.iter().find(matters).map(|untold| untold.trouble.clone())
     }
 
     /// The server's time now, in milliseconds since 1970.
@@ -172,7 +176,8 @@ impl<'a> Reading<'a> {
             true => What::Lease(&self.key, Word::lease(new_generation(self.ask.name, rules_out))),
             false => What::Look(&self.key),
         };
-        Question { what, tags: &self.tags, may_put: self.puts }
+        let tokens = if self.puts { Tokens::PutNew } else { Tokens::AsTheyAre };
+        Question { what, tags: &self.tags, tokens }
     }
 
     /// Understands an answer; `None` if there is more to ask.
@@ -186,7 +191,7 @@ impl<'a> Reading<'a> {
     ) -> Result<Option<Seen>, Trouble> {
         let (value, capture) = answer?;
         let mut value = string(value);
-        if let Some(trouble) = capture.trouble(&self.tags) {
+        if let Some(trouble) = capture.trouble(&self.tags, self.puts) {
             if value == Ok(None) {
                 // Nobody is told of it.
                 gather::take_back(link, lease.map(|word| (self.key.to_string(), word)).into_iter().collect());
@@ -293,10 +298,15 @@ pub(super) async fn capture(
     names: &Arc<Names>,
     tags: &[Tag],
 ) -> Result<Arc<Capture>, Trouble> {
-    let question = Question { what: What::Nothing, tags, may_put: true };
-    let (_nothing, capture) = gather::ask(link, names, question).await?;
-    match capture.trouble(tags) {
-        Some(trouble) => link.believe(Err(trouble)),
-        None => Ok(capture),
+    for _ in 0..CAPTURES {
+        let question = Question { what: What::Nothing, tags, tokens: Tokens::Put };
+        let (_nothing, capture) = gather::ask(link, names, question).await?;
+        if let Some(trouble) = capture.trouble(tags, true) {
+            return link.believe(Err(trouble));
+        }
+        if capture.has(tags) {
+            return Ok(capture);
+        } // else something else lay under the key of a tag, and was removed
     }
+    Err(Trouble::Refused("what lies under the key of a tag is no token, time and again".to_owned()))
 }

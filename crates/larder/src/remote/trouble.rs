@@ -53,6 +53,11 @@ impl Trouble {
         Trouble::Away("the service has ended".to_owned())
     }
 
+    /// Whether what was asked may have been done all the same.
+    pub(crate) fn leaves_open(&self) -> bool {
+        matches!(self, Trouble::TimedOut | Trouble::Lost(_) | Trouble::Garbled)
+    }
+
     /// Whether a connection on which this happened may not be trusted any further: what it says may be of another
     /// server, of another role, or of nobody.
     pub(super) fn is_of_the_connection(&self) -> bool {

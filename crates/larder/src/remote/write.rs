@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use rand::RngExt;
 use redis::{Cmd, Value};
 
 use super::fill::{Fresh, bytes_of, compare_and_set, life_of};
@@ -67,12 +66,12 @@ pub(super) async fn put(
     one(link, set(&names.entry(name), &bytes, fresh.life()), |answer| okay(&answer)).await.map(drop)
 }
 
-/// Sets a value where a look would find none that is `readable`. Answers whether it did.
+/// Sets a value where what a look finds is not readable. Answers whether it did.
 pub(super) async fn put_absent(
     link: &Arc<Link>,
     names: &Arc<Names>,
     ask: Ask<'_>,
-    readable: impl Fn(&Found) -> bool,
+    is_readable: impl Fn(&Found) -> bool,
     fresh: Fresh<'_>,
     here_ms: u64,
 ) -> Result<bool, Trouble> {
@@ -81,8 +80,10 @@ pub(super) async fn put_absent(
     let tags = [ask.guess, ask.needs].concat();
     for _ in 0..ATTEMPTS {
         let Seen { found, capture, .. } = read(link, names, ask, here_ms, Ablations::default()).await?;
+        if is_readable(&found) {
+            return Ok(false);
+        }
         let seen = match &found {
-            Found::Hit { .. } if readable(&found) => return Ok(false),
             Found::Hit { word, .. } | Found::Busy(word) | Found::Stale(word) => Some(*word),
             Found::Foreign => {
                 one(link, redis::cmd("UNLINK").arg(&*key).take(), |answer| integer(&answer)).await?;
@@ -90,6 +91,7 @@ pub(super) async fn put_absent(
             }
             Found::Granted(_) | Found::Nothing => None,
         };
+        let capture = if capture.has(&tags) { capture } else { self::capture(link, names, &tags).await? };
         let bytes = bytes_of(Word::value(generation()), &capture, &tags, fresh, here_ms)?;
         let put = match seen {
             None => {
@@ -162,18 +164,16 @@ pub(super) async fn put_raw(
     one(link, set, |answer| okay(&answer)).await
 }
 
-/// Takes the lock of this name, if it is free. Answers what it is given back with.
+/// Takes the lock of this name with this token, if it is free. Answers whether it did.
 pub(super) async fn lock(
     link: &Arc<Link>,
     names: &Arc<Names>,
     name: &str,
+    token: &[u8; 16],
     ttl: Ttl,
-) -> Result<Option<[u8; 16]>, Trouble> {
-    let token: [u8; 16] = rand::rng().random();
-    let taken =
-        one(link, set(&names.lock(name), &token, life_of(ttl)).arg("NX").take(), |answer| okay(&answer))
-            .await?;
-    Ok(taken.then_some(token))
+) -> Result<bool, Trouble> {
+    let set = set(&names.lock(name), token, life_of(ttl)).arg("NX").take();
+    one(link, set, |answer| okay(&answer)).await
 }
 
 /// Gives a lock back, if this token still holds it. Answers whether it did.

@@ -204,10 +204,13 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
     async fn board(&mut self, missing: Vec<Missing<'a>>, led: &mut Vec<Led<'a>>) -> Standing<'a> {
         let (inner, policy) = (self.inner, self.policy);
         let seen = inner.look_ahead(missing.iter().map(|missing| missing.wanted(policy))).await;
-        let approaches = missing.iter().zip(seen).map(|(missing, seen)| async move {
-            match missing.wanted(policy) {
-                Some(wanted) => inner.approach_seen::<T>(wanted, seen).await,
-                None => Approach::Loads(inner.loading(None, Grant::None(Refusal::Failed))),
+        let approaches = missing.iter().zip(seen).map(|(missing, seen)| {
+            let approach = missing.wanted(policy).map(|wanted| inner.approach_seen::<T>(wanted, seen));
+            async move {
+                match approach {
+                    Some(approach) => approach.await,
+                    None => Approach::Loads(inner.loading(None, Grant::None(Refusal::Failed))),
+                }
             }
         });
         let approaches = together(approaches).await;

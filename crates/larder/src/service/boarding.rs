@@ -178,14 +178,23 @@ impl Inner {
     }
 
     /// The same, of a caller that may have looked already.
-    pub(super) async fn approach_seen<T: Value>(&self, wanted: Wanted<'_>, glanced: Glanced) -> Approach<T> {
-        if let (Some(remote), Some(seen)) = (&self.remote, glanced) {
-            let told = self.told(remote, wanted, seen).await;
-            if let Some(approach) = self.stand(wanted, told) {
-                return approach;
+    pub(super) fn approach_seen<'a, T: Value>(
+        &'a self,
+        wanted: Wanted<'a>,
+        glanced: Glanced,
+    ) -> impl Future<Output = Approach<T>> + Send + 'a {
+        // From here on what was granted is given back, also if this is never polled.
+        let seen = self.remote.as_ref().zip(glanced);
+        let understood = seen.map(|(remote, seen)| (remote, self.understand(remote, wanted, seen)));
+        async move {
+            if let Some((remote, understood)) = understood {
+                let told = self.told_when_understood(remote, wanted, understood).await;
+                if let Some(approach) = self.stand(wanted, told) {
+                    return approach;
+                }
             }
+            self.approach(wanted).await
         }
-        self.approach(wanted).await
     }
 
     /// Where a caller stands after what it was told; `None` if it has to look again.
@@ -302,7 +311,21 @@ impl Inner {
         wanted: Wanted<'_>,
         seen: Result<Seen, Trouble>,
     ) -> Told<T> {
-        match self.understand(remote, wanted, seen) {
+        let understood = self.understand(remote, wanted, seen);
+        self.told_when_understood(remote, wanted, understood).await
+    }
+
+    async fn told_when_understood<T: Value>(
+        &self,
+        remote: &Remote,
+        wanted: Wanted<'_>,
+        understood: Result<Told<T>, (Word, Arc<Capture>)>,
+    ) -> Told<T> {
+        match understood {
+            Ok(Told::Granted(lease)) => match Box::pin(lease.complete()).await {
+                Ok(lease) => Told::Granted(lease),
+                Err(trouble) => self.told_nothing(wanted, trouble),
+            },
             Ok(told) => told,
             Err(unusable) => Box::pin(self.take_over(remote, wanted, unusable)).await,
         }
@@ -318,11 +341,12 @@ impl Inner {
         // Held before it is sent: whoever is dropped meanwhile gives it back.
         let lease = (remote.new_lease(wanted.name.name), capture);
         let mut lease = Lease::new(remote, wanted, lease, Hold::Lease);
-        match lease.put_over(word).await {
-            Ok(true) => Told::Granted(lease),
-            Ok(false) => Told::Again,
-            Err(trouble) => self.told_nothing(wanted, trouble),
-        }
+        let granted = match lease.put_over(word).await {
+            Ok(true) => lease.complete().await,
+            Ok(false) => return Told::Again,
+            Err(trouble) => Err(trouble),
+        };
+        granted.map_or_else(|trouble| self.told_nothing(wanted, trouble), Told::Granted)
     }
 
     fn told_nothing<T>(&self, wanted: Wanted<'_>, trouble: Trouble) -> Told<T> {
@@ -422,29 +446,32 @@ impl Inner {
             Told::Busy(word, capture) => (word, capture),
         };
         let patience = self.pace.patience(wanted.plan.group);
-        let loads = |capture, hold| {
-            let lease = Lease::new(remote, wanted, (word, capture), hold);
-            Some(Ended::Loads(Grant::Remote(lease)))
+        let loads = async |capture, hold| {
+            let lease = Lease::new(remote, wanted, (word, capture), hold).complete().await;
+            Some(Ended::Loads(lease.map_or_else(|trouble| self.no_grant(wanted, trouble), Grant::Remote)))
         };
         if waiting.since.elapsed() >= self.settings.follow_limit {
             // So many holders and claims have gone by that this caller loads whoever else does.
-            return loads(capture, Hold::Nothing);
+            return loads(capture, Hold::Nothing).await;
         }
         if !waiting.is_over(word, patience) {
             return None;
         }
         let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         match remote.claim(wanted.name.name, (word, &capture), ms).await {
-            Ok(true) => loads(capture, Hold::Claim),
+            Ok(true) => loads(capture, Hold::Claim).await,
             Ok(false) => {
                 waiting.interval = None; // whoever has the claim is given as long
                 None
             }
-            Err(trouble) => {
-                self.report("get_or_set", wanted.name.name, &trouble.into());
-                Some(Ended::Loads(Grant::None(Refusal::Unavailable)))
-            }
+            Err(trouble) => Some(Ended::Loads(self.no_grant(wanted, trouble))),
         }
+    }
+
+    /// What stands for a grant that Redis did not give.
+    fn no_grant(&self, wanted: Wanted<'_>, trouble: Trouble) -> Grant {
+        self.report("get_or_set", wanted.name.name, &trouble.into());
+        Grant::None(Refusal::Unavailable)
     }
 
     /// Hands what waiting brought to all who waited; `None` if a load of this process has come before.

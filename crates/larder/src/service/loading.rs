@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::boarding::Wanted;
 use super::{Inner, Plan, Refusal, Stored};
@@ -16,9 +16,6 @@ use crate::local::{Installed, NameRef};
 use crate::remote::{Capture, Fresh, Remote, Settled, Trouble};
 use crate::stats::Count;
 use crate::{local, stats};
-
-/// 3 seconds: how long another connection is waited for, to give a lease back over it.
-const RECONNECTION: Duration = Duration::from_secs(3);
 
 /// Leave to load, for this caller and for whoever follows its flight. Dropped, it hands the load to one of them.
 #[derive(Debug)]
@@ -105,16 +102,24 @@ impl Lease {
 
     /// Puts the lease in the place of what has this word. Answers whether it is there now.
     pub(super) async fn put_over(&mut self, old: Word) -> Result<bool, Trouble> {
-        let put = self.remote.lease_over(&self.name, old, self.seen()).await?;
-        if !put {
-            self.hold = Hold::Nothing;
+        match self.remote.lease_over(&self.name, old, self.seen(), &self.tags).await? {
+            Some(capture) => self.capture = capture,
+            None => self.hold = Hold::Nothing,
         }
-        Ok(put)
+        Ok(self.hold != Hold::Nothing)
+    }
+
+    /// Makes it ready to be loaded for: the token of a tag that had one lately may be gone, and is put anew.
+    pub(super) async fn complete(mut self: Box<Self>) -> Result<Box<Self>, Trouble> {
+        if !self.capture.has(&self.tags) {
+            self.capture = self.remote.capture_again(&self.capture, &self.tags).await?;
+        }
+        Ok(self)
     }
 
     fn narrow_to(&mut self, tags: &[Tag]) -> bool {
         self.tags = tags.into();
-        self.capture.is_for(tags)
+        self.capture.has(tags)
     }
 
     fn seen(&self) -> (Word, &Capture) {
@@ -145,7 +150,7 @@ impl Drop for Lease {
             let (word, capture) = (self.word, Arc::clone(&self.capture));
             self.remote.errands().run(async move {
                 let give_back = async || give_back(&remote, &name, (word, &capture), &[], hold).await;
-                if give_back().await.is_err() && timeout(RECONNECTION, remote.ready()).await.is_ok() {
+                if give_back().await.is_err() && remote.ready_soon().await {
                     // Where this fails too, it ends with its time, a lease also with a claim.
                     give_back().await.ok();
                 }

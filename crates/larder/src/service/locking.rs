@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rand::RngExt;
 use tokio::time::Instant;
 
 use super::pace::Pause;
@@ -9,7 +10,7 @@ use super::{CacheService, Inner};
 use crate::error::{Error, ErrorKind};
 use crate::lock::Attempt;
 use crate::policy::Ttl;
-use crate::remote::Remote;
+use crate::remote::{Remote, Trouble};
 
 /// A lock that is held. It is released by [`release`](Lock::release), by being dropped, or by its time.
 #[derive(Debug)]
@@ -95,11 +96,16 @@ impl Inner {
         let (since, mut pause) = (Instant::now(), Pause::default());
         loop {
             let (asks, lock) = (remote.clone(), name.to_owned());
-            // It runs to its end: whoever has gone away by then drops the lock, which gives it back.
+            // It runs to its end: whoever has gone away by then drops the lock, which gives it back. So it is where no answer
+            // says whether it was taken.
             let attempt = async move {
-                let token = asks.lock(&lock, ttl).await?;
-                let held = |token| Held::There { remote: asks, token: Some(token) };
-                Ok(token.map(|token| Lock { name: lock, held: held(token) }))
+                let token: [u8; 16] = rand::rng().random();
+                let attempt = asks.lock(&lock, &token, ttl).await;
+                let taken = attempt.as_ref().is_ok_and(|taken| *taken);
+                let may_be_taken = taken || attempt.as_ref().is_err_and(Trouble::leaves_open);
+                let held = Held::There { remote: asks, token: may_be_taken.then_some(token) };
+                let lock = Lock { name: lock, held };
+                attempt.map(|_| taken.then_some(lock))
             };
             let attempt = remote.to_the_end(attempt).await;
             let left = wait.saturating_sub(since.elapsed());
@@ -150,7 +156,9 @@ impl Lock {
                 let Some(token) = token.take() else { return false };
                 let (unlocks, name) = (remote.clone(), self.name.clone());
                 remote.errands().run(async move {
-                    unlocks.unlock(&name, &token).await.ok(); // it ends with its time all the same
+                    if unlocks.unlock(&name, &token).await.is_err() && unlocks.ready_soon().await {
+                        unlocks.unlock(&name, &token).await.ok(); // it ends with its time all the same
+                    }
                 });
                 true
             }

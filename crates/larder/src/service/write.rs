@@ -176,8 +176,12 @@ impl Inner {
             }
             return Ok(self.answer(Put::TooLarge, plan.group));
         }
-        let readable = |found: &Found| match found {
+        let is_readable = |found: &Found| match found {
             Found::Hit { header, payload, .. } => decode::<T>(payload.clone(), header.encoding).is_ok(),
+            Found::Foreign => {
+                self.counters.count(plan.group, Count::Foreign);
+                false
+            }
             _ => false,
         };
         let put = if plan.raw {
@@ -186,7 +190,7 @@ impl Inner {
             let (intent, format) = (Intent::Put, plan.format);
             let (guess, needs) = plan.tags.split_at(declared); // as `get` would look
             let ask = Ask { name, intent, format, needs, guess };
-            remote.put_absent(ask, readable, encoded.fresh(plan)).await?
+            remote.put_absent(ask, is_readable, encoded.fresh(plan)).await?
         } else {
             remote.put(name, &plan.tags, encoded.fresh(plan)).await.map(|()| true)?
         };
@@ -309,6 +313,10 @@ impl Inner {
         let ask = Ask { name: name.name, intent, format, needs: &plan.tags, guess: &guess };
         Ok(match remote.read(ask).await?.found {
             Found::Hit { header, .. } => header.version,
+            Found::Foreign => {
+                self.counters.count(plan.group, Count::Foreign);
+                None
+            }
             _ => None,
         })
     }

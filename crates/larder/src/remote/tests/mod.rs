@@ -31,7 +31,7 @@ struct Kept {
 impl Kept {
     /// Whether a read is under way.
     fn is_reading(&self) -> bool {
-        self.remote.supervisor.link().is_ok_and(|link| link.reads.is_under_way())
+        self.remote.supervisor.link().is_ok_and(|link| link.questions.is_under_way())
     }
 }
 

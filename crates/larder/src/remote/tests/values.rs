@@ -153,8 +153,16 @@ fn a_tag_ends_what_depends_on_it_and_no_late_fill_revives_it() {
         };
         // One loads anew, whoever else has seen the same.
         let lease = remote.new_lease("page");
-        assert_eq!(remote.lease_over("page", stale, (lease, &seen)).await, Ok(true), "it is the first");
-        assert_eq!(remote.lease_over("page", stale, (remote.new_lease("page"), &seen)).await, Ok(false));
+        assert!(
+            remote.lease_over("page", stale, (lease, &seen), &[]).await.is_ok_and(|put| put.is_some()),
+            "it is the first"
+        );
+        assert!(
+            remote
+                .lease_over("page", stale, (remote.new_lease("page"), &seen), &[])
+                .await
+                .is_ok_and(|put| put.is_none())
+        );
         remote.remove(&[""; 0], &[deals]).await.expect("Redis is there"); // while it loads
         assert!(fill_in(&remote, "page", (lease, &seen), &tags, fresh(b"2")).await.expect("Redis is there"));
         assert_eq!(look(&remote, "page").await, None, "it depends on what was invalidated during its load");
@@ -255,7 +263,7 @@ fn a_bare_set_wins_over_loads_and_nx_fills_what_a_look_does_not_find() {
 
         let nx = |name, payload| {
             let ask = Ask { needs: &tags, ..ask(name, Intent::Look) };
-            remote.put_absent(ask, |_| true, fresh(payload))
+            remote.put_absent(ask, |found| matches!(found, Found::Hit { .. }), fresh(payload))
         };
         assert_eq!(nx("k", b"nx").await, Ok(false));
         remote.remove(&[""; 0], &tags).await.expect("Redis is there");
@@ -363,16 +371,15 @@ fn a_lock_has_one_holder_and_ends_with_its_time() {
     testkit::run(async {
         let server = RedisServer::start().await;
         let remote = connected(&Redis::at(server.url())).await;
-        let token = remote.lock("l", Ttl::LONG).await.expect("Redis is there").expect("it is free");
-        assert_eq!(remote.lock("l", Ttl::LONG).await, Ok(None));
+        let (token, other) = ([1; 16], [2; 16]);
+        assert_eq!(remote.lock("l", &token, Ttl::LONG).await, Ok(true), "it is free");
+        assert_eq!(remote.lock("l", &other, Ttl::LONG).await, Ok(false));
         assert_eq!(remote.unlock("l", &[0; 16]).await, Ok(false));
         assert_eq!(look(&remote, "l").await, None, "an entry of the same name does not meet it");
         assert_eq!(remote.unlock("l", &token).await, Ok(true));
         assert_eq!(remote.unlock("l", &token).await, Ok(false));
-        assert!(remote.lock("l", Ttl::millis(1)).await.expect("Redis is there").is_some());
-        testkit::until("its time is over", async || {
-            remote.lock("l", Ttl::LONG).await.expect("Redis is there").is_some()
-        })
-        .await;
+        assert_eq!(remote.lock("l", &token, Ttl::millis(1)).await, Ok(true));
+        testkit::until("its time is over", async || remote.lock("l", &other, Ttl::LONG).await == Ok(true))
+            .await;
     });
 }

@@ -1,6 +1,6 @@
 //! What others put under a name, and what others see there.
 
-use larder::{CacheService, Encoding, Policy, Redis, Space, Ttl};
+use larder::{CacheService, Encoding, Policy, Redis, Refusal, Space, Ttl};
 use serde::{Deserialize, Serialize};
 use testkit::redis::{RedisServer, Reply};
 
@@ -90,6 +90,26 @@ fn what_is_foreign_is_left_alone_by_a_look_and_replaced_by_a_load() {
             assert_eq!(cache.get(DEAL.key(&2)).await.as_deref(), Some(&deal()), "{what}");
             assert_eq!(group(&cache, "deal").errors, before.errors, "{what} is no trouble of the cache");
         }
+    });
+}
+
+static ROW: Space<u32, Deal> =
+    Space::new("row:{id}", "Written through.").versioned(|deal: &Deal| u64::from(deal.id));
+
+#[test]
+fn what_is_foreign_is_counted_by_whatever_sets_over_it() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let cache = cache_over(&server, CacheService::builder().space(&ROW)).await;
+        for key in ["other:1", "row:1"] {
+            server.command(&["RPUSH", key, "a"]).await;
+        }
+        assert!(cache.set("other:1", 1, Policy::new().nx()).await.is_stored());
+        assert_eq!(group(&cache, "other").foreign, 1);
+        let stored = cache.set_versioned(ROW.key(&1), deal()).await;
+        assert_eq!(stored.refusal, Some(Refusal::Absent), "it never creates");
+        assert_eq!(group(&cache, "row").foreign, 1);
+        assert_eq!(server.command(&["EXISTS", "row:1"]).await.int(), 0, "nothing stays that might be older");
     });
 }
 

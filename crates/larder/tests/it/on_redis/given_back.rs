@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use larder::{CacheService, Lookup, Policy, Status, Tag};
+use larder::{CacheService, Lookup, Policy, Status, Tag, Ttl};
 use testkit::gate::Gate;
-use testkit::proxy::FaultProxy;
+use testkit::proxy::{Direction, FaultProxy};
 use testkit::redis::{RedisServer, Reply};
 use testkit::until;
 use tokio::task::JoinSet;
@@ -196,5 +196,24 @@ fn what_was_granted_over_a_connection_that_ended_is_given_back_over_the_next() {
         assert!(is_leased(&server, "k").await);
         drop(permit);
         no_lease_is_left(&server).await;
+    });
+}
+
+#[test]
+fn a_lock_of_which_no_answer_says_whether_it_is_held_is_given_back() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let proxy = FaultProxy::to(server.address()).await;
+        let cache = cache_at(&server.url_at(proxy.address()), CacheService::builder());
+        cache.ready().await;
+        proxy.one_way(Direction::ToClient);
+        assert!(
+            cache.lock("report", Ttl::DAY, Duration::ZERO).await.is_none(),
+            "nobody can say that it is held"
+        );
+        let is_taken = async || server.command(&["EXISTS", "!lock:report"]).await.int() == 1;
+        assert!(is_taken().await, "and yet it is");
+        proxy.heal().await;
+        until("it is given back", async || !is_taken().await).await;
     });
 }
