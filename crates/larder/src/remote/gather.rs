@@ -34,9 +34,9 @@ const SET_BYTES: usize = 48;
 /// 1 MiB: how many bytes one pipeline sends at most, if it is more than one question.
 const MAX_PIPELINE_BYTES: usize = 1 << 20;
 
-/// 128 KiB: how many bytes of answers one pipeline is expected to bring at most, if it is more than one question. They are all there
+/// 256 KiB: how many bytes of answers one pipeline is expected to bring at most, if it is more than one question. They are all there
 /// before the first is handed out, and what no longer fits into the processor's cache by then costs half as much again.
-const MAX_ANSWER_BYTES: usize = 128 << 10;
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// How many pipelines of one batch, or of one flush, are under way at once: the deadline of the next begins when it is sent.
 const AT_ONCE: usize = 8;

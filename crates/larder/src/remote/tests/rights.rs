@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
+use tokio::task::JoinSet;
 
-use super::super::read::{Ask, Found, Intent};
+use super::super::read::{Ask, Found, Intent, Seen};
 use super::super::settings::Redis;
 use super::super::trouble::Trouble;
 use super::super::{Fresh, Remote};
@@ -46,6 +47,37 @@ fn what_is_forbidden_for_one_key_is_told_to_its_caller_alone() {
         assert!(matches!(remote.read(ask("users:1", Intent::Load)).await, Err(Trouble::Forbidden(_))));
         store(&remote, "deals:1", b"1").await;
         link.check().expect("the connection is as good as before");
+    });
+}
+
+/// A full server refuses a `SET` even where what it would put is there.
+#[test]
+fn a_full_server_serves_what_depends_on_a_tag_beside_callers_who_load() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let tags = [Tag::named("t")];
+        let reads = |name, intent| Ask { needs: &tags, ..ask(name, intent) };
+        let here = connected(&Redis::at(server.url())).await;
+        let (word, capture) = granted(&here, reads("k", Intent::Load)).await;
+        assert_eq!(fill_in(&here, "k", (word, &capture), &tags, fresh(b"1")).await, Ok(true));
+        server.fill_memory().await;
+        let other = connected(&Redis::at(server.url())).await; // it has never seen that the tag has a token
+        let mut loaders = JoinSet::new();
+        for n in 0..32 {
+            let remote = other.remote.clone();
+            loaders.spawn(async move {
+                let name = format!("cold{n}");
+                let ask = Ask { needs: &tags, ..ask(&name, Intent::Load) };
+                loop {
+                    assert!(matches!(remote.read(ask).await, Err(Trouble::Full)));
+                }
+            });
+        }
+        for intent in [Intent::Look, Intent::Load].into_iter().cycle().take(600) {
+            let seen = other.read(reads("k", intent)).await;
+            assert!(matches!(seen, Ok(Seen { found: Found::Hit { .. }, .. })), "{intent:?} {seen:?}");
+        }
+        loaders.shutdown().await;
     });
 }
 
