@@ -6,7 +6,8 @@ use std::process::Command;
 pub(crate) const LOCAL: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash", "parking_lot", "tokio"];
 
 /// Those of the tier in Redis.
-pub(crate) const REMOTE: [&str; 4] = ["redis", "tokio", "serde_json", "rmp-serde"];
+pub(crate) const REMOTE: [&str; 6] =
+    ["redis", "tokio", "serde_json", "rmp-serde", "amalgam-cache", "multi-tier-cache"];
 
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

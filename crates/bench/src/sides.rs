@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use foldhash::quality::RandomState;
-use larder::{AsKey, CacheService, Key, Policy, Space, Ttl, Value};
+use larder::{AsKey, Builder, CacheService, Key, Policy, Redis, Space, Ttl, Value};
 
 use crate::data::Item;
 use crate::stage::now;
 
 /// For all: longer than any run.
-const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many entries all make room for; no measurement evicts.
-const ROOM: usize = 2_000_000;
+pub(crate) const ROOM: usize = 2_000_000;
 
 /// One way to cache values. Every operation is an `async fn` that is awaited in a runtime's worker, also where nothing waits.
 pub(crate) trait Side<V>: Send + Sync + 'static {
@@ -217,7 +217,20 @@ struct Unexpected;
 impl<V: Value, N: Naming<V>> Get<V, N> {
     /// To be called within a runtime.
     pub(crate) fn new(space: &'static Space<str, V>, tags: Tags) -> Result<Self, larder::Error> {
-        let builder = CacheService::builder().local_capacity_bytes(8 << 30).local_expected_entries(ROOM);
+        Self::built(CacheService::builder(), space, tags)
+    }
+
+    /// In front of Redis. To be called within a runtime.
+    pub(crate) fn in_front_of(
+        redis: Redis,
+        space: &'static Space<str, V>,
+        tags: Tags,
+    ) -> Result<Self, larder::Error> {
+        Self::built(CacheService::builder().redis(redis), space, tags)
+    }
+
+    fn built(builder: Builder, space: &'static Space<str, V>, tags: Tags) -> Result<Self, larder::Error> {
+        let builder = builder.local_capacity_bytes(8 << 30).local_expected_entries(ROOM);
         let builder = builder.default_ttl(Ttl::from(LIFETIME));
         let cache = if N::REGISTERED { builder.space(space) } else { builder }.build()?;
         Ok(Get { cache, space, tags, naming: PhantomData })

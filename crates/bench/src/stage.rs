@@ -56,7 +56,7 @@ pub(crate) type Once<'a> = dyn Fn(&Stage) -> Result<f64, Failure> + 'a;
 impl Stage {
     pub(crate) fn new(rounds: usize) -> Result<Stage, Failure> {
         let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_time().build()?;
+            tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
         Ok(Stage { runtime, rounds: rounds.max(1) })
     }
 

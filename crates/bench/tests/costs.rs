@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use larder::{Blob, CacheService, Policy, Space, Tag, Ttl};
+use larder::{Blob, CacheService, Policy, Redis, Space, Tag, Ttl};
 use serde::{Deserialize, Serialize};
 use testkit::proxy::FaultProxy;
 use testkit::redis::{RedisServer, Traffic};
@@ -226,7 +226,8 @@ impl Ground {
         let builder = RedisServer::builder().set("slowlog-log-slower-than", "0");
         let server = builder.set("slowlog-max-len", "4096").start().await;
         let proxy = FaultProxy::to(server.address()).await;
-        let cache = CacheService::builder().redis(&*proxy.url()).space(&PAGE).space(&ROW);
+        let cache =
+            CacheService::builder().redis(Redis::at(proxy.url()).local_tier(false)).space(&PAGE).space(&ROW);
         let cache = cache.build().expect("the settings fit together");
         cache.ready().await;
         let mut ground = Ground { server, proxy, cache, own: Traffic::default() };

@@ -6,7 +6,7 @@ use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
 use crate::lock::Admission;
 use crate::written::{Committed, Written};
-use larder::{CacheService, Key, Policy};
+use larder::{CacheService, Freshness, Key, Policy};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -33,6 +33,8 @@ pub enum Source {
     HitLocal,
     /// Redis.
     Hit,
+    /// The cache of this process, as it was when Redis was last there.
+    Stale,
     /// The database, by this caller's load or one that it shared.
     Miss,
     /// The database, past the cache.
@@ -46,15 +48,17 @@ impl Source {
         match self {
             Self::HitLocal => "hit-local",
             Self::Hit => "hit",
+            Self::Stale => "stale",
             Self::Miss => "miss",
             Self::Bypass => "bypass",
         }
     }
 }
 
-impl From<larder::Source> for Source {
-    fn from(source: larder::Source) -> Self {
+impl From<(larder::Source, Freshness)> for Source {
+    fn from((source, freshness): (larder::Source, Freshness)) -> Self {
         match source {
+            _ if matches!(freshness, Freshness::Stale { .. }) => Self::Stale,
             larder::Source::Local => Self::HitLocal,
             larder::Source::Remote => Self::Hit,
             larder::Source::Bypass => Self::Bypass,
@@ -136,7 +140,7 @@ impl App {
         if !whose.admits(read.value.company.as_deref()) {
             return Err(Error::internal("a body of another company lay under this key"));
         }
-        Ok(Served { source: read.source.into(), age: read.age, body: read.value })
+        Ok(Served { source: (read.source, read.freshness).into(), age: read.age, body: read.value })
     }
 
     /// Runs a task to its end, whoever goes away. [`App::close`] waits for it.
@@ -216,14 +220,16 @@ mod tests {
 
     #[test]
     fn an_answer_says_where_it_came_from() {
-        for (source, word) in [
-            (larder::Source::Local, "hit-local"),
-            (larder::Source::Remote, "hit"),
-            (larder::Source::Loaded, "miss"),
-            (larder::Source::Joined, "miss"),
-            (larder::Source::Bypass, "bypass"),
+        let (fresh, stale) = (Freshness::Fresh, Freshness::Stale { age: Duration::ZERO });
+        for (source, freshness, word) in [
+            (larder::Source::Local, fresh, "hit-local"),
+            (larder::Source::Local, stale, "stale"),
+            (larder::Source::Remote, fresh, "hit"),
+            (larder::Source::Loaded, fresh, "miss"),
+            (larder::Source::Joined, fresh, "miss"),
+            (larder::Source::Bypass, Freshness::Bypass, "bypass"),
         ] {
-            assert_eq!(Source::from(source).word(), word);
+            assert_eq!(Source::from((source, freshness)).word(), word);
         }
     }
 }

@@ -18,6 +18,8 @@ pub enum Ablation {
     /// Each interval in Redis, and each attempt to begin one, has a generation of its own. Without it, a name has always the same, so that
     /// a lease that was removed comes back with the next attempt, and a load of before the removal fills in under it.
     FreshGeneration,
+    /// A copy of what was read from Redis is put in only with the ticket that was taken before it was asked for.
+    CopyTicket,
     /// Bytes that are put aside in Redis before they are renamed into their place lie under a key of that attempt alone.
     OwnStaging,
 }
@@ -43,9 +45,19 @@ impl Ablations {
     }
 
     #[cfg(not(feature = "ablations"))]
+    fn with(self, _rule: Ablation) -> Self {
+        self
+    }
+
+    #[cfg(not(feature = "ablations"))]
     #[inline]
     #[expect(clippy::unused_self, reason = "the test build's form needs it")]
     pub(crate) fn is_out(self, _rule: Ablation) -> bool {
         false
+    }
+
+    /// Those of the tier in this process: in front of Redis its tickets are those of copies.
+    pub(crate) fn of_local(self, in_front: bool) -> Self {
+        if in_front && self.is_out(Ablation::CopyTicket) { self.with(Ablation::TicketCheck) } else { self }
     }
 }

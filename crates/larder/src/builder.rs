@@ -192,10 +192,12 @@ impl Builder {
         };
         let errands =
             Arc::new(if bypass { Errands::none() } else { Errands::here().map_err(not_in_a_runtime)? });
-        let remote =
-            |redis: &Redis| Remote::new(redis, settings.clock.clone(), Arc::clone(&errands), self.ablations);
+        let local = Arc::new(Local::new(size, self.ablations.of_local(self.redis.is_some()))?);
+        let remote = |redis: &Redis| {
+            let (local, clock) = (Arc::clone(&local), settings.clock.clone());
+            Remote::new(redis, local, clock, Arc::clone(&errands), self.ablations)
+        };
         let remote = self.redis.as_ref().filter(|_| !bypass).map(remote).transpose()?;
-        let local = Local::new(size, self.ablations)?;
         Ok(CacheService::assemble(local, remote, registry, settings, Tasks::new(errands)))
     }
 }

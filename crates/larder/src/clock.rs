@@ -32,6 +32,17 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// The machine's time, where this clock shows `now_ms`: they are the same but in tests.
+    #[inline]
+    pub(crate) fn machine_ms(&self, now_ms: u64) -> u64 {
+        match &self.0 {
+            Source::System => now_ms,
+            Source::Movable(_) => system_ms(),
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[inline]
 fn system_ms() -> u64 {

@@ -77,6 +77,14 @@ pub(crate) fn typed<T: Value>(payload: Payload) -> Result<Arc<T>, Error> {
     decode(payload.encode()?.into(), Encoding::Json).map(Arc::new)
 }
 
+/// The value, if it is a `T` itself: a copy of another type may have left out what a `T` is made of.
+#[inline]
+pub(crate) fn same<T: Value>(payload: Payload) -> Option<Arc<T>> {
+    let is_same = (*payload).type_id() == TypeId::of::<T>();
+    let any: Arc<dyn Any + Send + Sync> = payload;
+    if is_same { any.downcast::<T>().ok() } else { None }
+}
+
 /// The value as its bytes, and how they are to be read.
 pub(crate) fn encode<T: Value>(value: &T, encoding: Encoding) -> Result<(Encoding, Vec<u8>), Error> {
     if encoding == Encoding::Json || TypeId::of::<T>() == TypeId::of::<Blob>() {

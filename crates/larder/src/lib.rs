@@ -43,7 +43,7 @@
 //! | write a changed row through | [`set_versioned`](CacheService::set_versioned) |
 //! | remove | [`delete`](CacheService::delete), [`delete_many`](CacheService::delete_many), [`delete_pattern`](CacheService::delete_pattern), [`invalidate_tag`](CacheService::invalidate_tag), [`invalidate`](CacheService::invalidate), [`Space::clear`], [`clear`](CacheService::clear) |
 //! | have one at a time | [`lock`](CacheService::lock) |
-//! | know how it is | [`stats`](CacheService::stats), [`health`](CacheService::health), [`hit_ratio`](CacheService::hit_ratio) |
+//! | know how it is | [`stats`](CacheService::stats), [`health`](CacheService::health), [`hit_ratio`](CacheService::hit_ratio), [`hottest_keys`](CacheService::hottest_keys) |
 //!
 //! # Over Redis
 //! ```no_run
@@ -78,6 +78,7 @@ mod ablation;
 mod clock;
 mod error;
 mod policy;
+mod progress;
 
 mod key;
 
@@ -85,6 +86,7 @@ mod codec;
 mod entry;
 mod flight;
 mod guess;
+mod hottest;
 mod lock;
 mod stats;
 mod tasks;
@@ -102,12 +104,14 @@ pub use builder::Builder;
 pub use clock::Clock;
 pub use codec::{Blob, Value};
 pub use error::{Error, ErrorKind};
+pub use hottest::HotKey;
 pub use key::{AsKey, AsName, Id, Key, KeyWriter, MAX_NAME_BYTES, Space, SpaceInfo, Tag};
 pub use policy::{Encoding, Ttl};
+pub use progress::Progress;
 pub use remote::Redis;
 pub use service::{
-    CacheService, ENTRY_OVERHEAD_BYTES, Health, Invalidation, LocalStats, Lock, Lookup, MAX_TAGS, Permit,
-    Policy, Read, RedisHealth, Refusal, Removed, SetOptions, Source, Stats, Status, Stored,
+    CacheService, ENTRY_OVERHEAD_BYTES, Freshness, Health, Invalidation, LocalStats, Lock, Lookup, MAX_TAGS,
+    Permit, Policy, Read, RedisHealth, Refusal, Removed, SetOptions, Source, Stats, Status, Stored,
 };
 pub use stats::Counts;
 

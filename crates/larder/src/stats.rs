@@ -26,6 +26,7 @@ const STRIPES: usize = 8;
 /// What is counted for each group.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count {
+    /// A hit in Redis.
     Hit = 0,
     Miss = 1,
     Set = 2,
@@ -41,9 +42,11 @@ pub(crate) enum Count {
     TooLarge = 8,
     /// Something lay under the name that this library did not write.
     Foreign = 9,
+    /// A hit in this process.
+    LocalHit = 10,
 }
 
-const COUNTS: usize = 10;
+const COUNTS: usize = 11;
 
 /// The index of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +117,13 @@ impl Counters {
         let mut by_prefix = BTreeMap::new();
         for (name, group) in self.by_name.read().iter() {
             let Some(stripes) = self.groups[usize::from(group.0)].get() else { continue };
-            let sum = |what: Count| stripes.iter().map(|s| s.0[what as usize].load(Ordering::Relaxed)).sum();
+            let sum = |what: Count| -> u64 {
+                stripes.iter().map(|s| s.0[what as usize].load(Ordering::Relaxed)).sum()
+            };
+            let local_hits = sum(Count::LocalHit);
             let counts = Counts {
-                hits: sum(Count::Hit),
+                hits: sum(Count::Hit) + local_hits,
+                local_hits,
                 misses: sum(Count::Miss),
                 sets: sum(Count::Set),
                 deletes: sum(Count::Delete),
@@ -148,6 +155,8 @@ fn stripe_of_thread() -> usize {
 pub struct Counts {
     /// Reads that found a value.
     pub hits: u64,
+    /// Those of them that found it in this process; the others found it in Redis.
+    pub local_hits: u64,
     /// Reads that found none, including those that shared a load.
     pub misses: u64,
     /// Values stored, by a set or after a load.
@@ -197,6 +206,7 @@ impl Counts {
 
     fn add(&mut self, other: &Counts) {
         self.hits += other.hits;
+        self.local_hits += other.local_hits;
         self.misses += other.misses;
         self.sets += other.sets;
         self.deletes += other.deletes;

@@ -35,8 +35,8 @@ enum Task {
     Lint,
     /// Set up, then run every test of every crate.
     ///
-    /// The same as `cargo xtask setup` and then `cargo test --workspace --all-features`. What follows is handed to
-    /// `cargo test`.
+    /// The same as `cargo xtask setup` and then `cargo test --workspace --all-features`; then once more those of the cache over Redis,
+    /// with copies in the process (`LARDER_TEST_LOCAL_TIER=1`). What follows is handed to `cargo test`, once.
     #[command(
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test deals\n  cargo xtask test -p larder -- --nocapture"
     )]

@@ -23,14 +23,15 @@ use check::House;
 const LARDER: House = House {
     krate: "larder",
     floors: &[
-        &["error", "policy", "clock", "ablation"], // words: no I/O, no async
-        &["key", "codec"],                         // names and values
-        &["entry", "flight", "ticket", "token", "guess", "breaker", "stats", "lock", "tasks"], // parts
-        &["local", "remote"],                      // tiers
-        &["service"],                              // the one room that knows both tiers
-        &["session", "limit", "warm"],             // what applications build on a cache
-        &["builder"],                              // the door
-        &["testing", "fuzzing"],                   // the public testing aid; what fuzzers call
+        &["error", "policy", "progress", "clock", "ablation"], // words: no I/O, no async
+        &["key", "codec"],                                     // names and values
+        &["entry", "flight", "ticket", "token", "guess", "breaker", "stats", "hottest", "lock", "tasks"], // parts
+        &["local"],                    // the tier in this process
+        &["remote"],                   // that in Redis, and what ends copies of it in the one below
+        &["service"],                  // the one room that knows both tiers
+        &["session", "limit", "warm"], // what applications build on a cache
+        &["builder"],                  // the door
+        &["testing", "fuzzing"],       // the public testing aid; what fuzzers call
     ],
     domains: &[],
     rooms: &[],

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use larder::{CacheService, Ttl};
+use larder::{CacheService, Redis, Ttl};
 use redis::aio::MultiplexedConnection;
 use testkit::redis::RedisServer;
 use tokio::runtime::Runtime;
@@ -72,7 +72,8 @@ impl Ground {
         spaces: impl FnOnce(larder::Builder) -> larder::Builder,
     ) -> Result<CacheService, Failure> {
         self.runtime.block_on(async {
-            let builder = spaces(CacheService::builder().redis(&*self.server.url()).default_ttl(LIFETIME));
+            let redis = Redis::at(self.server.url()).local_tier(false); // each read is to be one of Redis
+            let builder = spaces(CacheService::builder().redis(redis).default_ttl(LIFETIME));
             let cache = builder.build()?;
             tokio::time::timeout(Duration::from_secs(10), cache.ready()).await?;
             Ok(cache)

@@ -2,9 +2,11 @@
 
 mod batches;
 mod fills;
+mod front;
 mod ground;
 mod hits;
 mod patterns;
+mod peers;
 mod report;
 mod scripts;
 
@@ -48,6 +50,7 @@ enum Part {
     Typed,
     Fills,
     Batches,
+    Front,
     Patterns,
     Scripts,
 }
@@ -64,6 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             Part::Typed => [hits::measure_typed(&ground)?, hits::measure_typed(&threads)?].concat(),
             Part::Fills => fills::measure(&ground)?,
             Part::Batches => batches::measure(&ground)?,
+            Part::Front => front::measure(&ground, options.rounds)?,
             // On a server of its own, where nothing else lies.
             Part::Patterns => patterns::measure(&Ground::new(options.rounds, 0, options.only.clone())?)?,
             Part::Scripts => scripts::measure(&ground)?,

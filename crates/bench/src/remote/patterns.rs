@@ -1,9 +1,9 @@
-//! What does it cost to remove by a pattern, as the number of keys in Redis grows?
+//! What does it cost to remove by tag, scope and pattern, as the number of keys in Redis grows?
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder::{CacheService, Policy, Redis, Space};
+use larder::{CacheService, Policy, Redis, Space, Tag};
 
 use super::ground::{Entrant, Ground, P50};
 use crate::record::Sample;
@@ -16,7 +16,7 @@ pub(crate) const GROUP: &str = "patterns";
 pub(crate) const BASELINE: &str = "delete_pattern of a declared scope";
 
 /// How many keys there are besides.
-const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 300_000];
+const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
 /// How many entries match.
 const MATCHING: u64 = 100;
@@ -31,10 +31,17 @@ static PAGE: Space<(&str, u64), u64> = Space::new(
 .scope("company")
 .cache_is_source();
 
+/// How the entries are removed.
+#[derive(Clone, Copy)]
+enum Removal {
+    Glob(&'static str),
+    Tag,
+}
+
 pub(crate) fn measure(ground: &Ground) -> Result<Vec<Sample>, Failure> {
     let cache = ground.cache(|builder| builder.space(&PAGE))?;
     let in_namespace = ground.runtime.block_on(async {
-        let redis = Redis::at(ground.server.url()).namespace("bench");
+        let redis = Redis::at(ground.server.url()).namespace("bench").local_tier(false);
         let cache = CacheService::builder().redis(redis).space(&PAGE).build()?;
         tokio::time::timeout(Duration::from_secs(10), cache.ready()).await?;
         Ok::<_, Failure>(cache)
@@ -58,20 +65,21 @@ pub(crate) fn measure(ground: &Ground) -> Result<Vec<Sample>, Failure> {
             }
             Ok::<_, Failure>(())
         })?;
-        let entrant = |side, glob, cache: &CacheService| {
+        let entrant = |side, removal, cache: &CacheService| {
             let cache = cache.clone();
             Entrant {
                 group: GROUP,
                 set: format!("{keys} keys"),
                 side,
                 entries: keys,
-                once: Box::new(move || ground.runtime.block_on(remove(&cache, glob))),
+                once: Box::new(move || ground.runtime.block_on(remove(&cache, removal))),
             }
         };
         let all = vec![
-            entrant(BASELINE, "deals:company:abc123:*", &cache),
-            entrant("delete_pattern, not declared (a scan)", "deals:*:abc123:page:*", &cache),
-            entrant("the same in a namespace", "deals:*:abc123:page:*", &in_namespace),
+            entrant(BASELINE, Removal::Glob("deals:company:abc123:*"), &cache),
+            entrant("invalidate_tag", Removal::Tag, &cache),
+            entrant("delete_pattern, not declared (a scan)", Removal::Glob("deals:*:abc123:page:*"), &cache),
+            entrant("the same in a namespace", Removal::Glob("deals:*:abc123:page:*"), &in_namespace),
         ];
         samples.extend(ground.interleave(&format!("{GROUP}, {keys} keys"), all)?);
     }
@@ -79,15 +87,20 @@ pub(crate) fn measure(ground: &Ground) -> Result<Vec<Sample>, Failure> {
 }
 
 /// Sets what matches, then removes it. Answers the nanoseconds of the removal.
-async fn remove(cache: &CacheService, glob: &str) -> Result<Vec<(&'static str, f64)>, Failure> {
+async fn remove(cache: &CacheService, removal: Removal) -> Result<Vec<(&'static str, f64)>, Failure> {
+    let tag = Tag::new("deals", "abc123");
     let entries = (0..MATCHING).map(|n| (PAGE.key(&("abc123", n)), n));
-    cache.set_many(entries, Policy::new()).await;
+    cache.set_many(entries, Policy::new().tag(tag)).await;
     let there: Option<Arc<u64>> = cache.get(PAGE.key(&("abc123", MATCHING - 1))).await;
     let began = now();
-    cache.try_delete_pattern(glob).await?;
+    let (words, is_acknowledged) = match removal {
+        Removal::Glob(glob) => (glob, cache.delete_pattern(glob).await.acknowledged),
+        Removal::Tag => ("the tag", cache.invalidate_tag(tag).await.acknowledged),
+    };
     let elapsed = began.elapsed();
-    if there.is_none() || cache.get(PAGE.key(&("abc123", MATCHING - 1))).await.is_some() {
-        return Err(format!("{glob} did not remove what was there").into());
+    let is_gone = cache.get(PAGE.key(&("abc123", MATCHING - 1))).await.is_none();
+    if there.is_none() || !is_acknowledged || !is_gone {
+        return Err(format!("{words} did not remove what was there").into());
     }
     Ok(vec![(P50, elapsed.as_nanos() as f64)])
 }

@@ -87,6 +87,16 @@ pub struct Layer {
     /// How long one call to Redis may take, in milliseconds, before the answer is found without it [default: 500]
     #[arg(long, value_name = "MS", env = "CRM_REDIS_TIMEOUT_MS", global = true, help_heading = "Settings")]
     pub redis_timeout_ms: Option<u64>,
+    /// Whether copies of what is in Redis are kept in this process: an answer from them may be a second old [default: on]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "CRM_REDIS_LOCAL_TIER",
+        hide_possible_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub redis_local_tier: Option<Switch>,
     /// Whether each answer says in `X-Db-Queries` how many SQL statements it took [default: off]
     #[arg(
         long,

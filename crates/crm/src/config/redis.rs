@@ -1,6 +1,6 @@
 //! The Redis that processes share their cache in: its URL, the files for TLS, and what of it may be shown.
 
-use super::{ConfigError, Layer};
+use super::{ConfigError, Layer, Switch};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct RedisSettings {
     pub client_files: Option<(PathBuf, PathBuf)>,
     /// The longest that one call may take before the answer is found without Redis.
     pub timeout: Duration,
+    /// Whether copies of what is in Redis are kept in this process.
+    pub local_tier: Switch,
 }
 
 /// Which part of which Redis: whoever names the same one shares a cache.
@@ -91,6 +93,7 @@ impl RedisSettings {
             ca_file,
             client_files,
             timeout: Duration::from_millis(timeout_ms),
+            local_tier: over.redis_local_tier.or(under.redis_local_tier).unwrap_or(Switch::On),
         })
     }
 
@@ -111,7 +114,10 @@ impl RedisSettings {
     /// A file cannot be read, or is none of PEM.
     pub fn connection(&self) -> Result<Option<larder::Redis>, ConfigError> {
         let Some(url) = &self.url else { return Ok(None) };
-        let mut redis = larder::Redis::at(&url.url).namespace(&self.namespace).operation_limit(self.timeout);
+        let mut redis = larder::Redis::at(&url.url)
+            .namespace(&self.namespace)
+            .operation_limit(self.timeout)
+            .local_tier(self.local_tier == Switch::On);
         if let Some(file) = &self.ca_file {
             redis = redis.ca_pem(pem("redis_ca_file", file, "CERTIFICATE")?);
         }
@@ -134,7 +140,8 @@ impl std::fmt::Display for RedisSettings {
         writeln!(f, "redis_ca_file = {:?}", shown(self.ca_file.as_ref()))?;
         writeln!(f, "redis_client_cert_file = {:?}", shown(certificate))?;
         writeln!(f, "redis_client_key_file = {:?}", shown(key))?;
-        writeln!(f, "redis_timeout_ms = {}", self.timeout.as_millis())
+        writeln!(f, "redis_timeout_ms = {}", self.timeout.as_millis())?;
+        writeln!(f, "redis_local_tier = \"{}\"", self.local_tier.word())
     }
 }
 

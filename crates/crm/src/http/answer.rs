@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::sync::Arc;
 
-/// Says where an answer came from: `hit-local`, `hit` (from Redis), `miss` or `bypass`.
+/// Says where an answer came from: `hit-local`, `hit` (from Redis), `stale` (Redis is away), `miss` or `bypass`.
 pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 
 /// A stored body, sent from where it is stored.

@@ -39,7 +39,15 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     };
     let count = StatementCount::default();
     let response = if is_this_machine(request.headers()) {
-        within_limit(app.settings.request_limit, count.of(next.run(request))).await
+        let is_strict = is_read(request.method()) && wants_the_latest(request.headers());
+        let answer = async {
+            if is_strict {
+                // Where Redis is away, nothing is answered from copies of what it had.
+                app.cache.sync().await.ok();
+            }
+            count.of(next.run(request)).await
+        };
+        within_limit(app.settings.request_limit, answer).await
     } else {
         Error::ForeignHost.into_response()
     };
@@ -70,6 +78,19 @@ fn is_this_machine(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether an answer must not be older than the request, by `Cache-Control: no-cache` or `max-age=0` (RFC 9111, 5.2.1), as
+/// browsers send them with a reload: then this process first hears what others have changed.
+fn wants_the_latest(headers: &HeaderMap) -> bool {
+    let directives = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let strict =
+        |word: &str| ["no-cache", "max-age=0"].iter().any(|strict| word.eq_ignore_ascii_case(strict));
+    directives.flat_map(|value| value.split(',')).any(|word| strict(word.trim()))
+}
+
+fn is_read(method: &Method) -> bool {
+    [Method::GET, Method::HEAD].contains(method)
+}
+
 fn conditions(headers: &HeaderMap) -> HeaderMap {
     let values = headers.get_all(header::IF_NONE_MATCH).iter().cloned();
     values.map(|value| (header::IF_NONE_MATCH, value)).collect()
@@ -85,7 +106,7 @@ struct Asked {
 impl Asked {
     /// A read whose answer the caller has already is answered with 304 and no body.
     fn not_modified(&self, response: Response) -> Response {
-        let is_read = self.method == Method::GET || self.method == Method::HEAD;
+        let is_read = is_read(&self.method);
         let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
         let Some(etag) = etag.filter(|_| is_read && response.status() == StatusCode::OK) else {
             return response;

@@ -1,5 +1,6 @@
 //! Every write of every domain: whatever was cached before, what is read after it is what the database says.
 
+use crate::redis;
 use crate::running::{Answer, Data, Running};
 use crm::companies::{Company, CompanyEdit, CompanyId};
 use crm::config::Switch;
@@ -7,6 +8,12 @@ use crm::{analytics, companies, contacts, deals, products, users};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::time::Duration;
+use testkit::redis::RedisServer;
+use tokio::time::Instant;
+
+/// How much older an answer from a copy may be than the request.
+const STALENESS: Duration = Duration::from_secs(1);
 
 /// The rows that the views show and the writes change.
 struct Cast {
@@ -199,6 +206,75 @@ fn after_every_write_every_view_shows_what_the_database_says() {
             "stale, and whatever was read until something else removed it:\n{}",
             stale.join("\n")
         );
+    });
+}
+
+/// How another server on the same Redis is asked after a write.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    /// For the latest.
+    Strictly,
+    /// As it comes: it may be a second old.
+    AsItComes,
+}
+
+/// Reads every view until it is answered from a copy in the process.
+async fn copy_all(server: &Running, views: &[View]) {
+    for View { path, .. } in views {
+        let is_copied = async || {
+            let answer = server.get(path).await;
+            !answer.status.is_success() || answer.header("x-cache") == "hit-local"
+        };
+        testkit::until(&format!("{path} is copied"), is_copied).await;
+    }
+}
+
+/// The views that another server shows wrongly after some write of one server.
+async fn stale_across(asked: Asked) -> Vec<String> {
+    let (data, redis) = (Data::demo().await, RedisServer::start().await);
+    let (one, other) = (redis::serve(&data, &redis, "").await, redis::serve(&data, &redis, "").await);
+    let truth = data.serve(Switch::Off).await;
+    let (cast, own) = cast(&one).await;
+    let views = views(&cast);
+    let mut stale = Vec::new();
+    for (what, method, path, body) in writes(&cast, &own) {
+        copy_all(&other, &views).await;
+        let body = (!body.is_null()).then_some(&body);
+        let answer = one.send(method, &path, body, &[]).await;
+        assert!(answer.status.is_success(), "{what}: {}", answer.text);
+        let written = Instant::now();
+        for View { path, .. } in &views {
+            let expected = truth.get(path).await;
+            let is_right = |answer: &Answer| {
+                (answer.status, &answer.text, answer.header("etag"))
+                    == (expected.status, &expected.text, expected.header("etag"))
+            };
+            let mut answer = match asked {
+                Asked::Strictly => other.get_latest(path).await,
+                Asked::AsItComes => other.get(path).await,
+            };
+            while asked == Asked::AsItComes && !is_right(&answer) && written.elapsed() < STALENESS {
+                answer = other.get(path).await;
+            }
+            if !is_right(&answer) {
+                stale.push(format!("{what}: {path}"));
+            }
+        }
+    }
+    stale
+}
+
+#[test]
+fn what_one_server_writes_another_shows_to_who_asks_for_the_latest() {
+    testkit::run(async {
+        assert_eq!(stale_across(Asked::Strictly).await, [""; 0]);
+    });
+}
+
+#[test]
+fn what_one_server_writes_another_shows_within_a_second() {
+    testkit::run(async {
+        assert_eq!(stale_across(Asked::AsItComes).await, [""; 0]);
     });
 }
 

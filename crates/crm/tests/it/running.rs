@@ -139,6 +139,11 @@ impl Running {
         self.send(Method::GET, path, None, &[]).await
     }
 
+    /// The same, and nothing that is older than the request.
+    pub(crate) async fn get_latest(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None, &[("cache-control", "no-cache")]).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(Method::POST, path, Some(body), &[]).await
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use super::id::{Id, KeyName, KeyWriter};
 use super::{AsKey, AsName};
@@ -57,6 +58,8 @@ pub struct SpaceInfo {
     pub(crate) cache_is_source: bool,
     pub(crate) encoding: Encoding,
     pub(crate) raw: bool,
+    pub(crate) local_tier: bool,
+    pub(crate) degraded_ttl: Duration,
     pub(crate) id_segments: usize,
 }
 
@@ -85,6 +88,8 @@ impl<K: Id + ?Sized, V> Space<K, V> {
                 cache_is_source: false,
                 encoding: Encoding::Json,
                 raw: false,
+                local_tier: true,
+                degraded_ttl: Duration::ZERO,
                 id_segments: K::SEGMENTS,
             },
             typed: Typed { weigher: None, version: None },
@@ -170,6 +175,28 @@ impl<K: Id + ?Sized, V> Space<K, V> {
     #[must_use]
     pub const fn raw(mut self) -> Self {
         self.info.raw = true;
+        self
+    }
+
+    /// Whether copies of its values are kept in this process in front of Redis, where [any are](crate::Redis::local_tier). By
+    /// default they are, and a hit may be older than what lies in Redis, by a second at most; without them each hit is a round
+    /// trip and is never older. In a cache without Redis it changes nothing.
+    #[must_use]
+    pub const fn local_tier(mut self, keeps: bool) -> Self {
+        self.info.local_tier = keeps;
+        self
+    }
+
+    /// For how long copies in this process go on being served when Redis cannot be asked, counted from when it last answered. What
+    /// other processes change meanwhile is not known here, so that such a hit says that it is
+    /// [stale](crate::Freshness::Stale) to those who ask by [`lookup`](crate::CacheService::lookup) or
+    /// [`read_through`](crate::CacheService::read_through). By default for no time at all: readers load.
+    ///
+    /// For what has to be there rather than right, and whose source is as far away as Redis. In a cache without Redis, and without
+    /// the [local tier](Self::local_tier), it changes nothing.
+    #[must_use]
+    pub const fn degraded_ttl(mut self, ttl: Duration) -> Self {
+        self.info.degraded_ttl = ttl;
         self
     }
 

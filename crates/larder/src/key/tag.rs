@@ -28,9 +28,9 @@ pub(crate) type Tags = SmallVec<[Tag; 4]>;
 /// What a tag's text begins with, so that an application's tags and the library's own never meet.
 #[derive(Clone, Copy)]
 enum Realm {
-    Application = 1,
-    Scope = 2,
-    Space = 3,
+    Application,
+    Scope,
+    Space,
 }
 
 impl Tag {
@@ -65,14 +65,27 @@ impl Tag {
     /// Hashes realm, length of the kind, kind and id: the length keeps ("ab", "c") and ("a", "bc") apart.
     fn hash(realm: Realm, kind: &str, id: &dyn Display) -> Tag {
         let mut text = ArrayString::<120>::new();
-        if write!(text, "{} {} {kind}{id}", realm as u8, kind.len()).is_ok() {
+        if write_text(&mut text, realm, kind, id).is_ok() {
             return Tag(xxh3_64(text.as_bytes()));
         }
         let mut long = Xxh3Text(Box::new(Xxh3::new()));
         // Writing to a hasher does not fail, and what a failing `Display` wrote up to there is hashed all the same.
-        write!(long, "{} {} {kind}{id}", realm as u8, kind.len()).ok();
+        write_text(&mut long, realm, kind, id).ok();
         Tag(long.0.digest())
     }
+}
+
+/// Writes what is hashed. Readers make their tags anew for each read, so that only the id, which can be anything, is formatted.
+fn write_text(text: &mut impl Write, realm: Realm, kind: &str, id: &dyn Display) -> fmt::Result {
+    text.write_str(match realm {
+        Realm::Application => "1 ",
+        Realm::Scope => "2 ",
+        Realm::Space => "3 ",
+    })?;
+    text.write_str(itoa::Buffer::new().format(kind.len()))?;
+    text.write_char(' ')?;
+    text.write_str(kind)?;
+    write!(text, "{id}")
 }
 
 impl fmt::Debug for Tag {

@@ -10,6 +10,7 @@ mod entry;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
+use parking_lot::Mutex;
 use quick_cache::OptionsBuilder;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
@@ -41,6 +42,8 @@ pub(crate) struct Local {
     tickets: Tickets,
     tokens: Tokens,
     era: AtomicU64,
+    /// The era that ended without anybody saying that its entries are wrong. An era ends under this lock.
+    retired: Mutex<Option<u64>>,
     max_weight: u64,
     ablations: Ablations,
 }
@@ -118,6 +121,7 @@ impl Local {
             tickets: Tickets::new(),
             tokens: Tokens::new(),
             era: AtomicU64::new(0),
+            retired: Mutex::default(),
             max_weight,
             ablations,
         })
@@ -137,6 +141,20 @@ impl Local {
             return None;
         }
         Some(entry.into_hit())
+    }
+
+    /// The value of a name as it was known when the era was retired, or is known now; in time, in force as far as this process
+    /// knows, and with every tag that the reader declares.
+    pub(crate) fn lookup_retired(&self, name: NameRef<'_>, declared: &[Tag], now_ms: u64) -> Option<Hit> {
+        let entry = self.map.get(&name)?;
+        let is_known = self.is_live(&entry, now_ms) || self.is_retired(&entry, now_ms);
+        (is_known && entry.depends_on(declared)).then(|| entry.into_hit())
+    }
+
+    fn is_retired(&self, entry: &Entry, now_ms: u64) -> bool {
+        now_ms < entry.expires_at_ms
+            && *self.retired.lock() == Some(entry.era)
+            && self.holds(entry.captured())
     }
 
     #[inline]
@@ -291,7 +309,17 @@ impl Local {
 
     /// Invalidates everything.
     pub(crate) fn clear(&self) {
+        let mut retired = self.retired.lock();
+        *retired = None;
         self.era.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Invalidates everything, though nobody said that it is wrong: until all is [cleared](Self::clear), it can be
+    /// [looked up](Self::lookup_retired) by whoever is told so.
+    pub(crate) fn retire(&self) {
+        let mut retired = self.retired.lock();
+        let era = self.era.fetch_add(1, Ordering::AcqRel);
+        retired.get_or_insert(era);
     }
 
     /// Starts the removal of all names that match a pattern: refuses every load that is under way, then hands out a scan.
@@ -310,10 +338,8 @@ impl Local {
     /// Removes entries that are no hits any more, one a step; the steps say whether they removed one.
     pub(crate) fn sweep(&self, now_ms: u64) -> impl Iterator<Item = bool> + '_ {
         self.map.iter().map(move |(name, entry)| {
-            if self.is_live(&entry, now_ms) {
-                return false;
-            }
-            self.map.remove_if(&name.as_ref(), |entry| !self.is_live(entry, now_ms)).is_some()
+            let stays = |entry: &Entry| self.is_live(entry, now_ms) || self.is_retired(entry, now_ms);
+            !stays(&entry) && self.map.remove_if(&name.as_ref(), |entry| !stays(entry)).is_some()
         })
     }
 

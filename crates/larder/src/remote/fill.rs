@@ -116,9 +116,9 @@ async fn settle(
     commands: Vec<Cmd>,
 ) -> Result<Settled, Trouble> {
     let link = &capture.link;
-    let question = Question { what: What::Run(commands), tags, tokens: Tokens::AsTheyAre };
+    let question = Question { what: What::Run(commands), tags, tokens: Tokens::AsTheyAre, registers: false };
     let (answer, behind) = gather::ask(link, names, question).await?;
-    let done = did(link.believe(integer(&answer)))?;
+    let done = did(link.believe(integer(&answer.value)))?;
     Ok(Settled { done, current: done && capture.holds_still(&behind, tags) })
 }
 
@@ -146,9 +146,9 @@ pub(super) async fn lease_over(
 ) -> Result<Option<Arc<Capture>>, Trouble> {
     let bytes = entry::lease(lease, root.era);
     let put = compare_and_set(&names.entry(name), old, &bytes, Some(LEASE_MS));
-    let question = Question { what: What::Run(vec![put]), tags, tokens: Tokens::PutNew };
+    let question = Question { what: What::Run(vec![put]), tags, tokens: Tokens::PutNew, registers: false };
     let (answer, capture) = gather::ask(link, names, question).await?;
-    Ok(did(link.believe(integer(&answer)))?.then_some(capture))
+    Ok(did(link.believe(integer(&answer.value)))?.then_some(capture))
 }
 
 pub(super) async fn release(

@@ -1,7 +1,7 @@
 //! Group commit: what is asked while other questions are under way leaves together.
 //!
 //! A question that finds none under way leaves at once, in its caller's own task. Any other waits, for one turn of the scheduler at
-//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token stand once, behind everything
+//! most, and leaves with all that came meanwhile: one pipeline, in which the root and each token are asked for once, behind everything
 //! else. What is in force there was in force when an entry was read before, since no token and no root comes back; and a load
 //! begins after its answer, so that it was captured before the load all the same.
 
@@ -16,13 +16,14 @@ use redis::{Arg, Cmd, Pipeline, Value};
 use tokio::sync::oneshot;
 
 use super::MAX_PIPELINE;
+use super::left_behind::{LeftBehind, take_back};
 use super::link::Link;
 use super::names::Names;
-use super::read::{Capture, LEASE_MS, Untold};
+use super::read::{Capture, InForce, LEASE_MS, Untold};
 use super::root::{Root, Token, token_hash};
-use super::script::RELEASE;
 use super::trouble::{Trouble, string};
-use crate::entry::{self, TokenHash, Word};
+use crate::clock::Clock;
+use crate::entry::{self, Word};
 use crate::key::{Tag, TagHasher};
 
 /// 7 days: how long the token of a tag that nobody invalidates is kept. Losing it costs loads and is never stale.
@@ -54,6 +55,8 @@ pub(super) struct Question<'a> {
     /// The tags whose tokens are asked for.
     pub(super) tags: &'a [Tag],
     pub(super) tokens: Tokens,
+    /// The key is registered before it is read, so that this process is told when it changes.
+    pub(super) registers: bool,
 }
 
 /// What becomes of a tag that has no token.
@@ -101,7 +104,15 @@ impl<'a> Question<'a> {
 }
 
 /// What Redis said, and what was in force then.
-pub(super) type Answer = Result<(Value, Arc<Capture>), Trouble>;
+pub(super) type Answer = Result<(Said, Arc<Capture>), Trouble>;
+
+/// What Redis said to one question.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) value: Value,
+    /// How long what lies there still lives, in milliseconds, if the key was registered; `u64::MAX` is for ever.
+    pub(super) left_ms: Option<u64>,
+}
 
 /// The questions of one connection.
 #[derive(Debug, Default)]
@@ -217,7 +228,7 @@ pub(super) async fn ask_together(
     names: &Names,
     questions: Vec<Question<'_>>,
 ) -> Vec<Answer> {
-    let left = LeftBehind::of(link, &questions);
+    let left = LeftBehind::of(link, questions.iter().filter_map(Question::lease));
     let answer_bytes = link.questions.0.lock().answer_bytes;
     let mut batches: Vec<Batch> = Vec::new();
     for question in questions {
@@ -299,54 +310,6 @@ impl Drop for Delivery {
     }
 }
 
-/// Leases that may have been left for somebody who has not been told of them. Dropped before that, they are taken back.
-pub(super) struct LeftBehind {
-    link: Arc<Link>,
-    left: Vec<(String, Word)>,
-}
-
-impl LeftBehind {
-    pub(super) fn new(link: &Arc<Link>) -> Self {
-        LeftBehind { link: Arc::clone(link), left: Vec::new() }
-    }
-
-    fn of(link: &Arc<Link>, questions: &[Question<'_>]) -> Self {
-        let left = questions.iter().filter_map(Question::lease).map(|(key, word)| (key.to_owned(), word));
-        LeftBehind { link: Arc::clone(link), left: left.collect() }
-    }
-
-    pub(super) fn add(&mut self, key: &str, word: Word) {
-        self.left.push((key.to_owned(), word));
-    }
-
-    pub(super) fn told(mut self) {
-        self.left.clear();
-    }
-}
-
-impl Drop for LeftBehind {
-    fn drop(&mut self) {
-        take_back(&self.link, std::mem::take(&mut self.left));
-    }
-}
-
-/// Takes leases back, where they were left, so that nobody waits for a load that never comes.
-pub(super) fn take_back(link: &Arc<Link>, left: Vec<(String, Word)>) {
-    if !left.is_empty() {
-        let sends = Arc::clone(link);
-        link.errands.run(async move {
-            for left in left.chunks(MAX_PIPELINE) {
-                let mut commands = Pipeline::with_capacity(left.len());
-                for (key, word) in left {
-                    commands.add_command(RELEASE.on(&[key]).arg(word.as_bytes()).take());
-                }
-                // Where this fails, the leases end with their time, or with a claim.
-                sends.send(&commands, sends.deadline()).await.ok();
-            }
-        });
-    }
-}
-
 /// Questions that leave in one pipeline, and the tags whose tokens they ask for. Reads and what is run leave apart, since nobody is
 /// answered before the pipeline is.
 #[derive(Debug, Default)]
@@ -364,6 +327,7 @@ struct Entry {
     from: usize,
     to: usize,
     lease: Option<Word>,
+    registers: bool,
 }
 
 /// What the questions want of one tag.
@@ -376,16 +340,16 @@ struct Asked {
 /// The commands that ask for tokens.
 #[derive(Default)]
 struct Tokening {
+    /// These are read, in one command. It registers them, so that what is told of them is told of what was read.
+    read: Vec<Tag>,
     /// What is put for each of these, if it has none.
     put: Vec<(Tag, Token)>,
-    /// These are read, in one command, behind those.
-    read: Vec<Tag>,
 }
 
 impl Batch {
     /// Whether its pipeline can hold this one too, if each entry takes so many bytes. One question always fits.
     fn has_room_for(&self, question: &Question<'_>, answer_bytes: usize) -> bool {
-        let commands = self.commands.len() + self.tags.len() + question.tags.len() + 4;
+        let commands = self.commands.len() + self.tags.len() + question.tags.len() + 5;
         self.entries.is_empty()
             || (self.runs == matches!(question.what, What::Run(_))
                 && commands <= MAX_PIPELINE
@@ -395,9 +359,12 @@ impl Batch {
 
     fn add(&mut self, question: Question<'_>) {
         self.bytes += question.bytes();
-        let Question { what, tags, tokens } = question;
+        let Question { what, tags, tokens, registers } = question;
         let from = self.commands.len();
         let mut left = None;
+        if let (true, What::Look(key) | What::Lease(key, _)) = (registers, &what) {
+            self.commands.cmd("PTTL").arg(*key);
+        }
         match what {
             What::Nothing => {}
             What::Look(key) => {
@@ -416,25 +383,39 @@ impl Batch {
                 }
             }
         }
-        self.entries.push(Entry { from, to: self.commands.len(), lease: left });
+        self.entries.push(Entry { from, to: self.commands.len(), lease: left, registers });
         for tag in tags {
             let asked = self.tags.entry(*tag).or_insert(Asked { least: tokens, most: tokens });
             *asked = Asked { least: asked.least.min(tokens), most: asked.most.max(tokens) };
         }
     }
 
+    /// Whether a copy is to be kept of what one of its questions finds: then tokens and root are registered too.
+    fn registers(&self) -> bool {
+        self.entries.iter().any(|entry| entry.registers)
+    }
+
     /// Sends the pipeline, and gives each question its answer, in their order.
     async fn send(mut self, link: &Arc<Link>, names: &Names, mut give: impl FnMut(&Self, Entry, Answer)) {
-        let deadline = link.deadline();
+        let (deadline, sent_ms) = (link.deadline(), Clock::system().now_ms());
         let tokens_from = self.commands.len();
         let tokening = self.ask_for_tokens(link, names);
+        if self.registers() {
+            self.commands.cmd("PTTL").arg(names.root()); // so that this process is told of another era
+        }
         self.commands.cmd("GETEX").arg(names.root());
         let mut told = match link.send(&self.commands, deadline).await {
             Ok(mut answers) => {
                 let in_force = answers.drain(tokens_from..);
                 let captured = capture(link, names, tokening, in_force);
                 link.questions.note(&answers);
-                captured.map(|(capture, damaged)| (capture, damaged, answers))
+                captured.map(|(capture, damaged)| {
+                    // A server of another role, or of another life, has said nothing of its root.
+                    if link.has_not_ended().is_ok() {
+                        link.front.extend(sent_ms);
+                    }
+                    (capture, damaged, answers)
+                })
             }
             Err(trouble) => Err(trouble),
         };
@@ -448,7 +429,7 @@ impl Batch {
             let answer = match &mut told {
                 Err(trouble) => Err(trouble.clone()),
                 Ok((capture, _, answers)) => {
-                    Ok((answer(&mut answers[entry.from..entry.to]), Arc::clone(capture)))
+                    Ok((entry.said(&mut answers[entry.from..entry.to]), Arc::clone(capture)))
                 }
             };
             give(&self, *entry, answer);
@@ -462,20 +443,18 @@ impl Batch {
         if self.tags.is_empty() {
             return tokening;
         }
+        let registers = self.registers();
         let state = link.questions.0.lock();
         for (tag, Asked { least, most }) in &self.tags {
             let puts = *most == Tokens::Put || (*most == Tokens::PutNew && !state.had.contains(tag));
             if puts {
                 tokening.put.push((*tag, rand::rng().random::<u64>().to_be_bytes()));
             }
-            if !puts || *least == Tokens::AsTheyAre {
+            if !puts || *least == Tokens::AsTheyAre || registers {
                 tokening.read.push(*tag);
             }
         }
         drop(state);
-        for (tag, drawn) in &tokening.put {
-            self.commands.add_command(set_absent(&names.tag(*tag), drawn, TOKEN_MS));
-        }
         if !tokening.read.is_empty() {
             let mut read = Cmd::with_capacity(1 + tokening.read.len(), TAG_BYTES * tokening.read.len());
             read.arg("MGET");
@@ -484,13 +463,18 @@ impl Batch {
             }
             self.commands.add_command(read);
         }
+        for (tag, drawn) in &tokening.put {
+            self.commands.add_command(set_absent(&names.tag(*tag), drawn, TOKEN_MS));
+        }
         tokening
     }
 
     /// Makes an answer ready to go to who asked.
     fn deliver(&self, entry: Entry, answer: Answer) -> Delivery {
         let left = match (&answer, entry.lease) {
-            (Ok((Value::Nil, _)), Some(word)) => self.key(entry.from).map(|key| Box::new((key, word))),
+            (Ok((Said { value: Value::Nil, .. }, _)), Some(word)) => {
+                self.key(entry.from).map(|key| Box::new((key, word)))
+            }
             _ => None,
         };
         Delivery { answer, left }
@@ -509,7 +493,7 @@ impl Batch {
 fn capture(
     link: &Arc<Link>,
     names: &Names,
-    Tokening { put, read }: Tokening,
+    Tokening { read, put }: Tokening,
     mut answers: impl Iterator<Item = Value>,
 ) -> Result<(Arc<Capture>, Pipeline), Trouble> {
     let mut damaged = Pipeline::new();
@@ -522,17 +506,6 @@ fn capture(
         }
         (tag, token)
     };
-    for (tag, drawn) in &put {
-        match string(answers.next().unwrap_or(Value::Nil)) {
-            Ok(None) => told.push((*tag, Some(*drawn))),
-            Ok(Some(bytes)) => told.push(token(*tag, bytes)),
-            Err(Trouble::WrongType) => told.push(token(*tag, Vec::new())),
-            Err(trouble) => {
-                let trouble = link.believe::<()>(Err(trouble)).err().unwrap_or(Trouble::Garbled);
-                untold.push(Untold { tag: *tag, trouble, wanted_put: true });
-            }
-        }
-    }
     if !read.is_empty() {
         match answers.next() {
             Some(Value::Array(values)) if values.len() == read.len() => {
@@ -553,28 +526,51 @@ fn capture(
             _ => return Err(link.give_up(Trouble::Garbled)),
         }
     }
+    let were_read = told.len();
+    for (tag, drawn) in &put {
+        match string(answers.next().unwrap_or(Value::Nil)) {
+            Ok(None) => told.push((*tag, Some(*drawn))),
+            Ok(Some(bytes)) => told.push(token(*tag, bytes)),
+            Err(Trouble::WrongType) => told.push(token(*tag, Vec::new())),
+            Err(trouble) => {
+                let trouble = link.believe::<()>(Err(trouble)).err().unwrap_or(Trouble::Garbled);
+                untold.push(Untold { tag: *tag, trouble, wanted_put: true });
+            }
+        }
+    }
     // Whatever is wrong with the root is for the handshake to mend.
     let root =
-        answers.next().ok_or(Trouble::Garbled).and_then(string).map_err(|trouble| link.give_up(trouble))?;
+        answers.last().ok_or(Trouble::Garbled).and_then(string).map_err(|trouble| link.give_up(trouble))?;
     let root = root.as_deref().and_then(Root::parse);
     let root = root.filter(|root| root.incarnation == link.identity.incarnation);
     let is_lost = || link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
     let root = root.ok_or_else(is_lost)?;
+    link.front.note_era(root.era);
     link.questions.note_tokens(&put, &told);
     let mut tokens = HashMap::with_capacity_and_hasher(told.len(), BuildHasherDefault::default());
-    for (tag, token) in told {
-        let hashed = token.map(|token| (token, token_hash(token, root.era)));
-        let known: &mut Option<(Token, TokenHash)> = tokens.entry(tag).or_default();
-        *known = known.or(hashed);
+    for (at, (tag, token)) in told.into_iter().enumerate() {
+        let token = token.map(|token| (token, token_hash(token, root.era)));
+        let is_registered = at < were_read; // by being read
+        let known = tokens.entry(tag).or_insert(InForce { token, is_registered });
+        known.token = known.token.or(token); // one that was put where none was read
     }
     Ok((Arc::new(Capture { link: Arc::clone(link), root, tokens, untold }), damaged))
 }
 
-/// The first error among some answers, else the last of them; nothing where there are none.
-fn answer(answers: &mut [Value]) -> Value {
-    let last = answers.len().saturating_sub(1);
-    let at = answers.iter().position(|answer| matches!(answer, Value::ServerError(_))).unwrap_or(last);
-    answers.get_mut(at).map_or(Value::Nil, |answer| std::mem::replace(answer, Value::Nil))
+impl Entry {
+    /// The first error among the answers to its commands, else the last of them; nothing where there are none.
+    fn said(self, answers: &mut [Value]) -> Said {
+        let (registered, answers) = answers.split_at_mut(usize::from(self.registers).min(answers.len()));
+        let left_ms = match registered {
+            [Value::Int(-1)] => Some(u64::MAX),
+            [Value::Int(left_ms)] => u64::try_from(*left_ms).ok(),
+            _ => None,
+        };
+        let last = answers.len().saturating_sub(1);
+        let at = answers.iter().position(|answer| matches!(answer, Value::ServerError(_))).unwrap_or(last);
+        let value = answers.get_mut(at).map_or(Value::Nil, |answer| std::mem::replace(answer, Value::Nil));
+        Said { value, left_ms }
+    }
 }
 
 fn bytes_of(argument: &Arg<&[u8]>) -> usize {

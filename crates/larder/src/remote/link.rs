@@ -13,6 +13,7 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::front::Front;
 use super::gather::Gather;
 use super::root::Incarnation;
 use super::trouble::Trouble;
@@ -30,6 +31,8 @@ pub(crate) struct Identity {
     /// The id of this connection at the server, for its successor to end it with.
     pub(crate) client_id: i64,
     pub(crate) version: String,
+    /// It is told of changes of what is read over it.
+    pub(crate) is_tracked: bool,
     /// What has to be added to the clock of this process to get the server's time, in milliseconds since 1970.
     pub(crate) offset_ms: i64,
 }
@@ -43,6 +46,7 @@ pub(crate) struct Link {
     pub(super) questions: Gather,
     /// Runs what has to be done whoever goes away.
     pub(super) errands: Arc<Errands>,
+    pub(super) front: Arc<Front>,
     last_answer_ms: AtomicU64,
     /// It was logged that the server is full, and nothing has been filled in since.
     told_full: AtomicBool,
@@ -57,6 +61,7 @@ impl Link {
         identity: Identity,
         operation_limit: Duration,
         errands: Arc<Errands>,
+        front: Arc<Front>,
     ) -> Arc<Link> {
         Arc::new(Link {
             connection,
@@ -64,6 +69,7 @@ impl Link {
             operation_limit,
             questions: Gather::default(),
             errands,
+            front,
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             told_full: AtomicBool::new(false),
             end: OnceLock::new(),
@@ -127,7 +133,9 @@ impl Link {
 
     /// Gives the connection up, for the first reason there is, and answers this one.
     pub(crate) fn give_up(&self, trouble: Trouble) -> Trouble {
-        self.end.get_or_init(|| trouble.clone());
+        if self.end.set(trouble.clone()).is_ok() {
+            self.front.close(); // once: another connection may have opened it by the second time
+        }
         self.ended.notify_one(); // its supervisor waits, now or later
         trouble
     }

@@ -4,7 +4,9 @@
 //! removed meanwhile is not there to compare with. A removal is a plain `UNLINK`, by us or by anybody.
 
 mod fill;
+mod front;
 mod gather;
+mod left_behind;
 mod link;
 mod names;
 mod read;
@@ -19,6 +21,8 @@ mod write;
 mod tests;
 
 use std::future::Future;
+use std::ops::ControlFlow;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +30,9 @@ use bytes::Bytes;
 use redis::Pipeline;
 
 pub(crate) use fill::{Fresh, Settled};
-use gather::{LeftBehind, Question};
+pub(crate) use front::{Copying, Front, Watch};
+use gather::Question;
+use left_behind::LeftBehind;
 pub(crate) use link::Link;
 #[cfg(any(test, fuzzing))]
 pub(crate) use names::{Names, is_namespace};
@@ -45,7 +51,9 @@ use crate::clock::Clock;
 use crate::entry::Word;
 use crate::error::Error;
 use crate::key::{Pattern, Tag};
+use crate::local::Local;
 use crate::policy::Ttl;
+use crate::progress::{Progress, Watching};
 use crate::tasks::Errands;
 
 /// How many commands one pipeline holds at most; more are sent in several.
@@ -74,6 +82,8 @@ pub(crate) struct Report {
     pub(crate) round_trip: Duration,
     /// Whether it says which server it is.
     pub(crate) is_known: bool,
+    /// Whether it tells of changes, or nobody wants to know.
+    pub(crate) tells_of_changes: bool,
 }
 
 impl Report {
@@ -87,12 +97,18 @@ impl Remote {
     /// Nothing is connected before [`run`](Self::run).
     pub(crate) fn new(
         redis: &Redis,
+        local: Arc<Local>,
         clock: Clock,
         errands: Arc<Errands>,
         rules_out: Ablations,
     ) -> Result<Self, Error> {
-        let supervisor = Arc::new(Supervisor::new(redis, clock.clone(), Arc::clone(&errands))?);
+        let supervisor = Arc::new(Supervisor::new(redis, local, clock.clone(), Arc::clone(&errands))?);
         Ok(Remote { supervisor, clock, errands, rules_out })
+    }
+
+    /// The copies in this process.
+    pub(crate) fn front(&self) -> &Arc<Front> {
+        self.supervisor.front()
     }
 
     /// What is run to its end whoever goes away.
@@ -114,6 +130,19 @@ impl Remote {
     /// Nothing has happened.
     pub(crate) async fn ready(&self) -> Arc<Link> {
         self.supervisor.ready().await
+    }
+
+    /// Waits until all that Redis had to tell of changes by now is told.
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub(crate) async fn sync(&self) -> Result<(), Trouble> {
+        let link = self.supervisor.link()?;
+        read::capture(&link, self.supervisor.names(), &[]).await?;
+        if !link.identity.is_tracked {
+            self.front().cleared(); // nobody tells this process of anything
+        }
+        Ok(())
     }
 
     /// Waits as long for a connection as it is worth, to give something back over it: what is not given back ends with its time.
@@ -163,6 +192,7 @@ impl Remote {
         let mut left = LeftBehind::new(&link);
         let mut readings: Vec<_> = asks.iter().map(|ask| Reading::new(*ask, names)).enumerate().collect();
         while !readings.is_empty() {
+            readings.iter_mut().for_each(|(_, reading)| reading.begin(&link.front));
             let questions = readings.iter().map(|(_, reading)| reading.question(self.rules_out));
             let questions: Vec<Question<'_>> = questions.collect();
             let leases: Vec<Option<Word>> =
@@ -215,6 +245,7 @@ impl Remote {
         ttl: Ttl,
         absent: bool,
     ) -> Result<bool, Trouble> {
+        let _changes = Changes::of(self.front(), slice::from_ref(&name), &[]);
         let link = self.supervisor.link()?;
         write::put_raw(&link, &self.supervisor.names().entry(name), bytes, fill::life_of(ttl), absent).await
     }
@@ -244,7 +275,8 @@ impl Remote {
             Err(Trouble::Forbidden(_)) => String::new(),
             info => info?,
         };
-        Ok(Report { info, round_trip, is_known: link.identity.incarnation.is_known() })
+        let (is_known, is_tracked) = (link.identity.incarnation.is_known(), link.identity.is_tracked);
+        Ok(Report { info, round_trip, is_known, tells_of_changes: is_tracked || !self.front().keeps() })
     }
 
     /// Turns what has this word into a lease, so that one caller in all processes loads, and captures anew what is in force of
@@ -333,6 +365,7 @@ impl Remote {
     /// # Cancel safety
     /// It may have been set or not.
     pub(crate) async fn put(&self, name: &str, tags: &[Tag], fresh: Fresh<'_>) -> Result<(), Trouble> {
+        let _changes = Changes::of(self.front(), slice::from_ref(&name), &[]);
         let link = self.supervisor.link()?;
         write::put(&link, self.supervisor.names(), name, tags, fresh, self.clock.now_ms()).await
     }
@@ -348,6 +381,7 @@ impl Remote {
         is_readable: impl Fn(&Found) -> bool,
         fresh: Fresh<'_>,
     ) -> Result<bool, Trouble> {
+        let _changes = Changes::of(self.front(), slice::from_ref(&ask.name), &[]);
         let link = self.supervisor.link()?;
         write::put_absent(&link, self.supervisor.names(), ask, is_readable, fresh, self.clock.now_ms()).await
     }
@@ -366,6 +400,8 @@ impl Remote {
         version: u64,
         fresh: Fresh<'_>,
     ) -> Result<Succeeded, Trouble> {
+        // Declared first, and so the last to end: what is owed ends the connection, and with it whoever reads meanwhile.
+        let _changes = Changes::of(self.front(), slice::from_ref(&name), &[]);
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link_for_removal()?;
         let now_ms = self.clock.now_ms().saturating_add_signed(link.identity.offset_ms);
@@ -382,6 +418,7 @@ impl Remote {
     /// # Cancel safety
     /// Dropped before its answer, it owes the new era too.
     pub(crate) async fn clear(&self) -> Result<(), Trouble> {
+        let _clears = Clears(Some(self.front()));
         let owing = Owing(Some(&self.supervisor));
         write::clear(&self.supervisor.link()?, self.supervisor.names()).await?;
         owing.paid();
@@ -389,7 +426,8 @@ impl Remote {
     }
 
     /// Removes every name that matches a glob and `is_meant`, looking through all keys in steps of [`SCAN_COUNT`], and answers how many keys
-    /// it removed. Keys of the library never match. A load that is under way is found by its lease.
+    /// it removed; `Break` where whoever watches stopped it. Keys of the library never match. A load that is under way is found by
+    /// its lease.
     ///
     /// # Errors
     /// Without an answer to each step, this process owes a new era, as for [`remove`](Self::remove).
@@ -400,13 +438,20 @@ impl Remote {
         &self,
         glob: &str,
         is_meant: impl Fn(&str) -> bool,
-    ) -> Result<u64, Trouble> {
+        mut watch: Option<Watching>,
+    ) -> Result<ControlFlow<u64, u64>, Trouble> {
+        let clears = Clears(Some(self.front())); // which copies match is not known here, unless all of it is done
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link()?;
         let names = self.supervisor.names();
         let pattern = Pattern::new(glob);
-        let mut removed = 0;
-        for glob in names.globs(glob) {
+        let globs = names.globs(glob);
+        let of = match &watch {
+            Some(_) => self.keys(&link).await?.map(|keys| keys * globs.len() as u64),
+            None => None,
+        };
+        let (mut removed, mut looked_at) = (0, 0);
+        for glob in globs {
             let mut cursor = 0;
             loop {
                 let (next, keys) = write::scan(&link, &glob, cursor, SCAN_COUNT).await?;
@@ -414,6 +459,14 @@ impl Remote {
                 // `!k*` finds `!k:!odd`, whose name is `!odd`.
                 let found: Vec<&str> = found.filter(|name| pattern.matches(name) && is_meant(name)).collect();
                 removed += self.remove(&found, &[]).await?;
+                looked_at += SCAN_COUNT as u64;
+                let looked_at = of.map_or(looked_at, |of| looked_at.min(of));
+                if let Some(watch) = &mut watch
+                    && watch(Progress { looked_at, of, removed }).is_break()
+                {
+                    owing.paid(); // who stops it is told that it is not done
+                    return Ok(ControlFlow::Break(removed));
+                }
                 cursor = next;
                 if cursor == 0 {
                     break;
@@ -422,7 +475,19 @@ impl Remote {
         }
         link.check()?; // all of it was looked through on one life of one server
         owing.paid();
-        Ok(removed)
+        if link.identity.is_tracked {
+            clears.not(); // what was there has been removed by its name, and what was gone was told
+        }
+        Ok(ControlFlow::Continue(removed))
+    }
+
+    /// How many keys there are; `None` where this user may not ask.
+    async fn keys(&self, link: &Arc<Link>) -> Result<Option<u64>, Trouble> {
+        match link.believe(integer(&link.ask(redis::cmd("DBSIZE")).await?)) {
+            Ok(keys) => Ok(Some(keys.unsigned_abs())),
+            Err(Trouble::Forbidden(_)) => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Takes the lock of this name with a token that nobody else has, if it is free, for at most so long. Answers whether it did;
@@ -452,6 +517,7 @@ impl Remote {
     /// # Cancel safety
     /// Dropped before its answer, it owes the new era too.
     pub(crate) async fn remove(&self, names: &[impl AsRef<str>], tags: &[Tag]) -> Result<u64, Trouble> {
+        let _changes = Changes::of(self.front(), names, tags);
         let owing = Owing(Some(&self.supervisor));
         let link = self.supervisor.link_for_removal()?;
         let of = self.supervisor.names();
@@ -469,6 +535,43 @@ impl Remote {
         }
         owing.paid();
         Ok(removed)
+    }
+}
+
+/// A change of what lies under some names, and of what depends on some tags. At its end, however it went, their copies end too:
+/// whoever is told of the change finds the new value.
+struct Changes<'a, N: AsRef<str>> {
+    front: &'a Front,
+    names: &'a [N],
+    tags: &'a [Tag],
+}
+
+impl<'a, N: AsRef<str>> Changes<'a, N> {
+    fn of(front: &'a Front, names: &'a [N], tags: &'a [Tag]) -> Self {
+        Changes { front, names, tags }
+    }
+}
+
+impl<N: AsRef<str>> Drop for Changes<'_, N> {
+    fn drop(&mut self) {
+        self.front.changed(self.names.iter().map(AsRef::as_ref), self.tags);
+    }
+}
+
+/// A removal of everything, or of nobody knows what, at whose end all copies end.
+struct Clears<'a>(Option<&'a Front>);
+
+impl Clears<'_> {
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Clears<'_> {
+    fn drop(&mut self) {
+        if let Some(front) = self.0 {
+            front.cleared();
+        }
     }
 }
 

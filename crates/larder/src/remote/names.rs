@@ -4,9 +4,11 @@
 //! it. A namespace stands before everything: `ns:…` and `!ns:…`.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
 use crate::key::Tag;
+
+/// The digits of a tag in its key.
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// The names under one namespace.
 #[derive(Clone, Debug)]
@@ -14,6 +16,16 @@ pub(crate) struct Names {
     /// The namespace with its colon, or nothing.
     namespace: String,
     root: String,
+}
+
+/// What a key stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Named<'a> {
+    Entry(&'a str),
+    Tag(Tag),
+    Root,
+    /// Nothing of which there are copies, or nothing of ours.
+    Nothing,
 }
 
 impl Names {
@@ -47,6 +59,19 @@ impl Names {
         }
     }
 
+    /// What a key is to us.
+    pub(crate) fn meaning_of<'a>(&self, key: &'a str) -> Named<'a> {
+        if let Some(name) = self.name_of(key) {
+            return Named::Entry(name);
+        }
+        if key == self.root {
+            return Named::Root;
+        }
+        let ours = key.strip_prefix('!').and_then(|key| key.strip_prefix(&*self.namespace));
+        let tag = ours.and_then(|key| u64::from_str_radix(key.strip_prefix("t:")?, 16).ok());
+        tag.map_or(Named::Nothing, |tag| Named::Tag(Tag::from_u64(tag)))
+    }
+
     /// The globs of all keys whose names may match a glob of the application. What they find is still to be looked at: by
     /// [`name_of`](Self::name_of), and whether that name matches.
     pub(crate) fn globs(&self, glob: &str) -> Vec<String> {
@@ -67,8 +92,9 @@ impl Names {
 
     pub(crate) fn tag(&self, tag: Tag) -> String {
         let mut key = String::with_capacity(20 + self.namespace.len());
-        // Writing to a String does not fail.
-        write!(key, "!{}t:{:016x}", self.namespace, tag.as_u64()).ok();
+        key.extend(["!", &self.namespace, "t:"]);
+        // Sixteen digits, the highest first: one key for each tag of each read, where formatting is felt.
+        key.extend((0..16).rev().map(|at| char::from(HEX[(tag.as_u64() >> (4 * at)) as usize & 0xf])));
         key
     }
 
@@ -126,7 +152,14 @@ mod tests {
         assert_eq!(plain.tag(Tag::from_u64(255)), "!t:00000000000000ff");
         assert_eq!(plain.lock("x"), "!lock:x");
 
+        assert_eq!(plain.meaning_of("!t:00000000000000ff"), Named::Tag(Tag::from_u64(255)));
+        assert_eq!(plain.meaning_of("!k:!x"), Named::Entry("!x"));
+        assert_eq!([plain.meaning_of("!root"), plain.meaning_of("!lock:x")], [Named::Root, Named::Nothing]);
+
         let crm = Names::new("crm");
+        assert_eq!(crm.meaning_of("!crm:t:00000000000000ff"), Named::Tag(Tag::from_u64(255)));
+        assert_eq!(crm.meaning_of("crm:deal:1"), Named::Entry("deal:1"));
+        assert_eq!([crm.meaning_of("!crm:root"), crm.meaning_of("!root")], [Named::Root, Named::Nothing]);
         for (name, key) in [("deal:1", "crm:deal:1"), ("", "crm:"), ("!root", "crm:!root")] {
             assert_eq!(crm.entry(name), key);
             assert_eq!(crm.name_of(key), Some(name));

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 
-use super::gather::{self, Question, Tokens, What};
+use super::front::{Copying, Front, STALENESS_MS};
+use super::gather::{self, Question, Said, Tokens, What};
+use super::left_behind::take_back;
 use super::link::Link;
 use super::names::Names;
 use super::root::{Root, Token};
@@ -52,6 +54,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) needs: &'a [Tag],
     /// The tags that it may depend on besides, as a guess from the last time.
     pub(crate) guess: &'a [Tag],
+    /// A copy of what is found may be kept in this process.
+    pub(crate) copies: bool,
 }
 
 /// What there was, with what an entry that replaces it is made of.
@@ -63,6 +67,8 @@ pub(crate) struct Seen {
     pub(crate) at_ms: u64,
     /// Something foreign lay there and was removed.
     pub(crate) healed: bool,
+    /// The copy that may be kept of a hit.
+    pub(crate) copying: Option<Box<Copying>>,
 }
 
 /// What was in force when a pipeline was executed, for all who asked in it. Whatever is filled in with it goes over the connection
@@ -71,10 +77,19 @@ pub(crate) struct Seen {
 pub(crate) struct Capture {
     pub(super) link: Arc<Link>,
     pub(super) root: Root,
-    /// The token of each tag that was asked for, with what an entry keeps of it; `None` where there is none.
-    pub(super) tokens: HashMap<Tag, Option<(Token, TokenHash)>, BuildHasherDefault<TagHasher>>,
+    /// What was in force for each tag that was asked for.
+    pub(super) tokens: HashMap<Tag, InForce, BuildHasherDefault<TagHasher>>,
     /// The tags whose tokens could not be told, or not be put. Nearly always there are none.
     pub(super) untold: Vec<Untold>,
+}
+
+/// What was in force for a tag.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InForce {
+    /// Its token, with what an entry keeps of it; `None` where there is none.
+    pub(super) token: Option<(Token, TokenHash)>,
+    /// This process is told when it changes.
+    pub(super) is_registered: bool,
 }
 
 /// Why the token of a tag is not told.
@@ -105,7 +120,12 @@ pub(crate) enum Found {
 
 impl Capture {
     fn token(&self, tag: Tag) -> Option<(Token, TokenHash)> {
-        *self.tokens.get(&tag)?
+        self.tokens.get(&tag)?.token
+    }
+
+    /// Whether this process is told when a tag of an entry is invalidated.
+    fn is_told_of(&self, header: &Header) -> bool {
+        header.depends_on.iter().all(|(tag, _)| self.tokens.get(tag).is_some_and(|tag| tag.is_registered))
     }
 
     /// Whether all that was captured of these tags is still in force in what was captured later.
@@ -127,7 +147,7 @@ impl Capture {
     /// Whether a value depends on nothing that is out of force; `None` if that cannot be told from what was read.
     fn holds(&self, header: &Header) -> Option<bool> {
         for (tag, stored) in &header.depends_on {
-            if self.tokens.get(tag)?.is_none_or(|(_, in_force)| in_force != *stored) {
+            if self.tokens.get(tag)?.token.is_none_or(|(_, in_force)| in_force != *stored) {
                 return Some(false);
             }
         }
@@ -155,6 +175,8 @@ pub(super) struct Reading<'a> {
     puts: bool,
     /// How often it may still ask for tags that an entry names: somebody may write another entry each time.
     asks: u8,
+    /// The copy that is to be kept of what this attempt finds.
+    copying: Option<Box<Copying>>,
 }
 
 impl<'a> Reading<'a> {
@@ -162,7 +184,12 @@ impl<'a> Reading<'a> {
         let mut tags: Tags = ask.needs.into();
         tags.extend(ask.guess.iter().filter(|tag| !ask.needs.contains(tag)).copied());
         let puts = ask.intent != Intent::Look;
-        Reading { ask, key: names.entry(ask.name), tags, puts, asks: MORE_TAGS }
+        Reading { ask, key: names.entry(ask.name), tags, puts, asks: MORE_TAGS, copying: None }
+    }
+
+    /// To be called before each attempt to ask.
+    pub(super) fn begin(&mut self, front: &Front) {
+        self.copying = self.ask.copies.then(|| front.begin(self.ask.name, &self.tags));
     }
 
     pub(super) fn key(&self) -> &str {
@@ -177,7 +204,7 @@ impl<'a> Reading<'a> {
             false => What::Look(&self.key),
         };
         let tokens = if self.puts { Tokens::PutNew } else { Tokens::AsTheyAre };
-        Question { what, tags: &self.tags, tokens }
+        Question { what, tags: &self.tags, tokens, registers: self.copying.is_some() }
     }
 
     /// Understands an answer; `None` if there is more to ask.
@@ -189,12 +216,12 @@ impl<'a> Reading<'a> {
         here_ms: u64,
         rules_out: Ablations,
     ) -> Result<Option<Seen>, Trouble> {
-        let (value, capture) = answer?;
+        let (Said { value, left_ms }, capture) = answer?;
         let mut value = string(value);
         if let Some(trouble) = capture.trouble(&self.tags, self.puts) {
             if value == Ok(None) {
                 // Nobody is told of it.
-                gather::take_back(link, lease.map(|word| (self.key.to_string(), word)).into_iter().collect());
+                take_back(link, lease.map(|word| (self.key.to_string(), word)).into_iter().collect());
             }
             value = Err(trouble);
         }
@@ -217,7 +244,20 @@ impl<'a> Reading<'a> {
                 None => return Ok(None),
             },
         };
-        Ok(Some(Seen { found, capture, at_ms, healed: false }))
+        let copying = match (&found, left_ms, self.copying.take()) {
+            (Found::Hit { header, .. }, Some(left_ms), Some(copying)) => {
+                let is_tracked = link.identity.is_tracked;
+                let left_ms = if is_tracked { left_ms } else { left_ms.min(STALENESS_MS) };
+                // The entry may say less than its key, which others can make live longer.
+                let fresh_ms = header.fresh_until_ms.saturating_sub(at_ms);
+                let expires_at_ms =
+                    copying.asked_ms.saturating_add(left_ms).min(here_ms.saturating_add(fresh_ms));
+                (!is_tracked || capture.is_told_of(header))
+                    .then(|| Box::new(Copying { expires_at_ms, ..*copying }))
+            }
+            _ => None,
+        };
+        Ok(Some(Seen { found, capture, at_ms, healed: false, copying }))
     }
 
     /// What these bytes are; `None` if tags that they name are to be asked for.
@@ -280,6 +320,7 @@ pub(super) async fn read(
 ) -> Result<Seen, Trouble> {
     let mut reading = Reading::new(ask, names);
     loop {
+        reading.begin(&link.front);
         let question = reading.question(rules_out);
         let lease = question.lease().map(|(_, word)| word);
         let answer = gather::ask(link, names, question).await;
@@ -299,7 +340,7 @@ pub(super) async fn capture(
     tags: &[Tag],
 ) -> Result<Arc<Capture>, Trouble> {
     for _ in 0..CAPTURES {
-        let question = Question { what: What::Nothing, tags, tokens: Tokens::Put };
+        let question = Question { what: What::Nothing, tags, tokens: Tokens::Put, registers: false };
         let (_nothing, capture) = gather::ask(link, names, question).await?;
         if let Some(trouble) = capture.trouble(tags, true) {
             return link.believe(Err(trouble));

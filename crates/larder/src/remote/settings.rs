@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, TlsCertificates};
+use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates};
 
 use super::names::{Names, is_namespace};
 use crate::error::{Error, ErrorKind};
@@ -29,6 +29,7 @@ pub struct Redis {
     ca_pem: Option<Vec<u8>>,
     client_pem: Option<(Vec<u8>, Vec<u8>)>,
     operation_limit: Duration,
+    local_tier: bool,
 }
 
 impl Redis {
@@ -41,6 +42,7 @@ impl Redis {
             ca_pem: None,
             client_pem: None,
             operation_limit: OPERATION_LIMIT,
+            local_tier: true,
         }
     }
 
@@ -74,6 +76,23 @@ impl Redis {
         self
     }
 
+    /// Whether copies of what is read are kept in this process, of which Redis tells when they change: a hit then takes
+    /// nanoseconds instead of a round trip, and may be older by a second at most, whatever fails. A space can
+    /// [do without](crate::Space::local_tier). By default they are kept.
+    ///
+    /// What is copied is what reads find in Redis. [`sync`](crate::CacheService::sync) waits until all changes up to then are
+    /// known here. A server, or a proxy before it, that tells of no changes is noticed when the connection is made: a copy is then
+    /// kept for a second.
+    #[must_use]
+    pub fn local_tier(mut self, keeps: bool) -> Self {
+        self.local_tier = keeps;
+        self
+    }
+
+    pub(super) fn keeps_copies(&self) -> bool {
+        self.local_tier
+    }
+
     pub(super) fn limit(&self) -> Duration {
         self.operation_limit
     }
@@ -86,7 +105,8 @@ impl Redis {
         Err(Error::new(ErrorKind::Config, format!("{rule}: `{}` cannot be one", self.namespace)))
     }
 
-    pub(super) fn client(&self) -> Result<Client, Error> {
+    /// A client; one that `is_told` of changes speaks RESP3, which not every proxy understands.
+    pub(super) fn client(&self, is_told: bool) -> Result<Client, Error> {
         let not_a_url = |reason: &dyn fmt::Display| {
             // The URL itself may hold a password.
             let form = "give it as redis://[user:password@]host[:port][/database], or rediss:// for TLS";
@@ -95,6 +115,11 @@ impl Redis {
         let info = self.url.as_str().into_connection_info().map_err(|error| not_a_url(&error))?;
         // What is sent behind an unanswered pipeline would otherwise wait for its answer.
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let settings = info.redis_settings().clone();
+        let info = match is_told {
+            true => info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3)),
+            false => info,
+        };
         if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
             return Err(not_a_url(&"`#insecure` would trust anybody; name the authority instead"));
         }
@@ -146,20 +171,20 @@ mod tests {
             "redis://u:secret@h/x",
             "rediss://u:secret@h/#insecure",
         ] {
-            let error = Redis::at(url).client().expect_err(url);
+            let error = Redis::at(url).client(false).expect_err(url);
             assert_eq!(error.kind(), ErrorKind::Config);
             let said = format!("{error} {error:?} {:?}", Redis::at(url));
             assert!(said.contains("redis://[user:password@]") && !said.contains("secret"), "{said}");
         }
         for url in ["redis://localhost", "redis://u:p@[::1]:7000/3", "rediss://h:1/"] {
-            Redis::at(url).client().expect(url);
+            Redis::at(url).client(false).expect(url);
         }
     }
 
     #[test]
     fn certificates_without_tls_and_namespaces_with_colons_are_refused() {
         let plain = Redis::at("redis://localhost").ca_pem("x");
-        assert_eq!(plain.client().expect_err("no TLS").kind(), ErrorKind::Config);
+        assert_eq!(plain.client(false).expect_err("no TLS").kind(), ErrorKind::Config);
         assert_eq!(
             Redis::at("redis://h").namespace("a:b").names().expect_err("a colon").kind(),
             ErrorKind::Config

@@ -5,6 +5,7 @@
 //! another incarnation than the root's, it does not say which it is, or this process owes a removal that failed or whose
 //! outcome it never learnt. Nobody is served from Redis before.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,19 +13,26 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rand::RngExt;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, Value, cmd};
+use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::front::Front;
 use super::link::{Identity, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
+use super::read::capture;
 use super::root::{Incarnation, Root, field};
 use super::script::NEW_ROOT;
 use super::settings::Redis;
 use super::trouble::{Trouble, integer, string, text};
 use crate::clock::Clock;
+use crate::entry::Era;
 use crate::error::{Error, ErrorKind};
+use crate::local::Local;
 use crate::tasks::Errands;
+
+/// 1 second: how long the key is there at most whose change a new connection has to be told of.
+const PROBE_MS: u64 = 1_000;
 
 /// 3 seconds: some ten round trips, of which a network that is slow by 200 ms makes two seconds.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
@@ -50,10 +58,13 @@ const MAX_PREDECESSORS: usize = 64;
 /// Keeps the connection.
 pub(crate) struct Supervisor {
     client: Client,
+    /// The one whose connections are told of changes, where copies are kept.
+    told_client: Option<Client>,
     names: Arc<Names>,
     operation_limit: Duration,
     clock: Clock,
     errands: Arc<Errands>,
+    front: Arc<Front>,
     state: watch::Sender<State>,
     /// Removals that failed or whose outcome is unknown, ever.
     owed: AtomicU64,
@@ -71,16 +82,25 @@ pub(crate) enum State {
 }
 
 impl Supervisor {
-    pub(crate) fn new(redis: &Redis, clock: Clock, errands: Arc<Errands>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        redis: &Redis,
+        local: Arc<Local>,
+        clock: Clock,
+        errands: Arc<Errands>,
+    ) -> Result<Self, Error> {
         if redis.limit() > LONGEST_OPERATION {
             let message = format!(
                 "an operation on Redis may take {LONGEST_OPERATION:?} at most: a connection that is silent for a second is given up"
             );
             return Err(Error::new(ErrorKind::Config, message));
         }
+        let names = Arc::new(redis.names()?);
+        let front = Front::new(local, Arc::clone(&names), clock.clone(), redis.keeps_copies());
         Ok(Supervisor {
-            client: redis.client()?,
-            names: Arc::new(redis.names()?),
+            client: redis.client(false)?,
+            told_client: redis.keeps_copies().then(|| redis.client(true)).transpose()?,
+            names,
+            front,
             operation_limit: redis.limit(),
             clock,
             errands,
@@ -92,6 +112,10 @@ impl Supervisor {
 
     pub(crate) fn names(&self) -> &Arc<Names> {
         &self.names
+    }
+
+    pub(crate) fn front(&self) -> &Arc<Front> {
+        &self.front
     }
 
     /// The connection, if there is one that may be used now.
@@ -186,7 +210,8 @@ impl Supervisor {
             loop {
                 let owed = self.owed.load(Ordering::Acquire);
                 let settled = self.settle_root(&link, owed > *paid).await;
-                settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
+                let era = settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
+                self.front.reconnected(era);
                 *paid = owed;
                 if self.publish(&link, owed) {
                     return Ok(link);
@@ -221,14 +246,12 @@ impl Supervisor {
     }
 
     /// Keeps a connection from falling silent, until it ends.
-    async fn keep(&self, link: &Link) -> Trouble {
+    async fn keep(&self, link: &Arc<Link>) -> Trouble {
         let heartbeat = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
-                let Ok(root) = link.ask(self.get_root()).await else { continue };
-                if !string(root).is_ok_and(|root| is_of(root.as_deref(), link.identity.incarnation)) {
-                    link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
-                }
+                // A root that is lost, or of another server, ends the connection; one of another era ends the copies.
+                capture(link, &self.names, &[]).await.ok();
             }
         };
         tokio::select! {
@@ -248,29 +271,64 @@ impl Supervisor {
 
     /// Connects, asks who answers, and ends what was there before.
     async fn connect(&self) -> Result<Arc<Link>, Trouble> {
-        // Our own limits hold, for each call and for the whole.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let identity = self.identify(&mut connection).await?;
+        let (mut connection, may_be_told) = self.open().await?;
+        let identity = self.identify(&mut connection, may_be_told).await?;
         self.end_predecessors(&mut connection, &identity).await?;
-        Ok(Link::new(connection, identity, self.operation_limit, Arc::clone(&self.errands)))
+        Ok(Link::new(
+            connection,
+            identity,
+            self.operation_limit,
+            Arc::clone(&self.errands),
+            Arc::clone(&self.front),
+        ))
     }
 
-    async fn identify(&self, connection: &mut MultiplexedConnection) -> Result<Identity, Trouble> {
+    /// Opens a connection, over which this process can be told of changes if the answer says so.
+    async fn open(&self) -> Result<(MultiplexedConnection, bool), Trouble> {
+        // Our own limits hold, for each call and for the whole.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+        if let Some(client) = &self.told_client {
+            let front = Arc::clone(&self.front);
+            let told = move |push| {
+                front.told(&push);
+                Ok::<(), Infallible>(())
+            };
+            let config = config.clone().set_push_sender(told);
+            match client.get_multiplexed_async_connection_with_config(&config).await {
+                Ok(connection) => return Ok((connection, true)),
+                Err(error) if !speaks_no_resp3(&error) => return Err(error.into()),
+                Err(_no_resp3) => {}
+            }
+        }
+        Ok((self.client.get_multiplexed_async_connection_with_config(&config).await?, false))
+    }
+
+    /// Asks who answers, and where it may tell of changes, sees whether it does: it has to tell of one that is made here.
+    async fn identify(
+        &self,
+        connection: &mut MultiplexedConnection,
+        may_be_told: bool,
+    ) -> Result<Identity, Trouble> {
         let mut questions = Pipeline::new();
         questions.cmd("CLIENT").arg("ID").cmd("TIME").cmd("INFO");
+        if may_be_told {
+            let probe = self.names.staging(rand::rng().random());
+            questions.cmd("CLIENT").arg("TRACKING").arg("ON").cmd("PTTL").arg(&probe);
+            questions.cmd("SET").arg(&probe).arg("").arg("PX").arg(PROBE_MS).cmd("UNLINK").arg(&probe);
+            self.front.expect(probe);
+        }
         let asked_ms = self.clock.now_ms();
-        let answers = connection.send_packed_commands(&questions, 0, 3).await?;
+        let answers = connection.send_packed_commands(&questions, 0, questions.len()).await?;
         let answered_ms = self.clock.now_ms();
-        let [client_id, time, info] = <[_; 3]>::try_from(answers).map_err(|_other| Trouble::Garbled)?;
-        let [seconds, micros]: [i64; 2] = match &time {
+        let [client_id, time, info, tracking @ ..] = &answers[..] else { return Err(Trouble::Garbled) };
+        let [seconds, micros]: [i64; 2] = match time {
             Value::ServerError(error) => return Err(Trouble::from(error)),
             time => redis::from_redis_value_ref(time).map_err(|_other| Trouble::Garbled)?,
         };
         // What a server that refuses INFO is stays unknown; everything else here has to be allowed.
-        let info = match &info {
+        let info = match info {
             Value::ServerError(error) if error.code() == "NOPERM" => String::new(),
-            _ => text(info)?,
+            _ => text(info.clone())?,
         };
         let version = field(&info, "redis_version").unwrap_or_default().to_owned();
         if version
@@ -289,7 +347,23 @@ impl Supervisor {
         let server_ms = seconds * 1_000 + micros / 1_000;
         let here_ms = i64::try_from(u64::midpoint(asked_ms, answered_ms)).unwrap_or(i64::MAX);
         let incarnation = Incarnation::of_info(&info);
-        Ok(Identity { incarnation, client_id: integer(&client_id)?, version, offset_ms: server_ms - here_ms })
+        let told = self.front.was_told();
+        let is_tracked = match tracking {
+            [tracks, registers, changes, _removes] => match (refusal(tracks), refusal(registers)) {
+                (Some(trouble), _) | (_, Some(trouble)) => Err(trouble.to_string()),
+                // A server that is full takes no change to tell of, and is believed.
+                _ if told || refusal(changes).is_some() => Ok(()),
+                _ => Err("it was asked to, and did not".to_owned()),
+            },
+            _ => Err("it speaks no RESP3".to_owned()),
+        };
+        if let (true, Err(why)) = (self.front.keeps(), &is_tracked) {
+            tracing::warn!(
+                "Redis does not tell of changes, so that copies in this process are kept for a second: {why}"
+            );
+        }
+        let (client_id, offset_ms) = (integer(client_id)?, server_ms - here_ms);
+        Ok(Identity { incarnation, client_id, version, is_tracked: is_tracked.is_ok(), offset_ms })
     }
 
     /// Ends the connections that were given up, so that nothing they sent is executed later: they are on the same server,
@@ -317,7 +391,7 @@ impl Supervisor {
     }
 
     /// Sees to it that the root is of this incarnation, and that a new era begins where one has to.
-    async fn settle_root(&self, link: &Link, mut owed: bool) -> Result<(), Trouble> {
+    async fn settle_root(&self, link: &Link, mut owed: bool) -> Result<Era, Trouble> {
         let incarnation = link.identity.incarnation;
         for _ in 0..ROOT_ATTEMPTS {
             let there = match string(link.ask(self.get_root()).await?) {
@@ -327,14 +401,16 @@ impl Supervisor {
                 }
                 there => there?,
             };
-            if is_of(there.as_deref(), incarnation) && incarnation.is_known() && !owed {
-                return Ok(());
+            let root = there.as_deref().and_then(Root::parse);
+            let root = root.filter(|root| root.incarnation == incarnation && incarnation.is_known());
+            if let Some(root) = root.filter(|_| !owed) {
+                return Ok(root.era);
             }
             let new = Root::new(incarnation);
             let mut put = NEW_ROOT.on(&[self.names.root()]);
             put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
             if integer(&link.ask(put).await?)? == 1 {
-                return Ok(());
+                return Ok(new.era);
             }
             owed = false; // somebody else began an era, after what is owed
         }
@@ -359,10 +435,6 @@ impl Drop for Ends<'_> {
     }
 }
 
-fn is_of(root: Option<&[u8]>, incarnation: Incarnation) -> bool {
-    root.and_then(Root::parse).is_some_and(|root| root.incarnation == incarnation)
-}
-
 /// How long to wait before the next attempt: none after the first failure, then longer and longer, each with half of it at
 /// random, so that a fleet does not come back in step.
 fn pause(failures: u32) -> Duration {
@@ -377,4 +449,19 @@ impl std::fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Supervisor").field("state", &*self.state.borrow()).finish_non_exhaustive()
     }
+}
+
+/// What an answer refuses.
+fn refusal(answer: &Value) -> Option<Trouble> {
+    match answer {
+        Value::ServerError(error) => Some(Trouble::from(error)),
+        _ => None,
+    }
+}
+
+/// Whether a server, or a proxy before it, speaks no RESP3.
+fn speaks_no_resp3(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::RESP3NotSupported
+        || matches!(error.code(), Some("NOPROTO" | "NOPERM"))
+        || error.detail().is_some_and(|detail| detail.contains("HELLO"))
 }

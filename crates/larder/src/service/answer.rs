@@ -1,5 +1,6 @@
 //! What the doors answer. The types can grow: later tiers say more without changing a signature.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,14 +14,32 @@ pub struct Read<T> {
     pub source: Source,
     /// How long ago it was stored; zero for what was loaded just now. Milliseconds are its grain.
     pub age: Duration,
+    /// How current it is.
+    pub freshness: Freshness,
     /// Whether the cache holds it now. What was removed during its load, or is too large, is returned and not held.
     pub stored: bool,
 }
 
 impl<T> Clone for Read<T> {
     fn clone(&self) -> Self {
-        Read { value: Arc::clone(&self.value), source: self.source, age: self.age, stored: self.stored }
+        Read { value: Arc::clone(&self.value), ..*self }
     }
+}
+
+/// How current a value is. Who asks for a value alone, by `get` or `get_or_set`, does not see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Freshness {
+    /// As current as was promised: nothing older than what was acknowledged as changed before the read, or for a copy in this process in
+    /// front of Redis, a second before it.
+    Fresh,
+    /// What this process knew when Redis was last there, for a space that [says so](crate::Space::degraded_ttl).
+    Stale {
+        /// For how long it has not been told of changes.
+        age: Duration,
+    },
+    /// The cache is switched off: it comes from the loader.
+    Bypass,
 }
 
 /// Where a value came from.
@@ -102,6 +121,13 @@ pub struct Removed {
 impl Removed {
     pub(super) fn counted(count: u64) -> Self {
         Removed { acknowledged: true, count: Some(count) }
+    }
+
+    /// What looked at every name, to its end or until it was stopped.
+    pub(super) fn scanned(removed: ControlFlow<u64, u64>) -> Self {
+        let acknowledged = removed.is_continue();
+        let (ControlFlow::Continue(count) | ControlFlow::Break(count)) = removed;
+        Removed { acknowledged, count: Some(count) }
     }
 
     pub(super) const UNCOUNTED: Removed = Removed { acknowledged: true, count: None };

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::boarding::{Approach, Boarded, Waiting, Wanted};
+use super::boarding::{Approach, Boarded, Wanted};
 use super::loading::{Grant, Loading};
+use super::waiting::Waiting;
 use super::{CacheService, Inner, Plan, Policy, Refusal, together};
 use crate::codec::Value;
 use crate::flight::{Followed, Follower, Moment, while_loading};
@@ -57,8 +58,7 @@ impl CacheService {
         &self,
         keys: impl IntoIterator<Item = N>,
     ) -> Vec<Option<Arc<T>>> {
-        let inner = &*self.inner;
-        if inner.remote.is_some() {
+        if self.inner.remote.is_some() {
             let keys: Vec<N> = keys.into_iter().collect();
             return join_all(keys.iter().map(|key| self.get(key))).await; // they leave together
         }
@@ -317,12 +317,12 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         let patience = inner.settings.follow_limit.saturating_sub(since.elapsed());
         let landed = match tokio::time::timeout(patience, follower.wait()).await {
             Ok(Followed::Leads(leader)) => {
-                let Some(plan) = &missing.plan else { return Ok(Waited::StartAgain) };
+                let Some(wanted) = missing.wanted(self.policy) else { return Ok(Waited::StartAgain) };
                 if inner.remote.is_some() {
-                    return Ok(Waited::Waits(Waiting::behind(leader)));
+                    return Ok(Waited::Waits(inner.wait_behind(wanted, leader)));
                 }
                 self.count(missing, Count::Miss);
-                let tags = plan.tags.iter().copied();
+                let tags = wanted.plan.tags.iter().copied();
                 return Ok(Waited::Loads(inner.loading_here(missing.name, Some(leader), tags)));
             }
             Ok(Followed::Landed(landed)) => landed,

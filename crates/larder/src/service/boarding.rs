@@ -6,16 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::loading::{Grant, Hold, Lease, Loading};
-use super::pace::Pause;
+use super::waiting::Waiting;
 use super::{Inner, Plan, Read, Refusal, Source};
 use crate::ablation::Ablation;
 use crate::codec::{Value, decode, typed};
 use crate::entry::{Dependencies, Word};
 use crate::flight::{Followed, Follower, Joined, Landed, Leader, Moment, is_loading};
-use crate::key::{Tag, Tags};
+use crate::key::{Tag, Tags, Typed};
 use crate::local::NameRef;
 use crate::remote::{Ask, Capture, Found, Intent, Remote, Seen, Trouble};
 use crate::stats::Count;
@@ -58,17 +56,8 @@ pub(super) enum Approach<T> {
 /// What a caller saw that looked before it boards; `None` where it did not ask.
 pub(super) type Glanced = Option<Result<Seen, Trouble>>;
 
-/// A caller that waits for the load of another process.
-pub(super) struct Waiting {
-    leader: Leader,
-    /// The interval that is being loaded in, and since when it is known.
-    interval: Option<([u8; 8], Instant)>,
-    since: Instant,
-    pause: Pause,
-}
-
 /// What Redis said to a caller who loads.
-enum Told<T> {
+pub(super) enum Told<T> {
     /// A value, and what it depends on.
     Found(Read<T>, Dependencies),
     Granted(Box<Lease>),
@@ -77,14 +66,6 @@ enum Told<T> {
     Again,
     /// It cannot be asked.
     Nothing(Refusal),
-}
-
-/// How waiting ended.
-pub(super) enum Ended<T> {
-    /// With a value and what it depends on, for which Redis was asked after this moment.
-    Found(Read<T>, Dependencies, Moment),
-    /// With leave to load.
-    Loads(Grant),
 }
 
 impl<'a> Wanted<'a> {
@@ -102,6 +83,7 @@ impl<'a> Wanted<'a> {
             format: self.plan.format,
             needs: &self.plan.tags,
             guess: self.guess,
+            copies: self.plan.copies,
         }
     }
 }
@@ -156,7 +138,7 @@ impl Inner {
     async fn succeed<T: Value, E>(&self, wanted: Wanted<'_>, leader: Leader) -> Option<Boarded<T, E>> {
         if self.remote.is_some() {
             // What the one before was granted is given back, or will be.
-            return Box::pin(self.wait(wanted, Waiting::behind(leader))).await;
+            return Box::pin(self.wait(wanted, self.wait_behind(wanted, leader))).await;
         }
         self.counters.count(wanted.plan.group, Count::Miss);
         Some(Boarded::Loads(self.loading_here(wanted.name, Some(leader), wanted.captures())))
@@ -211,11 +193,18 @@ impl Inner {
                 Approach::Loads(self.loading(Some(leader), Grant::Remote(lease)))
             }
             Told::Busy(word, _capture) => match self.flights.join(name.name, name.hash, || None::<()>) {
-                Joined::Leads(leader) => Approach::Waits(Waiting::of(leader, word)),
+                Joined::Leads(leader) => Approach::Waits(Waiting::of(leader, word, self.watch(wanted))),
                 Joined::Follows(follower) => self.follow(follower),
                 Joined::Hit(()) => return None,
             },
-            Told::Nothing(refusal) => self.stand_alone(wanted, wanted.plan.grant_of(refusal)),
+            Told::Nothing(refusal) => {
+                let is_away = refusal == Refusal::Unavailable;
+                let find_stale = || self.find_stale(wanted.name, wanted.plan, wanted.declared);
+                match is_away.then(find_stale).flatten() {
+                    Some(read) => Approach::Found(read),
+                    None => self.stand_alone(wanted, wanted.plan.grant_of(refusal)),
+                }
+            }
             Told::Again => return None,
         })
     }
@@ -256,36 +245,52 @@ impl Inner {
 
     /// The value that was seen, and what it depends on; else what was seen instead. What cannot be read is told, and is as good as
     /// stale.
-    fn hit<T: Value>(&self, wanted: Wanted<'_>, seen: Seen) -> Result<(Read<T>, Dependencies), Box<Seen>> {
-        let Seen { found, capture, at_ms, healed } = seen;
+    fn hit<T: Value>(
+        &self,
+        wanted: Wanted<'_>,
+        typed: Option<&Typed<T>>,
+        seen: Seen,
+    ) -> Result<(Read<T>, Dependencies), Box<Seen>> {
+        let Seen { found, capture, at_ms, healed, copying } = seen;
         if healed {
             self.counters.count(wanted.plan.group, Count::Foreign);
         }
         let found = match found {
-            Found::Hit { word, header, payload } => match decode(payload, header.encoding) {
-                Ok(value) => {
-                    let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
-                    return Ok((Read::of_remote(value, age), header.depends_on));
+            Found::Hit { word, header, payload } => {
+                let bytes = payload.len();
+                match decode(payload, header.encoding) {
+                    Ok(value) => {
+                        let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
+                        let read = Read::of_remote(value, age);
+                        if let Some(copying) = copying {
+                            self.copy(wanted.name, *copying, &header, (&read, typed, bytes));
+                        }
+                        return Ok((read, header.depends_on));
+                    }
+                    Err(error) => {
+                        self.report("get", wanted.name.name, &error);
+                        Found::Stale(word)
+                    }
                 }
-                Err(error) => {
-                    self.report("get", wanted.name.name, &error);
-                    Found::Stale(word)
-                }
-            },
+            }
             found => found,
         };
-        Err(Box::new(Seen { found, capture, at_ms, healed: false }))
+        Err(Box::new(Seen { found, capture, at_ms, healed: false, copying: None }))
     }
 
     /// A hit in Redis, ahead of all that a load needs, which is large; else what was seen, for [`board`](Self::board) to go on
     /// with. It does not ask where there is a flight to follow.
-    pub(super) async fn glance<T: Value>(&self, wanted: Wanted<'_>) -> Result<Read<T>, Glanced> {
+    pub(super) async fn glance<T: Value>(
+        &self,
+        wanted: Wanted<'_>,
+        typed: Option<&Typed<T>>,
+    ) -> Result<Read<T>, Glanced> {
         let Some(remote) = self.remote.as_ref().filter(|_| self.may_ask(wanted)) else { return Err(None) };
         let seen = match remote.read(wanted.ask()).await {
             Ok(seen) => seen,
             Err(trouble) => return Err(Some(Err(trouble))),
         };
-        let (read, _) = self.hit(wanted, seen).map_err(|seen| Some(Ok(*seen)))?;
+        let (read, _) = self.hit(wanted, typed, seen).map_err(|seen| Some(Ok(*seen)))?;
         self.counters.count(wanted.plan.group, Count::Hit);
         Ok(read)
     }
@@ -296,7 +301,7 @@ impl Inner {
     }
 
     /// Asks Redis, and takes what has to be loaded by all who wait for it in this process.
-    async fn ask<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
+    pub(super) async fn ask<T: Value>(&self, remote: &Remote, wanted: Wanted<'_>) -> Told<T> {
         if wanted.plan.raw {
             return Box::pin(self.ask_raw(remote, wanted)).await;
         }
@@ -398,7 +403,7 @@ impl Inner {
             Ok(seen) => seen,
             Err(trouble) => return Ok(self.told_nothing(wanted, trouble)),
         };
-        let (found, capture) = match self.hit(wanted, seen) {
+        let (found, capture) = match self.hit(wanted, None, seen) {
             Ok((read, depends_on)) => return Ok(Told::Found(read, depends_on)),
             Err(seen) => (seen.found, seen.capture),
         };
@@ -409,98 +414,6 @@ impl Inner {
             // It was healed, and something foreign came again.
             Found::Foreign | Found::Nothing => Told::Again,
         })
-    }
-
-    /// Waits until another process has loaded, or leaves it to this caller: its holder gave the lease back, or is taken to be
-    /// gone. `None` if a load of this process has come before, which there is to follow.
-    pub(super) async fn wait<T: Value, E>(
-        &self,
-        wanted: Wanted<'_>,
-        mut waiting: Waiting,
-    ) -> Option<Boarded<T, E>> {
-        loop {
-            waiting.pause().await;
-            if waiting.is_dissolved() {
-                return None;
-            }
-            if let Some(ended) = self.look_again(wanted, &mut waiting).await {
-                return self.end_waiting(wanted, waiting, ended);
-            }
-        }
-    }
-
-    /// Asks Redis once for all who wait in this process; `None` if the load of the other process is still to be waited for.
-    pub(super) async fn look_again<T: Value>(
-        &self,
-        wanted: Wanted<'_>,
-        waiting: &mut Waiting,
-    ) -> Option<Ended<T>> {
-        let Some(remote) = &self.remote else { return Some(Ended::Loads(Grant::None(Refusal::Unavailable))) };
-        let asked = self.flights.moment();
-        let (word, capture) = match self.ask(remote, wanted).await {
-            Told::Found(read, depends_on) => return Some(Ended::Found(read, depends_on, asked)),
-            Told::Granted(lease) => return Some(Ended::Loads(Grant::Remote(lease))),
-            Told::Nothing(refusal) => return Some(Ended::Loads(wanted.plan.grant_of(refusal))),
-            Told::Again if waiting.since.elapsed() < self.settings.follow_limit => return None,
-            Told::Again => return Some(Ended::Loads(Grant::None(Refusal::Superseded))),
-            Told::Busy(word, capture) => (word, capture),
-        };
-        let patience = self.pace.patience(wanted.plan.group);
-        let loads = async |capture, hold| {
-            let lease = Lease::new(remote, wanted, (word, capture), hold).complete().await;
-            Some(Ended::Loads(lease.map_or_else(|trouble| self.no_grant(wanted, trouble), Grant::Remote)))
-        };
-        if waiting.since.elapsed() >= self.settings.follow_limit {
-            // So many holders and claims have gone by that this caller loads whoever else does.
-            return loads(capture, Hold::Nothing).await;
-        }
-        if !waiting.is_over(word, patience) {
-            return None;
-        }
-        let ms = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        match remote.claim(wanted.name.name, (word, &capture), ms).await {
-            Ok(true) => loads(capture, Hold::Claim).await,
-            Ok(false) => {
-                waiting.interval = None; // whoever has the claim is given as long
-                None
-            }
-            Err(trouble) => Some(Ended::Loads(self.no_grant(wanted, trouble))),
-        }
-    }
-
-    /// What stands for a grant that Redis did not give.
-    fn no_grant(&self, wanted: Wanted<'_>, trouble: Trouble) -> Grant {
-        self.report("get_or_set", wanted.name.name, &trouble.into());
-        Grant::None(Refusal::Unavailable)
-    }
-
-    /// Hands what waiting brought to all who waited; `None` if a load of this process has come before.
-    pub(super) fn end_waiting<T: Value, E>(
-        &self,
-        wanted: Wanted<'_>,
-        waiting: Waiting,
-        ended: Ended<T>,
-    ) -> Option<Boarded<T, E>> {
-        let group = wanted.plan.group;
-        match ended {
-            Ended::Found(read, depends_on, asked) => {
-                self.counters.count(group, Count::Miss);
-                self.counters.count(group, Count::Joined);
-                let result = Ok(Arc::clone(&read.value) as _);
-                let tags = depends_on.iter().map(|(tag, _)| *tag).collect();
-                // Redis was asked after this moment: whoever had come by then, and declares no more, may take it.
-                let (began, checked) = (Moment::NEVER, asked);
-                waiting.leader.land(|| Landed { result, began, checked, tags, stored: true });
-                Some(Boarded::Found(Read { source: Source::Joined, ..read }))
-            }
-            Ended::Loads(grant) => {
-                if !waiting.leader.loads() {
-                    return None;
-                }
-                self.counters.count(group, Count::Miss);
-                Some(Boarded::Loads(self.loading(Some(waiting.leader), grant)))
-            }
-        }
     }
 
     /// What a caller that arrived at this moment, and declares these tags, may take of a flight that landed; `None` if it has
@@ -524,45 +437,9 @@ impl Inner {
     }
 }
 
-impl Waiting {
-    /// For the load of another process, in the interval of this word.
-    fn of(leader: Leader, word: Word) -> Waiting {
-        leader.waits();
-        let now = Instant::now();
-        let interval = Some((word.generation(), now));
-        Waiting { leader, interval, since: now, pause: Pause::default() }
-    }
-
-    /// Behind a leader of this process that vanished: Redis is asked at once.
-    pub(super) fn behind(leader: Leader) -> Waiting {
-        leader.waits();
-        Waiting { leader, interval: None, since: Instant::now(), pause: Pause::NONE }
-    }
-
-    /// Pauses before Redis is asked again.
-    pub(super) async fn pause(&mut self) {
-        self.pause.wait().await;
-    }
-
-    /// Whether a load of this process has taken the place of the one that is waited for.
-    pub(super) fn is_dissolved(&self) -> bool {
-        self.leader.is_dissolved()
-    }
-
-    /// Whether it has waited long enough for this interval.
-    fn is_over(&mut self, word: Word, patience: Duration) -> bool {
-        let generation = word.generation();
-        let (_, since) = match self.interval {
-            Some(interval) if interval.0 == generation => interval,
-            _ => *self.interval.insert((generation, Instant::now())),
-        };
-        since.elapsed() >= patience
-    }
-}
-
 impl Plan {
     /// How a value is stored that nothing in Redis stands against.
-    fn grant_of(&self, refusal: Refusal) -> Grant {
+    pub(super) fn grant_of(&self, refusal: Refusal) -> Grant {
         if self.raw && refusal == Refusal::Absent { Grant::Raw } else { Grant::None(refusal) }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::CacheService;
+use crate::hottest::HotKey;
 use crate::remote::Report;
 use crate::stats::Counts;
 
@@ -113,6 +114,27 @@ impl CacheService {
         Stats { total, by_prefix, local }
     }
 
+    /// The names that are read most lately, the hottest first, at most so many; 128 are known at most. It is an estimate from a
+    /// sample of the reads, in memory of a fixed size.
+    ///
+    /// ```
+    /// # use larder::CacheService;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), larder::Error> {
+    /// let cache = CacheService::builder().build()?;
+    /// for read in 0..10_000 {
+    ///     cache.get::<u32>(if read % 2 == 0 { "company:1" } else { "company:2" }).await;
+    ///     cache.get::<u32>(format!("deal:{read}")).await;
+    /// }
+    /// let hottest = cache.hottest_keys(2);
+    /// assert!(hottest.iter().all(|hot| hot.name.starts_with("company:")), "{hottest:?}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hottest_keys(&self, count: usize) -> Vec<HotKey> {
+        self.inner.hottest.top(count, self.inner.now_ms())
+    }
+
     /// Hits among all reads, from 0 to 1; 0 before the first read.
     pub fn hit_ratio(&self) -> f64 {
         self.stats().total.hit_ratio()
@@ -146,6 +168,10 @@ fn trouble_of(report: &Report) -> Option<&'static str> {
     if !report.is_known {
         Some(
             "Redis does not say which server it is, since its user may not run INFO: each connection begins with an empty cache, and a failover behind a connection that survives it goes unnoticed. deploy/users.acl has the rights that are needed",
+        )
+    } else if !report.tells_of_changes {
+        Some(
+            "Redis, or a proxy before it, does not tell of changes, so that copies in this process are kept for a second: let its user run CLIENT TRACKING, by RESP3; or say `local_tier(false)`",
         )
     } else if most > 0 && used >= most && report.field("maxmemory_policy") == Some("noeviction") {
         Some(

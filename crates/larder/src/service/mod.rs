@@ -12,6 +12,7 @@ mod permit;
 mod read;
 mod removal;
 mod tagged;
+mod waiting;
 mod write;
 
 use std::fmt;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
-pub use answer::{Read, Refusal, Removed, Source, Stored};
+pub use answer::{Freshness, Read, Refusal, Removed, Source, Stored};
 pub use health::{Health, LocalStats, RedisHealth, Stats, Status};
 pub use locking::Lock;
 pub use options::{MAX_TAGS, Policy, SetOptions};
@@ -34,11 +35,12 @@ use crate::codec::{Erased, Payload, Value};
 use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::guess::Guesses;
+use crate::hottest::Hottest;
 use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tags, Typed};
 use crate::local::{Candidate, Local, SCAN_BATCH};
 use crate::lock::Locks;
 use crate::policy::{Encoding, Ttl};
-use crate::remote::Remote;
+use crate::remote::{Front, Remote};
 use crate::stats::{Count, Counters, Group};
 use crate::tasks::Tasks;
 use pace::Pace;
@@ -72,14 +74,18 @@ impl fmt::Debug for CacheService {
 }
 
 pub(crate) struct Inner {
-    local: Local,
+    /// The entries, or copies of those in Redis.
+    local: Arc<Local>,
     /// Where the entries are, if they are not in this process.
     remote: Option<Remote>,
+    /// Whether copies of them may be served, if any are kept: each hit asks.
+    front: Option<Arc<Front>>,
     flights: Arc<Flights>,
     pace: Pace,
     guesses: Guesses,
     locks: Locks,
     counters: Counters,
+    hottest: Hottest,
     registry: Registry,
     settings: Settings,
     tasks: Tasks,
@@ -106,6 +112,10 @@ struct Plan {
     encoding: Encoding,
     /// Its bytes stand in Redis as they are.
     raw: bool,
+    /// A copy of what is in Redis may be kept in this process.
+    copies: bool,
+    /// For how long it is served when Redis cannot be asked.
+    degraded_ttl: Duration,
     /// Declared and implicit, each once.
     tags: Tags,
 }
@@ -113,19 +123,22 @@ struct Plan {
 impl CacheService {
     /// Puts the parts together and starts the tasks: the sweep, and the connection to Redis where there is one.
     pub(crate) fn assemble(
-        local: Local,
+        local: Arc<Local>,
         remote: Option<Remote>,
         registry: Registry,
         settings: Settings,
         tasks: Tasks,
     ) -> Self {
+        let front = remote.as_ref().map(Remote::front).filter(|front| front.keeps()).cloned();
         let inner = Arc::new(Inner {
             local,
             remote,
+            front,
             flights: Arc::new(Flights::new()),
             pace: Pace::new(),
             guesses: Guesses::new(),
             locks: Locks::default(),
+            hottest: Hottest::default(),
             counters: Counters::new(registry.spaces().map(SpaceInfo::group).chain([removal::TAGS])),
             registry,
             settings,
@@ -154,6 +167,23 @@ impl CacheService {
     pub async fn ready(&self) {
         if let Some(remote) = &self.inner.remote {
             remote.ready().await;
+        }
+    }
+
+    /// Waits until this process has been told of every change that was acknowledged before, by whichever process: a read that starts
+    /// afterwards returns nothing older, also from a copy in this process. It is one round trip; without Redis there is nothing
+    /// to wait for.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if Redis cannot be asked. No copy is served then, but for spaces that
+    /// [say so](crate::Space::degraded_ttl).
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub async fn sync(&self) -> Result<(), Error> {
+        match &self.inner.remote {
+            Some(remote) => Ok(remote.sync().await?),
+            None => Ok(()),
         }
     }
 
@@ -199,6 +229,18 @@ impl Inner {
 
     fn now_ms(&self) -> u64 {
         self.settings.clock.now_ms()
+    }
+
+    /// The time at which what is in this process may be served; `None` if nothing is, or nothing may be.
+    #[inline]
+    fn serves_local(&self) -> Option<u64> {
+        match &self.front {
+            None => self.remote.is_none().then(|| self.now_ms()),
+            Some(front) => {
+                let now_ms = self.now_ms();
+                front.is_open(self.settings.clock.machine_ms(now_ms)).then_some(now_ms)
+            }
+        }
     }
 
     /// Looks a call over. The error says why nothing can be stored for it.
@@ -250,6 +292,8 @@ impl Inner {
             format: owner.map_or(1, |owner| owner.format),
             encoding: owner.map_or(Encoding::Json, |owner| owner.encoding),
             raw,
+            copies: !raw && owner.is_none_or(|owner| owner.local_tier) && self.front.is_some(),
+            degraded_ttl: owner.map_or(Duration::ZERO, |owner| owner.degraded_ttl),
             tags: if raw { Tags::new() } else { self.registry.implicit_tags(name) },
         }
     }

@@ -47,16 +47,21 @@ impl Policy {
     /// time that is counted and logged as an error.
     #[must_use]
     pub fn tag(mut self, tag: Tag) -> Self {
-        if !self.tags.contains(&tag) && self.tags.try_push(tag).is_err() {
-            self.too_many_tags = true;
-        }
+        self.add(tag);
         self
     }
 
     /// Several of them.
     #[must_use]
-    pub fn tags(self, tags: impl IntoIterator<Item = Tag>) -> Self {
-        tags.into_iter().fold(self, Policy::tag)
+    pub fn tags(mut self, tags: impl IntoIterator<Item = Tag>) -> Self {
+        tags.into_iter().for_each(|tag| self.add(tag));
+        self
+    }
+
+    fn add(&mut self, tag: Tag) {
+        if !self.tags.contains(&tag) && self.tags.try_push(tag).is_err() {
+            self.too_many_tags = true;
+        }
     }
 
     /// For a set: only if a `get` would find nothing.

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::boarding::{Boarded, Glanced, Wanted};
 use super::loading::Loading;
-use super::{CacheService, Inner, Plan, Policy, Read, Source};
-use crate::codec::{Value, decode, typed};
+use super::{CacheService, Freshness, Inner, Plan, Policy, Read, Source};
+use crate::codec::{Value, decode, same, typed};
+use crate::entry::Header;
 use crate::error::Error;
 use crate::flight::while_loading;
-use crate::key::{AsKey, MAX_NAME_BYTES, SpaceInfo, Tag, Typed};
-use crate::local::NameRef;
-use crate::remote::{Ask, Found, Intent, Remote, Trouble};
+use crate::key::{AsKey, MAX_NAME_BYTES, Tag, Tags, Typed};
+use crate::local::{Candidate, NameRef};
+use crate::remote::{Ask, Copying, Found, Intent, Remote, Trouble};
 use crate::stats::Count;
 
 impl CacheService {
@@ -32,6 +33,8 @@ impl CacheService {
     ///
     /// # Consistency
     /// A read that starts after a removal was acknowledged does not return what was removed.
+    /// Where [copies](crate::Redis::local_tier) of what is in Redis are kept, another process's removal is known here a moment
+    /// later, after a second at most.
     ///
     /// # Cancel safety
     /// It changes nothing but counters.
@@ -90,6 +93,8 @@ impl CacheService {
     /// # Consistency
     /// The value includes every change whose removal was acknowledged before this call, provided that the loader reads the
     /// source after it was called. A load during which its key, a tag or a scope is removed or set is returned and not stored.
+    /// Where [copies](crate::Redis::local_tier) are kept, what another process removed may be returned for a moment, for a second
+    /// at most.
     ///
     /// # Errors
     /// The loader's error, as it is; callers who shared the load get a clone (`Arc<E>` is one for errors that have none).
@@ -114,7 +119,7 @@ impl CacheService {
         if let Ok(Some(read)) = self.inner.find_for(name, &policy) {
             return Ok(read.value);
         }
-        let planned = match self.inner.find_there(name, key.space(), &policy).await {
+        let planned = match self.inner.find_there(name, &key, &policy).await {
             Ok(read) => return Ok(read.value),
             Err(planned) => planned,
         };
@@ -145,7 +150,7 @@ impl CacheService {
         if let Ok(Some(read)) = self.inner.find_for(name, &policy) {
             return Ok(read);
         }
-        let planned = match self.inner.find_there(name, key.space(), &policy).await {
+        let planned = match self.inner.find_there(name, &key, &policy).await {
             Ok(read) => return Ok(read),
             Err(planned) => planned,
         };
@@ -158,11 +163,14 @@ type Planned = (Result<Plan, Error>, Glanced);
 
 impl<T> Read<T> {
     pub(super) fn of_remote(value: T, age: Duration) -> Self {
-        Read { value: Arc::new(value), source: Source::Remote, age, stored: true }
+        let (source, freshness) = (Source::Remote, Freshness::Fresh);
+        Read { value: Arc::new(value), source, age, freshness, stored: true }
     }
 
     pub(super) fn of_load(value: Arc<T>, source: Source, stored: bool) -> Self {
-        Read { value, source, age: Duration::ZERO, stored }
+        let is_bypass = source == Source::Bypass;
+        let freshness = if is_bypass { Freshness::Bypass } else { Freshness::Fresh };
+        Read { value, source, age: Duration::ZERO, freshness, stored }
     }
 }
 
@@ -173,13 +181,43 @@ impl Inner {
         &self,
         name: NameRef<'_>,
         declared: &[Tag],
+        prefix: Option<&'static str>,
     ) -> Result<Option<Read<T>>, Error> {
-        let now_ms = self.now_ms();
+        let Some(now_ms) = self.serves_local() else { return Ok(None) };
         let Some(hit) = self.local.lookup(name, declared, now_ms) else { return Ok(None) };
-        let value = typed(hit.payload)?;
-        self.counters.count(hit.group, Count::Hit);
+        let (value, group) = match (&self.remote, prefix) {
+            (None, _) => (typed(hit.payload)?, hit.group),
+            // A copy does not know who stored what it was made of.
+            (Some(_), prefix) => match same(hit.payload) {
+                Some(value) => (value, prefix.map_or(hit.group, |prefix| self.counters.group(prefix))),
+                None => return Ok(None),
+            },
+        };
+        self.counters.count(group, Count::LocalHit);
         let age = Duration::from_millis(now_ms.saturating_sub(hit.stored_at_ms));
-        Ok(Some(Read { value, source: Source::Local, age, stored: true }))
+        let (source, freshness) = (Source::Local, Freshness::Fresh);
+        Ok(Some(Read { value, source, age, freshness, stored: true }))
+    }
+
+    /// A copy of what Redis had when it was last there, for a space that goes on being served while it is away.
+    pub(super) fn find_stale<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        plan: &Plan,
+        declared: &[Tag],
+    ) -> Option<Read<T>> {
+        let (front, now_ms) = (self.front.as_ref()?, self.now_ms());
+        if plan.degraded_ttl.is_zero() {
+            return None;
+        }
+        let silent_ms = front.silent_ms(self.settings.clock.machine_ms(now_ms))?;
+        let silent = Some(Duration::from_millis(silent_ms)).filter(|silent| *silent <= plan.degraded_ttl)?;
+        let hit = self.local.lookup_retired(name, declared, now_ms)?;
+        let value = same(hit.payload)?;
+        self.counters.count(hit.group, Count::LocalHit);
+        let age = Duration::from_millis(now_ms.saturating_sub(hit.stored_at_ms));
+        let (source, freshness) = (Source::Local, Freshness::Stale { age: silent });
+        Some(Read { value, source, age, freshness, stored: true })
     }
 
     /// Looks a value up for a reader who declares what it has to depend on.
@@ -189,16 +227,14 @@ impl Inner {
         name: NameRef<'_>,
         policy: &Policy,
     ) -> Result<Option<Read<T>>, Error> {
-        // No entry can depend on too many tags, of which the policy has forgotten some; and over Redis none is here.
-        if policy.too_many_tags || self.remote.is_some() {
-            return Ok(None);
-        }
-        self.find(name, &policy.tags)
+        self.hottest.note(name.name, || self.now_ms());
+        // No entry can depend on too many tags, of which the policy has forgotten some.
+        if policy.too_many_tags { Ok(None) } else { self.find(name, &policy.tags, policy.prefix) }
     }
 
     /// Looks once more, before a flight is opened. What cannot be read is told, then loaded, and thereby replaced.
     pub(super) fn find_again<T: Value>(&self, name: NameRef<'_>, declared: &[Tag]) -> Option<Read<T>> {
-        self.find(name, declared).unwrap_or_else(|error| {
+        self.find(name, declared, None).unwrap_or_else(|error| {
             self.report("get", name.name, &error);
             None
         })
@@ -217,10 +253,13 @@ impl Inner {
     #[inline]
     async fn look<T: Value>(&self, key: &impl AsKey<T>) -> Result<Option<Read<T>>, Error> {
         let name = self.local.name(key.name());
-        let found = match &self.remote {
-            None => self.find(name, &[]),
-            // It is large, and a hit in this process does not move room for it about.
-            Some(remote) => Box::pin(self.look_over(remote, name, &Policy::new())).await,
+        self.hottest.note(name.name, || self.now_ms());
+        let found = match (self.find(name, &[], None), &self.remote) {
+            (Ok(None), Some(remote)) => {
+                // It is large, and a hit in this process does not move room for it about.
+                Box::pin(self.look_over(remote, name, key.typed(), &Policy::new())).await
+            }
+            (found, _) => found,
         };
         if !matches!(found, Ok(Some(_))) {
             self.count(key.name(), Count::Miss);
@@ -233,6 +272,7 @@ impl Inner {
         &self,
         remote: &Remote,
         name: NameRef<'_>,
+        typed: Option<&Typed<T>>,
         policy: &Policy,
     ) -> Result<Option<Read<T>>, Error> {
         if name.name.len() > MAX_NAME_BYTES {
@@ -253,8 +293,18 @@ impl Inner {
         } else {
             let guess = self.guesses.of(name.hash);
             let (intent, format) = (Intent::Look, plan.format);
-            let ask = Ask { name: name.name, intent, format, needs: &plan.tags, guess: &guess };
-            let seen = remote.read(ask).await?;
+            let (needs, copies) = (&plan.tags, plan.copies);
+            let ask = Ask { name: name.name, intent, format, needs, guess: &guess, copies };
+            let seen = match remote.read(ask).await {
+                Ok(seen) => seen,
+                Err(trouble) => match self.find_stale(name, &plan, &policy.tags) {
+                    Some(read) => {
+                        self.report("get", name.name, &trouble.into());
+                        return Ok(Some(read));
+                    }
+                    None => return Err(trouble.into()),
+                },
+            };
             let Found::Hit { header, payload, .. } = seen.found else {
                 if seen.found == Found::Foreign {
                     self.count(name.name, Count::Foreign);
@@ -267,7 +317,12 @@ impl Inner {
                 self.guesses.learn(name.hash, others);
             }
             let age_ms = seen.at_ms.saturating_sub(header.stored_at_ms);
-            Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms))
+            let bytes = payload.len();
+            let read = Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms));
+            if let Some(copying) = seen.copying {
+                self.copy(name, *copying, &header, (&read, typed, bytes));
+            }
+            read
         };
         self.counters.count(self.group_of_call(name.name, policy), Count::Hit);
         Ok(Some(read))
@@ -282,23 +337,47 @@ impl Inner {
     ) -> Option<Read<T>> {
         let remote = self.remote.as_ref().filter(|_| !policy.too_many_tags)?;
         // What is wrong with the call is what is told, not what is wrong with what it finds.
-        Box::pin(self.look_over(remote, name, policy)).await.ok().flatten()
+        Box::pin(self.look_over(remote, name, None, policy)).await.ok().flatten()
+    }
+
+    /// Keeps a copy of what was read, unless something was told meanwhile that ends it. Where the type of the value is not known, it
+    /// weighs what its encoding takes.
+    pub(super) fn copy<T: Value>(
+        &self,
+        name: NameRef<'_>,
+        Copying { mut grant, expires_at_ms, .. }: Copying,
+        header: &Header,
+        (read, typed, bytes): (&Read<T>, Option<&Typed<T>>, usize),
+    ) {
+        let tags: Tags = header.depends_on.iter().map(|(tag, _)| *tag).collect();
+        let weight = self.weight_of(name.name, &*read.value, typed, || Ok(bytes as u64)).unwrap_or(u64::MAX);
+        if grant.narrow_to(&tags) && weight <= self.settings.max_value_bytes {
+            let candidate = Candidate {
+                payload: Arc::clone(&read.value) as _,
+                stored_at_ms: self.now_ms().saturating_sub(millis(read.age)),
+                expires_at_ms,
+                version: header.version,
+                weight,
+                group: self.group_of_name(name.name),
+            };
+            self.local.install(name, grant, Some(candidate));
+        }
     }
 
     /// A hit in Redis; else what the call means, and what was seen there.
     async fn find_there<T: Value>(
         &self,
         name: NameRef<'_>,
-        space: Option<&SpaceInfo>,
+        key: &impl AsKey<T>,
         policy: &Policy,
     ) -> Result<Read<T>, Planned> {
-        let planned = self.plan(name.name, space, policy);
+        let planned = self.plan(name.name, key.space(), policy);
         let asks = self.remote.is_some() && !self.settings.bypass;
         let Some(plan) = planned.as_ref().ok().filter(|_| asks) else {
             return Err((planned, None));
         };
         let wanted = Wanted { name, plan, declared: &policy.tags, guess: &[] };
-        let glanced = Box::pin(self.glance(wanted)).await;
+        let glanced = Box::pin(self.glance(wanted, key.typed())).await;
         glanced.map_err(|glanced| (planned, glanced))
     }
 
@@ -382,4 +461,8 @@ impl Inner {
             }
         }
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,11 +1,13 @@
 //! Removing: by name, pattern, tag, scope, space, or everything.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::{CacheService, Inner, Removed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag, Tags};
 use crate::local::SCAN_BATCH;
+use crate::progress::{Progress, Watching};
 use crate::remote::Remote;
 use crate::stats::Count;
 
@@ -125,7 +127,46 @@ impl CacheService {
     /// # Cancel safety
     /// As for [`delete_pattern`](Self::delete_pattern).
     pub async fn try_delete_pattern(&self, glob: impl AsRef<str>) -> Result<Removed, Error> {
-        let glob = glob.as_ref();
+        self.delete_pattern_watched_by(glob.as_ref(), None).await
+    }
+
+    /// Like [`try_delete_pattern`](Self::try_delete_pattern), for a glob that looks at every name: `watch` is told after every
+    /// few hundred of them how far it has come, and stops it with `Break`. Then some are removed and others are not, and the answer
+    /// says that it is not acknowledged.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// # use larder::{CacheService, Policy};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), larder::Error> {
+    /// # let cache = CacheService::builder().build()?;
+    /// # for n in 0..1_000 { cache.set(format!("deal:{n}"), n, Policy::new()).await; }
+    /// let removed = cache
+    ///     .delete_pattern_watched("d*l:*", |progress| {
+    ///         println!("{} of {:?}", progress.looked_at, progress.of);
+    ///         ControlFlow::Continue(())
+    ///     })
+    ///     .await?;
+    /// assert_eq!(removed.count, Some(1_000));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`try_delete_pattern`](Self::try_delete_pattern).
+    ///
+    /// # Cancel safety
+    /// As for [`delete_pattern`](Self::delete_pattern).
+    pub async fn delete_pattern_watched(
+        &self,
+        glob: impl AsRef<str>,
+        watch: impl FnMut(Progress) -> ControlFlow<()> + Send + 'static,
+    ) -> Result<Removed, Error> {
+        self.delete_pattern_watched_by(glob.as_ref(), Some(Box::new(watch))).await
+    }
+
+    async fn delete_pattern_watched_by(&self, glob: &str, watch: Option<Watching>) -> Result<Removed, Error> {
         if glob.len() > MAX_NAME_BYTES {
             let message = format!("the pattern has {} bytes and {MAX_NAME_BYTES} are the most", glob.len());
             return Err(Error::new(ErrorKind::InvalidInput, message));
@@ -149,10 +190,10 @@ impl CacheService {
             }
             return Ok(Removed::UNCOUNTED);
         }
-        match &self.inner.remote {
-            None => Ok(Removed::counted(self.inner.remove_matching(pattern).await)),
-            Some(remote) => Ok(Removed::counted(self.scan_there(remote, glob.to_owned(), None).await?)),
-        }
+        Ok(match &self.inner.remote {
+            None => Removed::scanned(self.inner.remove_matching(pattern, watch).await),
+            Some(remote) => Removed::scanned(self.scan_there(remote, glob.to_owned(), None, watch).await?),
+        })
     }
 
     /// Removes everything that depends on a tag, at the same cost for any number of entries.
@@ -230,7 +271,7 @@ impl CacheService {
     async fn clear_raw(&self, remote: &Remote, template: &'static str) -> Result<Removed, Error> {
         let glob = template.split(':').map(|part| if part.starts_with('{') { "*" } else { part });
         let glob = glob.collect::<Vec<_>>().join(":");
-        let scanned = self.scan_there(remote, glob.clone(), Some(template)).await;
+        let scanned = self.scan_there(remote, glob.clone(), Some(template), None).await;
         scanned.map(|_| Removed::UNCOUNTED).inspect_err(|error| self.inner.report("delete", &glob, error))
     }
 
@@ -241,7 +282,8 @@ impl CacheService {
         remote: &Remote,
         glob: String,
         template: Option<&'static str>,
-    ) -> Result<u64, Error> {
+        watch: Option<Watching>,
+    ) -> Result<ControlFlow<u64, u64>, Error> {
         let (scans, inner) = (remote.clone(), Arc::clone(&self.inner));
         let scan = async move {
             let is_meant = |name: &str| {
@@ -253,7 +295,7 @@ impl CacheService {
                 }
                 meant
             };
-            scans.remove_matching(&glob, is_meant).await
+            scans.remove_matching(&glob, is_meant, watch).await
         };
         Ok(remote.to_the_end(scan).await?)
     }
@@ -329,17 +371,25 @@ impl Inner {
         Removed::counted(u64::from(removed.is_some()))
     }
 
-    async fn remove_matching(&self, pattern: Pattern<'_>) -> u64 {
-        let mut count = 0;
-        for (looked_at, removed) in self.local.remove_matching(pattern, self.now_ms()).enumerate() {
+    async fn remove_matching(
+        &self,
+        pattern: Pattern<'_>,
+        mut watch: Option<Watching>,
+    ) -> ControlFlow<u64, u64> {
+        let (of, mut count) = (self.local.entries() as u64, 0);
+        for (index, removed) in self.local.remove_matching(pattern, self.now_ms()).enumerate() {
             if let Some(group) = removed {
                 self.counters.count(group, Count::Delete);
                 count += 1;
             }
-            if looked_at % SCAN_BATCH == SCAN_BATCH - 1 {
+            if index % SCAN_BATCH == SCAN_BATCH - 1 {
+                let progress = Progress { looked_at: index as u64 + 1, of: Some(of), removed: count };
+                if watch.as_mut().is_some_and(|watch| watch(progress).is_break()) {
+                    return ControlFlow::Break(count);
+                }
                 tokio::task::yield_now().await;
             }
         }
-        count
+        ControlFlow::Continue(count)
     }
 }

@@ -189,7 +189,7 @@ impl Inner {
         } else if nx {
             let (intent, format) = (Intent::Put, plan.format);
             let (guess, needs) = plan.tags.split_at(declared); // as `get` would look
-            let ask = Ask { name, intent, format, needs, guess };
+            let ask = Ask { name, intent, format, needs, guess, copies: false };
             remote.put_absent(ask, is_readable, encoded.fresh(plan)).await?
         } else {
             remote.put(name, &plan.tags, encoded.fresh(plan)).await.map(|()| true)?
@@ -279,6 +279,7 @@ impl Inner {
         typed: Option<&Typed<T>>,
         plan: Plan,
     ) -> Result<Stored, Error> {
+        remote.front().changed([name.name], &[]); // whatever becomes of it, nobody here reads what was before
         let encoded = self.encode(name.name, &value, typed, &plan)?;
         let (group, version) = (plan.group, encoded.version.unwrap_or(0));
         let there = self.version_there(remote, name, &plan).await?;
@@ -310,7 +311,8 @@ impl Inner {
         plan: &Plan,
     ) -> Result<Option<u64>, Trouble> {
         let (intent, format, guess) = (Intent::Look, plan.format, self.guesses.of(name.hash));
-        let ask = Ask { name: name.name, intent, format, needs: &plan.tags, guess: &guess };
+        let (needs, copies) = (&plan.tags, false);
+        let ask = Ask { name: name.name, intent, format, needs, guess: &guess, copies };
         Ok(match remote.read(ask).await?.found {
             Found::Hit { header, .. } => header.version,
             Found::Foreign => {

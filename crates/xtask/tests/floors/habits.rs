@@ -124,3 +124,20 @@ fn attributes_are_found_wherever_they_stand() {
     assert_eq!(found("//! #[ignore]\nconst S: &str = \"#[allow(x)]\"; // #[ignore]"), ["doc"]);
     assert_eq!(found("fn allow() { ignore(vec![allow]) }"), Vec::<String>::new());
 }
+
+#[test]
+fn each_back_end_is_held_to_every_promise() {
+    let promises = below("crates/larder/tests/it/promises", &[".rs"]);
+    let back_ends = below("crates/larder/tests/it", &["/mod.rs"]);
+    let back_ends = back_ends.iter().filter(|source| source.text.contains("\"../promises/"));
+    let missing = back_ends.flat_map(|back_end| {
+        promises.iter().filter_map(|promise| {
+            let path = promise.path.split_once("/it/promises/")?.1;
+            // What is in a folder comes along with its `mod.rs`.
+            let is_listed = path.contains('/') && !path.ends_with("/mod.rs");
+            let listed = is_listed || back_end.text.contains(&format!("\"../promises/{path}\""));
+            (!listed).then(|| format!("{}: {path}", back_end.path))
+        })
+    });
+    none("name the promise in the module of the back end", missing);
+}

@@ -33,6 +33,9 @@ struct Ban {
     #[serde(rename = "crate")]
     krate: String,
     reason: String,
+    /// Who may depend on it all the same.
+    #[serde(default)]
+    wrappers: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,15 +49,32 @@ struct Sources {
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
+    resolve: Resolve,
+}
+
+#[derive(Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+/// Which packages one depends on, by their ids.
+#[derive(Deserialize)]
+struct Node {
+    id: String,
+    dependencies: Vec<String>,
 }
 
 #[derive(Deserialize)]
 struct Package {
+    id: String,
     name: String,
     version: String,
     license: Option<String>,
     /// None for a crate of this workspace.
     source: Option<String>,
+    /// The names of those that depend on it.
+    #[serde(skip)]
+    dependents: Vec<String>,
 }
 
 fn deny() -> Deny {
@@ -69,14 +89,23 @@ fn packages() -> Vec<Package> {
         .output()
         .expect("cargo can be started");
     assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).expect("cargo's metadata, format 1");
+    let mut metadata: Metadata = serde_json::from_slice(&output.stdout).expect("cargo's metadata, format 1");
     assert!(metadata.packages.len() > 10, "the workspace has dependencies");
+    let name = |id: &str| metadata.packages.iter().find(|package| package.id == id).map(|p| p.name.clone());
+    let dependents = |of: &Package| {
+        let nodes = metadata.resolve.nodes.iter().filter(|node| node.dependencies.contains(&of.id));
+        nodes.filter_map(|node| name(&node.id)).collect()
+    };
+    let all: Vec<Vec<String>> = metadata.packages.iter().map(dependents).collect();
+    for (package, dependents) in metadata.packages.iter_mut().zip(all) {
+        package.dependents = dependents;
+    }
     metadata.packages
 }
 
 /// What is wrong with a package, in the words of one rule.
 fn findings(deny: &Deny, package: &Package) -> Vec<String> {
-    let Package { name, version, license, source } = package;
+    let Package { name, version, license, source, dependents, .. } = package;
     let mut found = Vec::new();
     match license.as_deref().map(parse) {
         None => found.push("states no licence".to_owned()),
@@ -88,7 +117,10 @@ fn findings(deny: &Deny, package: &Package) -> Vec<String> {
         }
         Some(Ok(_)) => {}
     }
-    if let Some(ban) = deny.bans.deny.iter().find(|ban| ban.krate == *name) {
+    let is_wrapped = |ban: &Ban| {
+        !ban.wrappers.is_empty() && dependents.iter().all(|dependent| ban.wrappers.contains(dependent))
+    };
+    if let Some(ban) = deny.bans.deny.iter().find(|ban| ban.krate == *name && !is_wrapped(ban)) {
         found.push(format!("is banned: {}", ban.reason));
     }
     let trusted = |source: &String| {
@@ -135,8 +167,10 @@ fn every_allowed_licence_is_needed() {
 fn each_rule_finds_what_breaks_it() {
     let deny = deny();
     let crates_io = "registry+https://github.com/rust-lang/crates.io-index";
-    let judge = |name: &str, license: Option<&str>, source: &str| {
+    let judge_under = |dependents: &[&str], name: &str, license: Option<&str>, source: &str| {
         let package = Package {
+            id: String::new(),
+            dependents: dependents.iter().map(|name| (*name).to_owned()).collect(),
             name: name.to_owned(),
             version: "1.0.0".to_owned(),
             license: license.map(str::to_owned),
@@ -144,6 +178,8 @@ fn each_rule_finds_what_breaks_it() {
         };
         findings(&deny, &package).join("\n")
     };
+    let judge =
+        |name: &str, license: Option<&str>, source: &str| judge_under(&["crm"], name, license, source);
     assert_eq!(judge("fine", Some("MIT"), crates_io), "");
     assert_eq!(judge("fine", Some("GPL-3.0-only OR MIT"), crates_io), "");
     assert_eq!(judge("fine", Some("MIT/Apache-2.0"), crates_io), "");
@@ -152,6 +188,9 @@ fn each_rule_finds_what_breaks_it() {
     assert!(judge("silent", None, crates_io).contains("states no licence"));
     assert!(judge("odd", Some("see LICENSE"), crates_io).contains("no SPDX expression"));
     assert!(judge("openssl", Some("MIT"), crates_io).contains("is banned"));
+    assert!(judge("dashmap", Some("MIT"), crates_io).contains("is banned"));
+    assert_eq!(judge_under(&["amalgam-cache"], "dashmap", Some("MIT"), crates_io), "");
+    assert!(judge_under(&["amalgam-cache", "crm"], "dashmap", Some("MIT"), crates_io).contains("is banned"));
     assert!(judge("forked", Some("MIT"), "git+https://example.com/fork#1234").contains("comes from git+"));
     assert!(judge("elsewhere", Some("MIT"), "registry+https://example.com/index").contains("does not name"));
 }

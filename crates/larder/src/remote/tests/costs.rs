@@ -49,6 +49,15 @@ fn each_operation_costs_the_commands_that_it_is_said_to() {
             costs(&[("mget", 1), ("set", 1)]),
             "a hit: the entry, and all tokens"
         );
+        let copied = cost_of(&server, async || {
+            let seen = remote.read(Ask { copies: true, ..reads }).await.expect("Redis is there");
+            assert!(seen.copying.is_some());
+        });
+        assert_eq!(
+            copied.await,
+            costs(&[("mget", 1), ("pttl", 2), ("set", 1)]),
+            "a hit that is copied: the key and the root are registered besides"
+        );
         let looked = cost_of(&server, async || assert!(look(remote, "none").await.is_none()));
         assert_eq!(looked.await, costs(&[]), "a look asks without a trace");
 

@@ -99,3 +99,19 @@ fn a_lease_whose_reader_went_away_before_its_answer_is_taken_back() {
         }
     });
 }
+
+#[test]
+fn who_watches_a_name_is_told_when_it_changes() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let kept = connected(&Redis::at(server.url())).await;
+        let copies = Ask { copies: true, ..ask("k", Intent::Look) };
+        let watch = kept.front().watch("k").expect("copies are kept");
+        kept.read(copies).await.expect("Redis is there"); // registers the name
+        server.command(&["SET", "k", "1"]).await;
+        let told = tokio::time::timeout(Duration::from_secs(10), watch.changed()).await;
+        assert!(told.is_ok());
+        drop(watch);
+        assert_eq!(kept.front().watched(), 0);
+    });
+}

@@ -2,6 +2,7 @@
 
 mod costs;
 mod faults;
+mod fronts;
 mod gathering;
 mod rights;
 mod values;
@@ -19,6 +20,7 @@ use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::key::Tag;
+use crate::local::{Local, Size};
 use crate::policy::{Encoding, Ttl};
 use crate::tasks::Errands;
 
@@ -47,8 +49,14 @@ fn errands() -> Arc<Errands> {
     Arc::new(Errands::here().expect("tests run in a runtime"))
 }
 
+fn local() -> Arc<Local> {
+    let size = Size { capacity: 1 << 20, expected_entries: 1_000, max_weight: 1 << 20 };
+    Arc::new(Local::new(size, Ablations::default()).expect("it is large enough"))
+}
+
 fn kept(redis: &Redis, clock: Clock) -> Kept {
-    let remote = Remote::new(redis, clock, errands(), Ablations::default()).expect("the settings are right");
+    let remote =
+        Remote::new(redis, local(), clock, errands(), Ablations::default()).expect("the settings are right");
     let mut keeps = JoinSet::new();
     keeps.spawn(remote.clone().run());
     Kept { remote, _keeps: keeps }
@@ -61,7 +69,7 @@ async fn connected(redis: &Redis) -> Kept {
 }
 
 fn ask(name: &str, intent: Intent) -> Ask<'_> {
-    Ask { name, intent, format: 1, needs: &[], guess: &[] }
+    Ask { name, intent, format: 1, needs: &[], guess: &[], copies: false }
 }
 
 async fn load(remote: &Remote, name: &str) -> Seen {

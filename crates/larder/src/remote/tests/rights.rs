@@ -10,7 +10,7 @@ use super::super::read::{Ask, Found, Intent, Seen};
 use super::super::settings::Redis;
 use super::super::trouble::Trouble;
 use super::super::{Fresh, Remote};
-use super::{ask, connected, errands, fill_in, fresh, granted, is_up_again, look, store};
+use super::{ask, connected, errands, fill_in, fresh, granted, is_up_again, local, look, store};
 use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::key::Tag;
@@ -194,7 +194,7 @@ fn a_tier_that_is_not_kept_any_more_is_away() {
         .await;
         let slow = Redis::at(server.url()).operation_limit(Duration::from_secs(1));
         assert!(
-            Remote::new(&slow, Clock::system(), errands(), Ablations::default()).is_err(),
+            Remote::new(&slow, local(), Clock::system(), errands(), Ablations::default()).is_err(),
             "longer than a connection may be silent"
         );
     });

@@ -1,5 +1,6 @@
 //! What is stored, removed and raced for.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use testkit::redis::RedisServer;
@@ -331,23 +332,27 @@ fn clear_and_globs_remove_what_they_name_and_nothing_of_the_library() {
             store(&remote, name, b"1").await;
         }
         let (word, capture) = granted(&remote, ask("user:3", Intent::Load)).await;
-        assert_eq!(remote.remove_matching("user:*", |_| true).await, Ok(3), "two values and a lease");
+        assert_eq!(
+            remote.remove_matching("user:*", |_| true, None).await,
+            Ok(ControlFlow::Continue(3)),
+            "two values and a lease"
+        );
         assert_eq!(fill(&remote, "user:3", word, &capture, b"old").await, Ok(false));
         assert_eq!(look(&remote, "deal:1").await.as_deref(), Some(&b"1"[..]));
         for glob in ["!k*", "*:!odd"] {
             assert_eq!(
-                remote.remove_matching(glob, |_| true).await,
-                Ok(0),
+                remote.remove_matching(glob, |_| true, None).await,
+                Ok(ControlFlow::Continue(0)),
                 "{glob} is about names, not about keys"
             );
         }
         store(&remote, "b", b"1").await;
         assert_eq!(
-            remote.remove_matching("[a-é]", |_| true).await,
-            Ok(1),
+            remote.remove_matching("[a-é]", |_| true, None).await,
+            Ok(ControlFlow::Continue(1)),
             "a range that servers read differently"
         );
-        assert_eq!(remote.remove_matching("*", |_| true).await, Ok(3));
+        assert_eq!(remote.remove_matching("*", |_| true, None).await, Ok(ControlFlow::Continue(3)));
         assert_eq!(server.command(&["EXISTS", "!root"]).await.int(), 1);
 
         let other = connected(&Redis::at(server.url())).await;

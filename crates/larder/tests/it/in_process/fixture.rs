@@ -7,8 +7,10 @@ use larder::{Builder, CacheService, Counts, Source};
 
 use super::races::Removal;
 
-/// What a hit says of where its value was.
-pub(crate) const HIT: Source = Source::Local;
+/// Whether a hit may say that its value was there.
+pub(crate) fn is_hit(source: Source) -> bool {
+    source == Source::Local
+}
 
 /// What a cache that works says of itself on the health page.
 pub(crate) const STATUS: &str = "in-process";
@@ -80,9 +82,11 @@ pub(crate) fn may_count(counted: Option<u64>, found: Option<u64>) -> bool {
     counted == found
 }
 
-/// Whether the counters of a group may stand so, when loads were under way during its removals.
+/// Whether the counters of a group may stand so, when loads were under way during its removals. Here each hit is a local one.
 pub(crate) fn may_stand(counted: &Counts, expected: &Counts) -> bool {
-    counted == expected
+    let mut expected = *expected;
+    expected.local_hits = expected.hits;
+    *counted == expected
 }
 
 /// Waits until a load that was given up keeps nobody waiting: that is at once here.

@@ -42,9 +42,13 @@ mod ablations;
 
 // What is true of this back end alone.
 mod away;
+mod copies;
+mod copies_bounded;
+mod copies_raced;
 mod foreign;
 mod given_back;
 mod processes;
 mod stampede;
+mod tags;
 mod waiting;
 mod worker;

@@ -4,11 +4,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder::{Builder, CacheService, Policy, Redis, Tag, Ttl};
+use larder::testing::Ablation;
+use larder::{AsName, Builder, CacheService, Policy, Redis, Source, Space, Tag, Ttl};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use testkit::gate::Gate;
@@ -36,6 +40,18 @@ pub(super) enum Change {
     /// A glob for which all keys are looked through.
     Pattern,
     Tag,
+    /// A glob that is a declared scope.
+    Scope,
+    /// Everything at once.
+    Clear,
+}
+
+/// Names that have a scope.
+static SCOPED: Space<(u64, u64), Row> = Space::new("scoped:{company}:{id}", "A test.").scope("company");
+
+/// A name of this scope.
+pub(super) fn scoped(company: u64, id: u64) -> String {
+    SCOPED.key(&(company, id)).name().to_owned()
 }
 
 pub(super) const CHANGES: [Change; 4] = [Change::Delete, Change::Set, Change::Pattern, Change::Tag];
@@ -48,6 +64,11 @@ impl Change {
             Change::Set => cache.set(name, Row { version }, policy(name)).await.is_stored(),
             Change::Pattern => cache.delete_pattern(format!("?{}", &name[1..])).await.acknowledged,
             Change::Tag => cache.invalidate_tag(Tag::new("row", name)).await.acknowledged,
+            Change::Scope => {
+                let (scope, _id) = name.rsplit_once(':').expect("it has a scope");
+                cache.delete_pattern(format!("{scope}:*")).await.acknowledged
+            }
+            Change::Clear => cache.clear().await.acknowledged,
         };
         assert!(acknowledged, "{self:?}");
     }
@@ -90,6 +111,59 @@ pub(super) enum Order {
     },
     /// How many callers wait for somebody else's load.
     Following,
+    /// To look, and say where it was found.
+    Lookup {
+        name: String,
+    },
+    /// To look for so many names, of which none is there, so that it is told when they change.
+    Register {
+        names: usize,
+    },
+    /// To read raced rows with so many readers, whose loader reads a table, until it is told to rest.
+    Race(Race),
+    /// To stop racing, hear what it has to be told, and say what it has of each raced row.
+    Rest,
+}
+
+/// What is raced for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Race {
+    /// The versions of the rows, of 8 bytes each.
+    pub(super) table: PathBuf,
+    pub(super) rows: usize,
+    pub(super) readers: usize,
+}
+
+impl Race {
+    pub(super) fn name(row: usize) -> String {
+        format!("raced:{row}")
+    }
+
+    pub(super) fn policy(row: usize) -> Policy {
+        Policy::ttl(Ttl::DAY).tag(Tag::new("raced", row))
+    }
+}
+
+/// The name of one of so many that are registered; it is long, so that what is told of it is much.
+pub(super) fn registered(n: usize) -> String {
+    format!("{n:0>400}")
+}
+
+/// What the caches of a worker are like.
+#[derive(Debug, Serialize, Deserialize)]
+struct Likeness {
+    url: String,
+    copies: bool,
+    tickets: bool,
+}
+
+impl Likeness {
+    fn cache(&self) -> CacheService {
+        let builder = CacheService::builder();
+        let builder = if self.tickets { builder } else { builder.without(Ablation::CopyTicket) };
+        let redis = Redis::at(&*self.url).local_tier(self.copies);
+        builder.space(&SCOPED).redis(redis).build().expect("the settings fit together")
+    }
 }
 
 /// What it says.
@@ -108,6 +182,9 @@ pub(super) enum Answer {
         stored: bool,
     },
     Following(u64),
+    /// The version that was found, and whether it was a copy.
+    Found(Option<(u64, bool)>),
+    Versions(Vec<Option<u64>>),
 }
 
 /// The cache of one process, with the loads that it holds.
@@ -115,6 +192,13 @@ pub(super) enum Answer {
 struct Works {
     cache: CacheService,
     held: Arc<Mutex<HashMap<String, Held>>>,
+    racing: Arc<Mutex<Option<Racing>>>,
+}
+
+/// Readers of raced rows.
+struct Racing {
+    rows: usize,
+    readers: JoinSet<()>,
 }
 
 /// A load that does not end before it is told to.
@@ -157,7 +241,50 @@ impl Works {
                 load.join_next().await.expect("it was begun").expect("it ends")
             }
             Order::Following => Answer::Following(self.cache.stats().local.following),
+            Order::Lookup { name } => {
+                let read = self.cache.lookup::<Row>(&*name).await;
+                Answer::Found(read.map(|read| (read.value.version, read.source == Source::Local)))
+            }
+            Order::Register { names } => {
+                for from in (0..names).step_by(1_000) {
+                    let some: Vec<String> = (from..names.min(from + 1_000)).map(registered).collect();
+                    let found = self.cache.get_many::<Row, _>(some).await;
+                    assert!(found.iter().all(Option::is_none));
+                }
+                Answer::Done
+            }
+            Order::Race(race) => {
+                let table = Arc::new(File::open(&race.table).expect("the test has made it"));
+                let mut readers = JoinSet::new();
+                for reader in 0..race.readers {
+                    let first = reader * race.rows / race.readers;
+                    readers.spawn(read_raced(self.cache.clone(), Arc::clone(&table), first, race.rows));
+                }
+                *self.racing.lock() = Some(Racing { rows: race.rows, readers });
+                Answer::Done
+            }
+            Order::Rest => {
+                let Racing { rows, mut readers } = self.racing.lock().take().expect("it races");
+                readers.shutdown().await;
+                self.cache.sync().await.ok(); // where the connection ended, there are no copies
+                self.cache.ready().await;
+                let rows = self.cache.get_many::<Row, _>((0..rows).map(Race::name)).await;
+                Answer::Versions(rows.into_iter().map(|row| Some(row?.version)).collect())
+            }
         }
+    }
+}
+
+/// Reads all raced rows again and again.
+async fn read_raced(cache: CacheService, table: Arc<File>, first: usize, rows: usize) {
+    for row in (0..rows).cycle().skip(first) {
+        let load = || async {
+            let mut version = [0; 8];
+            table.read_exact_at(&mut version, row as u64 * 8).expect("the row is there");
+            Ok::<_, Infallible>(Row { version: u64::from_le_bytes(version) })
+        };
+        let Ok(_) = cache.get_or_set(Race::name(row), Race::policy(row), load).await;
+        tokio::task::yield_now().await;
     }
 }
 
@@ -199,9 +326,10 @@ pub(super) async fn storm(
 /// The other process. In an ordinary run it is none, and passes.
 #[test]
 fn worker() {
-    let Some(url) = testkit::worker::settings() else { return };
+    let Some(likeness) = testkit::worker::settings() else { return };
+    let likeness: Likeness = serde_json::from_str(&likeness).expect("the test wrote it");
     testkit::run_within(LIFE, async move {
-        let works = Works { cache: cache_at(&url, CacheService::builder()), held: Arc::default() };
+        let works = Works { cache: likeness.cache(), held: Arc::default(), racing: Arc::default() };
         testkit::worker::serve(move |order| {
             let works = works.clone();
             async move {
@@ -215,7 +343,7 @@ fn worker() {
 
 /// A cache over the Redis at this URL, without a namespace: names are keys.
 pub(super) fn cache_at(url: &str, builder: Builder) -> CacheService {
-    builder.redis(Redis::at(url)).build().expect("the settings fit together")
+    builder.space(&SCOPED).redis(Redis::at(url).local_tier(false)).build().expect("the settings fit together")
 }
 
 /// The same, when it is ready.
@@ -229,9 +357,19 @@ pub(super) async fn cache_over(server: &RedisServer, builder: Builder) -> CacheS
 pub(super) struct Worker(testkit::worker::Worker);
 
 impl Worker {
-    /// A process with a cache over this server, which is ready.
+    /// A process with a cache over this server, which is ready. It keeps no copies.
     pub(super) async fn start(server: &RedisServer) -> Worker {
-        let worker = Worker(testkit::worker::Worker::start(NAME, &server.url()));
+        Worker::like(&Likeness { url: server.url(), copies: false, tickets: true }).await
+    }
+
+    /// The same, which keeps copies; without `tickets`, it puts them in whatever has been told meanwhile.
+    pub(super) async fn with_copies(server: &RedisServer, tickets: bool) -> Worker {
+        Worker::like(&Likeness { url: server.url(), copies: true, tickets }).await
+    }
+
+    async fn like(likeness: &Likeness) -> Worker {
+        let likeness = serde_json::to_string(likeness).expect("it can be written");
+        let worker = Worker(testkit::worker::Worker::start(NAME, &likeness));
         worker.ask(Order::Ready).await;
         worker
     }
@@ -251,6 +389,22 @@ impl Worker {
     pub(super) async fn get(&self, name: &str) -> Option<u64> {
         match self.ask(Order::Get { name: name.to_owned() }).await {
             Answer::Version(version) => version,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The version that it finds, and whether that is a copy.
+    pub(super) async fn lookup(&self, name: &str) -> Option<(u64, bool)> {
+        match self.ask(Order::Lookup { name: name.to_owned() }).await {
+            Answer::Found(found) => found,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What it has of the raced rows when all is quiet.
+    pub(super) async fn rest(&self) -> Vec<Option<u64>> {
+        match self.ask(Order::Rest).await {
+            Answer::Versions(versions) => versions,
             other => panic!("{other:?}"),
         }
     }

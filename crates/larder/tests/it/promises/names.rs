@@ -1,6 +1,10 @@
 //! Globs match as in Redis, and no id reaches another key, another scope or a glob.
 
-use larder::Policy;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use larder::{Policy, Progress};
+use parking_lot::Mutex;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 
@@ -129,5 +133,40 @@ fn removing_by_an_id_reaches_no_other_key_and_no_other_scope() {
             prop_assert_eq!(cache.delete_pattern(format!("{scope}:*")).await.count, None, "it is a scope");
             kept(|ids, mine| ids.0 == mine.0).await
         })
+    });
+}
+
+#[test]
+fn who_watches_the_removal_of_a_pattern_knows_how_far_it_is_and_can_stop_it() {
+    const ENTRIES: u64 = 3_000;
+    testkit::run(async {
+        let cache = cache().await;
+        let names = || (0..ENTRIES).map(|n| (format!("many:{n}"), n));
+        let told = Arc::new(Mutex::new(Vec::<Progress>::new()));
+        cache.set_many(names(), Policy::new()).await;
+        let tell = Arc::clone(&told);
+        let watch = move |progress| {
+            tell.lock().push(progress);
+            ControlFlow::Continue(())
+        };
+        let removed = cache.delete_pattern_watched("m*y:*", watch).await.unwrap();
+        assert_eq!((removed.acknowledged, removed.count), (true, Some(ENTRIES)));
+        let told = std::mem::take(&mut *told.lock());
+        assert!(told.len() >= 5 && told.is_sorted_by_key(|progress| (progress.looked_at, progress.removed)));
+        assert!(
+            told.iter().all(|progress| progress.of.is_some_and(|of| progress.looked_at <= of)),
+            "{told:?}"
+        );
+
+        cache.set_many(names(), Policy::new()).await;
+        let removed = cache.delete_pattern_watched("m*y:*", |_| ControlFlow::Break(())).await.unwrap();
+        let count = removed.count.unwrap();
+        assert!(!removed.acknowledged && count < ENTRIES, "{removed:?}");
+        let left = cache.get_many::<u64, _>(names().map(|(name, _)| name)).await;
+        assert_eq!(
+            left.iter().flatten().count() as u64,
+            ENTRIES - count,
+            "what is removed is, and the rest stays"
+        );
     });
 }

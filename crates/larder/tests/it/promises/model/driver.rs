@@ -7,7 +7,7 @@ use larder::{CacheService, Counts, Invalidation, Lookup, Permit, Read, Refusal, 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
-use super::super::fixture::{self, Clock, HIT, given_back, may_count, may_stand, with_clock};
+use super::super::fixture::{self, Clock, given_back, is_hit, may_count, may_stand, with_clock};
 use super::batch::Batch;
 use super::op::{At, BOARD, Change, Name, Op, Outcome, PAGE, ROW, Row, Says, bits, tag};
 use super::oracle::{Entry, Load, Model};
@@ -204,9 +204,9 @@ impl Pair {
     }
 
     fn compare_hit(&self, read: Option<&Read<Row>>, expected: Option<&Entry>) -> TestCaseResult {
-        let read = read.map(|read| (&*read.value, read.source, read.age, read.stored));
+        let read = read.map(|read| (&*read.value, is_hit(read.source), read.age, read.stored));
         let age = |entry: &Entry| Duration::from_millis(self.model.now - entry.stored_at);
-        prop_assert_eq!(read, expected.map(|entry| (&entry.row, HIT, age(entry), true)));
+        prop_assert_eq!(read, expected.map(|entry| (&entry.row, true, age(entry), true)));
         Ok(())
     }
 

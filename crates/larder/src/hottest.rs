@@ -1,0 +1,187 @@
+//! Which names are read most, in memory of a fixed size.
+//!
+//! One read in [`SAMPLED`] is noted, in the Space-Saving sketch of Metwally, Agrawal and El Abbadi (2005): so many counters, and a
+//! name without one takes that of the least, with its count as the error. What makes up more than one part in [`COUNTERS`] of the
+//! reads is always among them. Counts are halved each minute, so that what was hot once is forgotten.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use parking_lot::Mutex;
+use rand::RngExt;
+
+/// How many names are counted apart.
+const COUNTERS: usize = 128;
+
+/// One read in so many is noted, at random: a hit in this process takes less time than noting it.
+const SAMPLED: u32 = 64;
+
+/// The longest name that is kept, in bytes: longer ones are cut.
+const MAX_NAME_BYTES: usize = 256;
+
+/// 1 minute: how long it takes until a read counts half.
+const HALF_LIFE_MS: u64 = 60_000;
+
+/// A name that is read often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HotKey {
+    /// Its name; what is longer than 256 bytes is cut.
+    pub name: String,
+    /// About how often it was read lately: reads of a minute ago count half, those of two minutes ago a quarter.
+    pub reads: u64,
+    /// By how much that may be too high.
+    pub error: u64,
+}
+
+/// The sketch.
+#[derive(Debug, Default)]
+pub(crate) struct Hottest(Mutex<Sketch>);
+
+#[derive(Debug, Default)]
+struct Sketch {
+    counters: HashMap<Box<str>, Counter, RandomState>,
+    halved_at_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counter {
+    reads: u64,
+    error: u64,
+}
+
+impl Hottest {
+    /// Notes a read, one in so many.
+    #[inline]
+    pub(crate) fn note(&self, name: &str, now_ms: impl FnOnce() -> u64) {
+        if is_sampled() {
+            self.add(name, now_ms());
+        }
+    }
+
+    #[cold]
+    fn add(&self, name: &str, now_ms: u64) {
+        // Whoever finds it taken does without: reads do not wait for one another.
+        if let Some(mut sketch) = self.0.try_lock() {
+            sketch.halve(now_ms);
+            sketch.add(cut(name), u64::from(SAMPLED));
+        }
+    }
+
+    /// The names that were read most, the hottest first.
+    pub(crate) fn top(&self, count: usize, now_ms: u64) -> Vec<HotKey> {
+        let mut sketch = self.0.lock();
+        sketch.halve(now_ms);
+        let counters = sketch.counters.iter();
+        let hot = counters.map(|(name, counter)| HotKey {
+            name: name.to_string(),
+            reads: counter.reads,
+            error: counter.error,
+        });
+        let mut top: Vec<HotKey> = hot.collect();
+        drop(sketch);
+        top.sort_unstable_by(|a, b| b.reads.cmp(&a.reads).then_with(|| a.name.cmp(&b.name)));
+        top.truncate(count);
+        top
+    }
+}
+
+impl Sketch {
+    fn add(&mut self, name: &str, reads: u64) {
+        if let Some(counter) = self.counters.get_mut(name) {
+            counter.reads += reads;
+            return;
+        }
+        let mut error = 0;
+        if self.counters.len() == COUNTERS {
+            let least = self.counters.iter().min_by_key(|(_, counter)| counter.reads);
+            if let Some((name, counter)) = least.map(|(name, counter)| (name.clone(), *counter)) {
+                self.counters.remove(&name);
+                error = counter.reads;
+            }
+        }
+        self.counters.insert(name.into(), Counter { reads: error + reads, error });
+    }
+
+    fn halve(&mut self, now_ms: u64) {
+        let lives = now_ms.saturating_sub(self.halved_at_ms) / HALF_LIFE_MS;
+        if lives > 0 {
+            self.halved_at_ms = now_ms;
+            let half = |reads: u64| reads.checked_shr(u32::try_from(lives).unwrap_or(u32::MAX)).unwrap_or(0);
+            self.counters.retain(|_, counter| {
+                *counter = Counter { reads: half(counter.reads), error: half(counter.error) };
+                counter.reads > 0
+            });
+        }
+    }
+}
+
+/// Whether this read of this thread is one in [`SAMPLED`]: after as many others as are drawn each time, so that no rhythm of the
+/// application picks the same names.
+#[inline]
+fn is_sampled() -> bool {
+    thread_local!(static PASS: Cell<u32> = const { Cell::new(0) });
+    PASS.with(|pass| match pass.get() {
+        0 => {
+            pass.set(rand::rng().random_range(0..=2 * (SAMPLED - 1)));
+            true
+        }
+        left => {
+            pass.set(left - 1);
+            false
+        }
+    })
+}
+
+/// The beginning of a name.
+fn cut(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_most_is_found_among_many_that_are_read_once() {
+        let hottest = Hottest::default();
+        for i in 0..100_000_u64 {
+            let name = if i % 20 == 0 { format!("hot:{}", i % 3) } else { format!("cold:{i}") };
+            hottest.add(&name, 0);
+        }
+        let top = hottest.top(3, 0);
+        assert!(top.iter().all(|hot| hot.name.starts_with("hot:")), "{top:?}");
+        let true_count = 100_000 / 20 / 3 * u64::from(SAMPLED);
+        for hot in &top {
+            let off = u64::from(SAMPLED);
+            assert!(hot.reads + off >= true_count && hot.reads - hot.error <= true_count + off, "{hot:?}");
+        }
+        assert_eq!(hottest.top(usize::MAX, 0).len(), COUNTERS);
+    }
+
+    #[test]
+    fn what_was_hot_is_forgotten() {
+        let hottest = Hottest::default();
+        for _ in 0..8 {
+            hottest.add("old", 0);
+        }
+        hottest.add("new", HALF_LIFE_MS * 2);
+        let names = |now_ms| hottest.top(9, now_ms).iter().map(|hot| hot.reads).collect::<Vec<_>>();
+        assert_eq!(names(HALF_LIFE_MS * 2), [8 * 64 / 4, 64]);
+        assert_eq!(names(HALF_LIFE_MS * 200), [0_u64; 0]);
+    }
+
+    #[test]
+    fn one_read_in_so_many_is_noted_at_random() {
+        let noted = (0..640_000).filter(|_| is_sampled()).count();
+        assert!((9_000..11_000).contains(&noted), "{noted}");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let hottest = Hottest::default();
+        hottest.add(&"ä".repeat(500), 0);
+        assert_eq!(hottest.top(1, 0)[0].name, "ä".repeat(128));
+    }
+}

@@ -1,0 +1,242 @@
+//! Copies in this process of what lies in Redis: whether they may be served, and what ends them.
+//!
+//! A connection that is tracked (`CLIENT TRACKING`, by RESP3) is told of each change of a key that was registered over it. What it is
+//! told ends the copy in the connection's own reader, before any later answer is handed out, so that a copy which is put in by
+//! an earlier answer meets a raised ticket. Beside that a lease of this process bounds it all: without an answer for
+//! [`STALENESS_MS`] no copy is served, whatever has become of the connection.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use super::names::{Named, Names};
+use crate::clock::Clock;
+use crate::entry::Era;
+use crate::key::Tag;
+use crate::local::{Grant, Local};
+
+/// 1 second: how much older a copy may be than what lies in Redis, whatever fails.
+pub(super) const STALENESS_MS: u64 = 1_000;
+
+/// The copies.
+pub(crate) struct Front {
+    local: Arc<Local>,
+    names: Arc<Names>,
+    clock: Clock,
+    /// When that was sent which was last answered, by the machine's clock.
+    contact_ms: AtomicU64,
+    hot: Hot,
+    /// The era that they are of.
+    era: Mutex<Option<Era>>,
+    /// Who waits for a change of a name, by its hash.
+    watches: Mutex<HashMap<u64, Arc<Notify>>>,
+    /// The key of whose change a new connection has to be told, to show that it is told of any.
+    probe: Mutex<Option<String>>,
+}
+
+/// What each hit reads, on a cache line that little else is written on.
+#[repr(align(128))]
+struct Hot {
+    /// Until when copies may be served, by the machine's clock; 0 while there is no connection.
+    until_ms: AtomicU64,
+    /// Whether any are kept.
+    keeps: bool,
+}
+
+/// A name of whose change somebody wants to be told.
+pub(crate) struct Watch {
+    front: Arc<Front>,
+    hash: u64,
+    changed: Arc<Notify>,
+}
+
+impl Watch {
+    /// Waits for the next change that this process is told of since the watch began, or since the last that was waited for. It
+    /// may be one of another name.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let mut watches = self.front.watches.lock();
+        if watches.get(&self.hash).is_some_and(|changed| Arc::ptr_eq(changed, &self.changed)) {
+            watches.remove(&self.hash);
+        }
+    }
+}
+
+/// A copy that is to be kept of what is read.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    /// What it is compared with when it is put in, taken before it was asked for.
+    pub(crate) grant: Grant,
+    /// Until when it may be kept, in milliseconds of this process's clock.
+    pub(crate) expires_at_ms: u64,
+    /// When it was asked for, by the same clock.
+    pub(super) asked_ms: u64,
+}
+
+impl Front {
+    pub(super) fn new(local: Arc<Local>, names: Arc<Names>, clock: Clock, keeps: bool) -> Arc<Front> {
+        Arc::new(Front {
+            local,
+            names,
+            clock,
+            contact_ms: AtomicU64::new(0),
+            era: Mutex::default(),
+            watches: Mutex::default(),
+            probe: Mutex::default(),
+            hot: Hot { until_ms: AtomicU64::new(0), keeps },
+        })
+    }
+
+    /// Whether copies are kept at all.
+    #[inline]
+    pub(crate) fn keeps(&self) -> bool {
+        self.hot.keeps
+    }
+
+    /// Begins a copy of what is about to be asked for, and may depend on these tags.
+    pub(super) fn begin(&self, name: &str, tags: &[Tag]) -> Box<Copying> {
+        let grant = self.local.begin(self.local.name(name), tags.iter().copied());
+        Box::new(Copying { grant, expires_at_ms: 0, asked_ms: self.clock.now_ms() })
+    }
+
+    /// Begins to watch a name. Another watch of the same name is told no more.
+    pub(crate) fn watch(self: &Arc<Self>, name: &str) -> Option<Watch> {
+        self.hot.keeps.then(|| {
+            let (changed, hash) = (Arc::new(Notify::new()), self.local.name(name).hash);
+            self.watches.lock().insert(hash, Arc::clone(&changed));
+            Watch { front: Arc::clone(self), hash, changed }
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn watched(&self) -> usize {
+        self.watches.lock().len()
+    }
+
+    /// How long ago that was sent which Redis answered last, in milliseconds; `None` where it never did.
+    pub(crate) fn silent_ms(&self, system_ms: u64) -> Option<u64> {
+        let contact_ms = self.contact_ms.load(Ordering::Acquire);
+        (self.hot.keeps && contact_ms > 0).then(|| system_ms.saturating_sub(contact_ms))
+    }
+
+    /// Whether copies may be served at this time of the machine's clock.
+    #[inline]
+    pub(crate) fn is_open(&self, system_ms: u64) -> bool {
+        system_ms < self.hot.until_ms.load(Ordering::Acquire)
+    }
+
+    /// Ends the copies of these names, and of what depends on these tags: this process has changed them.
+    pub(crate) fn changed<'n>(&self, names: impl IntoIterator<Item = &'n str>, tags: &[Tag]) {
+        if self.hot.keeps {
+            for name in names {
+                self.local.remove(self.local.name(name), self.clock.now_ms());
+            }
+            tags.iter().for_each(|tag| self.local.invalidate(*tag));
+        }
+    }
+
+    /// Ends all copies: this process has changed everything.
+    pub(super) fn cleared(&self) {
+        self.local.clear();
+    }
+
+    /// Notes that a primary answered what was sent at this time over a connection that has not ended, with the root of its life:
+    /// what it had to tell by then was told before the answer.
+    pub(super) fn extend(&self, sent_ms: u64) {
+        self.contact_ms.fetch_max(sent_ms, Ordering::AcqRel);
+        self.hot.until_ms.fetch_max(sent_ms + STALENESS_MS, Ordering::AcqRel);
+    }
+
+    /// Ends all copies with their connection, and serves none until there is an answer again. What was known last stays, for who asks for that.
+    pub(super) fn close(&self) {
+        if self.hot.until_ms.swap(0, Ordering::AcqRel) > 0 {
+            self.local.retire();
+        }
+    }
+
+    /// Notes that there is a connection again, and the era that is in force. What was read over another one is of no use any more,
+    /// nor is what somebody is about to put in of it: nobody tells this connection of its changes.
+    pub(super) fn reconnected(&self, era: Era) {
+        let mut known = self.era.lock();
+        self.local.clear();
+        *known = Some(era);
+    }
+
+    /// Expects to be told of this key.
+    pub(super) fn expect(&self, probe: String) {
+        *self.probe.lock() = Some(probe);
+    }
+
+    /// Whether it was told of what it expected.
+    pub(super) fn was_told(&self) -> bool {
+        self.probe.lock().take().is_none()
+    }
+
+    /// Notes the era that was read; copies of another one end.
+    pub(super) fn note_era(&self, era: Era) {
+        let mut known = self.era.lock();
+        if *known != Some(era) {
+            self.local.clear();
+            *known = Some(era);
+        }
+    }
+
+    /// Acts on what the server tells, in the connection's reader.
+    pub(super) fn told(&self, push: &PushInfo) {
+        match (&push.kind, &push.data[..]) {
+            (PushKind::Invalidate, [Value::Array(keys)]) => {
+                for key in keys {
+                    match key {
+                        Value::BulkString(key) => self.end(key),
+                        _ => self.local.clear(),
+                    }
+                }
+            }
+            (PushKind::Disconnection, _) => self.close(),
+            // Everything was flushed; or it is told in a way that is not known.
+            (PushKind::Invalidate, _) => self.local.clear(),
+            _ => {}
+        }
+    }
+
+    /// Ends the copies that a key stands for.
+    fn end(&self, key: &[u8]) {
+        let Ok(key) = str::from_utf8(key) else { return };
+        match self.names.meaning_of(key) {
+            Named::Entry(name) => {
+                let name = self.local.name(name);
+                self.local.remove(name, self.clock.now_ms());
+                if let Some(changed) = self.watches.lock().get(&name.hash) {
+                    changed.notify_one();
+                }
+            }
+            Named::Tag(tag) => self.local.invalidate(tag),
+            Named::Root => self.local.clear(),
+            Named::Nothing => drop(self.probe.lock().take_if(|probe| probe == key)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").field("until_ms", &self.hot.until_ms).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,121 @@
+//! What ends copies, told by hand: the cases that a whole server seldom brings about.
+
+use std::sync::Arc;
+
+use redis::{PushInfo, PushKind, Value};
+
+use super::super::front::{Copying, Front, STALENESS_MS};
+use super::super::names::Names;
+use super::local;
+use crate::clock::Clock;
+use crate::entry::Era;
+use crate::key::Tag;
+use crate::local::{Candidate, Local};
+use crate::stats::Counters;
+
+/// Copies, and where they are.
+struct Copies {
+    front: Arc<Front>,
+    local: Arc<Local>,
+}
+
+impl Copies {
+    fn new() -> Copies {
+        let local = local();
+        let names = Arc::new(Names::new(""));
+        let copies = Copies { front: Front::new(Arc::clone(&local), names, Clock::system(), true), local };
+        copies.front.reconnected(Era([1; 8]));
+        copies
+    }
+
+    fn begin(&self, name: &str) -> Copying {
+        *self.front.begin(name, &[Tag::new("of", name)])
+    }
+
+    fn put_in(&self, name: &str, copying: Copying) {
+        let group = Counters::new([]).group("x");
+        let candidate = Candidate {
+            payload: Arc::new(1_u32),
+            stored_at_ms: 0,
+            expires_at_ms: u64::MAX,
+            version: None,
+            weight: 1,
+            group,
+        };
+        self.local.install(self.local.name(name), copying.grant, Some(candidate));
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.local.lookup(self.local.name(name), &[], Clock::system().now_ms()).is_some()
+    }
+}
+
+fn key(key: &str) -> Value {
+    Value::BulkString(key.as_bytes().to_vec())
+}
+
+#[test]
+fn what_is_told_ends_the_copies_that_it_is_of() {
+    let tag = format!("!t:{:016x}", Tag::new("of", "a").as_u64());
+    let told = |what: Vec<Value>| vec![Value::Array(what)];
+    for (data, ends) in [
+        (told(vec![key("a")]), [true, false]),
+        (told(vec![key("b"), key("a")]), [true, true]),
+        (told(vec![key(&tag)]), [true, false]),
+        (told(vec![key("!root")]), [true, true]),
+        (told(vec![key("c"), key("!lock:a"), Value::BulkString(vec![0xff])]), [false, false]),
+        (vec![Value::Nil], [true, true]), // after FLUSHALL
+        (told(vec![Value::Int(1)]), [true, true]),
+        (Vec::new(), [true, true]),
+    ] {
+        let copies = Copies::new();
+        for name in ["a", "b"] {
+            copies.put_in(name, copies.begin(name));
+        }
+        assert!(copies.has("a") && copies.has("b"));
+        let late = copies.begin("a");
+        copies.front.told(&PushInfo { kind: PushKind::Invalidate, data: data.clone() });
+        assert_eq!(["a", "b"].map(|name| !copies.has(name)), ends, "{data:?}");
+        copies.put_in("a", late);
+        assert_eq!(!copies.has("a"), ends[0], "{data:?}: nor is it put in again");
+    }
+}
+
+#[test]
+fn what_was_read_over_a_connection_that_ended_is_not_put_in_in_front_of_the_next() {
+    for has_answered in [false, true] {
+        for is_put_in_late in [false, true] {
+            let copies = Copies::new();
+            let now_ms = Clock::system().now_ms();
+            if has_answered {
+                copies.front.extend(now_ms);
+            }
+            let copying = copies.begin("a");
+            copies.front.close();
+            let mut copying = Some(copying);
+            if !is_put_in_late && let Some(copying) = copying.take() {
+                copies.put_in("a", copying);
+            }
+            copies.front.reconnected(Era([1; 8])); // the era has not changed
+            if let Some(copying) = copying {
+                copies.put_in("a", copying);
+            }
+            copies.front.extend(now_ms);
+            assert!(!copies.has("a"), "answered: {has_answered}, late: {is_put_in_late}");
+        }
+    }
+}
+
+#[test]
+fn copies_are_served_for_a_second_from_when_that_was_sent_which_was_answered_last() {
+    let Copies { front, .. } = Copies::new();
+    assert!(!front.is_open(0), "nothing was answered");
+    front.extend(10_000);
+    front.extend(9_000); // an answer that was late
+    assert!(front.is_open(10_000 + STALENESS_MS - 1) && !front.is_open(10_000 + STALENESS_MS));
+    front.close();
+    assert!(!front.is_open(10_000));
+    front.extend(20_000);
+    assert!(front.is_open(20_000));
+    assert_eq!(front.silent_ms(20_500), Some(500));
+}
