@@ -58,6 +58,10 @@
 //! acknowledged, holds for all. An entry lies under its plain name, as readable JSON behind a short header, so that `DEL` from
 //! redis-cli is honoured too. A hit is one round trip, a miss with its fill two beside the load.
 //!
+//! Copies of what a process reads are kept in it, of which Redis tells when they change: a hit then takes nanoseconds, and may be older
+//! than what lies in Redis by a second at most, whatever fails. [`CacheService::sync`] waits until all changes up to then are known
+//! here; [`Space::local_tier`] and [`Redis::local_tier`] do without copies.
+//!
 //! While Redis is away, reads load, at most one for each key and process, and nothing is stored; each call fails within its limit
 //! ([`Redis::operation_limit`]), and at once while there is no connection. A removal that Redis did not acknowledge says so
 //! ([`Removed::acknowledged`]), and before this process serves from Redis again it has begun a new era, in which nothing older is

@@ -60,6 +60,8 @@ pub struct SpaceInfo {
     pub(crate) raw: bool,
     pub(crate) local_tier: bool,
     pub(crate) degraded_ttl: Duration,
+    /// Its values are weighed by a function of its own.
+    pub(crate) weighs: bool,
     pub(crate) id_segments: usize,
 }
 
@@ -90,6 +92,7 @@ impl<K: Id + ?Sized, V> Space<K, V> {
                 raw: false,
                 local_tier: true,
                 degraded_ttl: Duration::ZERO,
+                weighs: false,
                 id_segments: K::SEGMENTS,
             },
             typed: Typed { weigher: None, version: None },
@@ -140,6 +143,7 @@ impl<K: Id + ?Sized, V> Space<K, V> {
     #[must_use]
     pub const fn weigher(mut self, weigher: fn(&V) -> u64) -> Self {
         self.typed.weigher = Some(weigher);
+        self.info.weighs = true;
         self
     }
 
@@ -192,8 +196,9 @@ impl<K: Id + ?Sized, V> Space<K, V> {
     /// [stale](crate::Freshness::Stale) to those who ask by [`lookup`](crate::CacheService::lookup) or
     /// [`read_through`](crate::CacheService::read_through). By default for no time at all: readers load.
     ///
-    /// For what has to be there rather than right, and whose source is as far away as Redis. In a cache without Redis, and without
-    /// the [local tier](Self::local_tier), it changes nothing.
+    /// For what has to be there rather than right, and whose source is as far away as Redis. What this process removes meanwhile ends;
+    /// a pattern ends all of it. In a cache without Redis, and without the [local tier](Self::local_tier), it changes nothing, and
+    /// where Redis does not tell of changes, copies live for a second anyway.
     #[must_use]
     pub const fn degraded_ttl(mut self, ttl: Duration) -> Self {
         self.info.degraded_ttl = ttl;

@@ -318,8 +318,7 @@ impl Local {
     /// [looked up](Self::lookup_retired) by whoever is told so.
     pub(crate) fn retire(&self) {
         let mut retired = self.retired.lock();
-        let era = self.era.fetch_add(1, Ordering::AcqRel);
-        retired.get_or_insert(era);
+        *retired = Some(self.era.fetch_add(1, Ordering::AcqRel));
     }
 
     /// Starts the removal of all names that match a pattern: refuses every load that is under way, then hands out a scan.

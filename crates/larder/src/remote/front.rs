@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use redis::{PushInfo, PushKind, Value};
@@ -152,9 +152,9 @@ impl Front {
         self.local.clear();
     }
 
-    /// Notes that a primary answered what was sent at this time over a connection that has not ended, with the root of its life:
-    /// what it had to tell by then was told before the answer.
-    pub(super) fn extend(&self, sent_ms: u64) {
+    /// Notes that a primary answered what was sent at this time, with the root of its life: what it had to tell by then was told before
+    /// the answer.
+    fn extend(&self, sent_ms: u64) {
         self.contact_ms.fetch_max(sent_ms, Ordering::AcqRel);
         self.hot.until_ms.fetch_max(sent_ms + STALENESS_MS, Ordering::AcqRel);
     }
@@ -194,7 +194,7 @@ impl Front {
     }
 
     /// Acts on what the server tells, in the connection's reader.
-    pub(super) fn told(&self, push: &PushInfo) {
+    fn told(&self, push: &PushInfo) {
         match (&push.kind, &push.data[..]) {
             (PushKind::Invalidate, [Value::Array(keys)]) => {
                 for key in keys {
@@ -204,7 +204,6 @@ impl Front {
                     }
                 }
             }
-            (PushKind::Disconnection, _) => self.close(),
             // Everything was flushed; or it is told in a way that is not known.
             (PushKind::Invalidate, _) => self.local.clear(),
             _ => {}
@@ -225,6 +224,42 @@ impl Front {
             Named::Tag(tag) => self.local.invalidate(tag),
             Named::Root => self.local.clear(),
             Named::Nothing => drop(self.probe.lock().take_if(|probe| probe == key)),
+        }
+    }
+}
+
+/// What one connection does to the copies, until it ends: afterwards another one may have opened them.
+pub(super) struct Tie {
+    pub(super) front: Arc<Front>,
+    is_over: AtomicBool,
+}
+
+impl Tie {
+    pub(super) fn new(front: &Arc<Front>) -> Arc<Tie> {
+        Arc::new(Tie { front: Arc::clone(front), is_over: AtomicBool::new(false) })
+    }
+
+    /// Acts on what the server tells, in the connection's reader.
+    pub(super) fn told(&self, push: &PushInfo) {
+        if push.kind == PushKind::Disconnection {
+            self.end();
+        } else if !self.is_over.load(Ordering::Acquire) {
+            self.front.told(push);
+        }
+    }
+
+    /// Notes the era that was answered to what was sent at this time.
+    pub(super) fn heard(&self, era: Era, sent_ms: u64) {
+        if !self.is_over.load(Ordering::Acquire) {
+            self.front.note_era(era);
+            self.front.extend(sent_ms);
+        }
+    }
+
+    /// Ends it, and with it all copies.
+    pub(super) fn end(&self) {
+        if !self.is_over.swap(true, Ordering::AcqRel) {
+            self.front.close();
         }
     }
 }

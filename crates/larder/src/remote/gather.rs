@@ -20,7 +20,7 @@ use super::left_behind::{LeftBehind, take_back};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Capture, InForce, LEASE_MS, Untold};
-use super::root::{Root, Token, token_hash};
+use super::root::{Token, token_hash};
 use super::trouble::{Trouble, string};
 use crate::clock::Clock;
 use crate::entry::{self, Word};
@@ -407,15 +407,9 @@ impl Batch {
         let mut told = match link.send(&self.commands, deadline).await {
             Ok(mut answers) => {
                 let in_force = answers.drain(tokens_from..);
-                let captured = capture(link, names, tokening, in_force);
+                let captured = capture(link, names, tokening, in_force, sent_ms);
                 link.questions.note(&answers);
-                captured.map(|(capture, damaged)| {
-                    // A server of another role, or of another life, has said nothing of its root.
-                    if link.has_not_ended().is_ok() {
-                        link.front.extend(sent_ms);
-                    }
-                    (capture, damaged, answers)
-                })
+                captured.map(|(capture, damaged)| (capture, damaged, answers))
             }
             Err(trouble) => Err(trouble),
         };
@@ -495,6 +489,7 @@ fn capture(
     names: &Names,
     Tokening { read, put }: Tokening,
     mut answers: impl Iterator<Item = Value>,
+    sent_ms: u64,
 ) -> Result<(Arc<Capture>, Pipeline), Trouble> {
     let mut damaged = Pipeline::new();
     let mut told: Vec<(Tag, Option<Token>)> = Vec::with_capacity(put.len() + read.len());
@@ -538,14 +533,7 @@ fn capture(
             }
         }
     }
-    // Whatever is wrong with the root is for the handshake to mend.
-    let root =
-        answers.last().ok_or(Trouble::Garbled).and_then(string).map_err(|trouble| link.give_up(trouble))?;
-    let root = root.as_deref().and_then(Root::parse);
-    let root = root.filter(|root| root.incarnation == link.identity.incarnation);
-    let is_lost = || link.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
-    let root = root.ok_or_else(is_lost)?;
-    link.front.note_era(root.era);
+    let root = link.root(answers.last().unwrap_or(Value::Nil), sent_ms)?;
     link.questions.note_tokens(&put, &told);
     let mut tokens = HashMap::with_capacity_and_hasher(told.len(), BuildHasherDefault::default());
     for (at, (tag, token)) in told.into_iter().enumerate() {

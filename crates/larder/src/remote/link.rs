@@ -13,10 +13,10 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::front::Front;
+use super::front::Tie;
 use super::gather::Gather;
-use super::root::Incarnation;
-use super::trouble::Trouble;
+use super::root::{Incarnation, Root};
+use super::trouble::{Trouble, string};
 use crate::clock::Clock;
 use crate::tasks::Errands;
 
@@ -46,7 +46,7 @@ pub(crate) struct Link {
     pub(super) questions: Gather,
     /// Runs what has to be done whoever goes away.
     pub(super) errands: Arc<Errands>,
-    pub(super) front: Arc<Front>,
+    pub(super) tie: Arc<Tie>,
     last_answer_ms: AtomicU64,
     /// It was logged that the server is full, and nothing has been filled in since.
     told_full: AtomicBool,
@@ -61,7 +61,7 @@ impl Link {
         identity: Identity,
         operation_limit: Duration,
         errands: Arc<Errands>,
-        front: Arc<Front>,
+        tie: Arc<Tie>,
     ) -> Arc<Link> {
         Arc::new(Link {
             connection,
@@ -69,7 +69,7 @@ impl Link {
             operation_limit,
             questions: Gather::default(),
             errands,
-            front,
+            tie,
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             told_full: AtomicBool::new(false),
             end: OnceLock::new(),
@@ -116,6 +116,18 @@ impl Link {
         self.told_full.store(false, Ordering::Release);
     }
 
+    /// The root that was answered to what was sent at this time. One that is lost, or of another server, is for the next handshake
+    /// to mend.
+    pub(super) fn root(&self, answer: Value, sent_ms: u64) -> Result<Root, Trouble> {
+        let root = string(answer).map_err(|trouble| self.give_up(trouble))?;
+        let root = root.as_deref().and_then(Root::parse);
+        let root = root.filter(|root| root.incarnation == self.identity.incarnation);
+        let is_lost = || self.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
+        let root = root.ok_or_else(is_lost)?;
+        self.tie.heard(root.era, sent_ms);
+        Ok(root)
+    }
+
     /// Whether it was not given up yet.
     pub(crate) fn has_not_ended(&self) -> Result<(), Trouble> {
         self.end.get().map_or(Ok(()), |trouble| Err(Trouble::Away(trouble.to_string())))
@@ -133,9 +145,8 @@ impl Link {
 
     /// Gives the connection up, for the first reason there is, and answers this one.
     pub(crate) fn give_up(&self, trouble: Trouble) -> Trouble {
-        if self.end.set(trouble.clone()).is_ok() {
-            self.front.close(); // once: another connection may have opened it by the second time
-        }
+        self.end.get_or_init(|| trouble.clone());
+        self.tie.end();
         self.ended.notify_one(); // its supervisor waits, now or later
         trouble
     }

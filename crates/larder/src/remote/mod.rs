@@ -22,6 +22,7 @@ mod tests;
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,8 +138,11 @@ impl Remote {
     /// # Cancel safety
     /// It changes nothing.
     pub(crate) async fn sync(&self) -> Result<(), Trouble> {
-        let link = self.supervisor.link()?;
-        read::capture(&link, self.supervisor.names(), &[]).await?;
+        let heard = async {
+            let link = self.supervisor.link()?;
+            read::capture(&link, self.supervisor.names(), &[]).await.map(|_| link)
+        };
+        let link = heard.await.inspect_err(|_| self.front().close())?;
         if !link.identity.is_tracked {
             self.front().cleared(); // nobody tells this process of anything
         }
@@ -192,7 +196,7 @@ impl Remote {
         let mut left = LeftBehind::new(&link);
         let mut readings: Vec<_> = asks.iter().map(|ask| Reading::new(*ask, names)).enumerate().collect();
         while !readings.is_empty() {
-            readings.iter_mut().for_each(|(_, reading)| reading.begin(&link.front));
+            readings.iter_mut().for_each(|(_, reading)| reading.begin(&link.tie.front));
             let questions = readings.iter().map(|(_, reading)| reading.question(self.rules_out));
             let questions: Vec<Question<'_>> = questions.collect();
             let leases: Vec<Option<Word>> =
@@ -461,13 +465,16 @@ impl Remote {
                 removed += self.remove(&found, &[]).await?;
                 looked_at += SCAN_COUNT as u64;
                 let looked_at = of.map_or(looked_at, |of| looked_at.min(of));
-                if let Some(watch) = &mut watch
-                    && watch(Progress { looked_at, of, removed }).is_break()
-                {
+                cursor = next;
+                let goes_on = watch.as_mut().is_none_or(|watch| {
+                    let progress = Progress { looked_at, of, removed };
+                    // One that panics stops it, and takes nothing else along.
+                    catch_unwind(AssertUnwindSafe(|| watch(progress))).is_ok_and(|flow| flow.is_continue())
+                });
+                if !goes_on {
                     owing.paid(); // who stops it is told that it is not done
                     return Ok(ControlFlow::Break(removed));
                 }
-                cursor = next;
                 if cursor == 0 {
                     break;
                 }

@@ -320,7 +320,7 @@ pub(super) async fn read(
 ) -> Result<Seen, Trouble> {
     let mut reading = Reading::new(ask, names);
     loop {
-        reading.begin(&link.front);
+        reading.begin(&link.tie.front);
         let question = reading.question(rules_out);
         let lease = question.lease().map(|(_, word)| word);
         let answer = gather::ask(link, names, question).await;

@@ -17,10 +17,9 @@ use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::front::Front;
+use super::front::{Front, Tie};
 use super::link::{Identity, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
-use super::read::capture;
 use super::root::{Incarnation, Root, field};
 use super::script::NEW_ROOT;
 use super::settings::Redis;
@@ -246,12 +245,15 @@ impl Supervisor {
     }
 
     /// Keeps a connection from falling silent, until it ends.
-    async fn keep(&self, link: &Arc<Link>) -> Trouble {
+    async fn keep(&self, link: &Link) -> Trouble {
         let heartbeat = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
-                // A root that is lost, or of another server, ends the connection; one of another era ends the copies.
-                capture(link, &self.names, &[]).await.ok();
+                // By itself: it is not to wait for others. A root of another era ends the copies.
+                let sent_ms = Clock::system().now_ms();
+                if let Ok(root) = link.ask(self.get_root()).await {
+                    link.root(root, sent_ms).ok();
+                }
             }
         };
         tokio::select! {
@@ -271,32 +273,27 @@ impl Supervisor {
 
     /// Connects, asks who answers, and ends what was there before.
     async fn connect(&self) -> Result<Arc<Link>, Trouble> {
-        let (mut connection, may_be_told) = self.open().await?;
+        let tie = Tie::new(&self.front);
+        let (mut connection, may_be_told) = self.open(&tie).await?;
         let identity = self.identify(&mut connection, may_be_told).await?;
         self.end_predecessors(&mut connection, &identity).await?;
-        Ok(Link::new(
-            connection,
-            identity,
-            self.operation_limit,
-            Arc::clone(&self.errands),
-            Arc::clone(&self.front),
-        ))
+        Ok(Link::new(connection, identity, self.operation_limit, Arc::clone(&self.errands), tie))
     }
 
     /// Opens a connection, over which this process can be told of changes if the answer says so.
-    async fn open(&self) -> Result<(MultiplexedConnection, bool), Trouble> {
+    async fn open(&self, tie: &Arc<Tie>) -> Result<(MultiplexedConnection, bool), Trouble> {
         // Our own limits hold, for each call and for the whole.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
         if let Some(client) = &self.told_client {
-            let front = Arc::clone(&self.front);
+            let tie = Arc::clone(tie);
             let told = move |push| {
-                front.told(&push);
+                tie.told(&push);
                 Ok::<(), Infallible>(())
             };
             let config = config.clone().set_push_sender(told);
             match client.get_multiplexed_async_connection_with_config(&config).await {
                 Ok(connection) => return Ok((connection, true)),
-                Err(error) if !speaks_no_resp3(&error) => return Err(error.into()),
+                Err(error) if !may_speak_no_resp3(&error) => return Err(error.into()),
                 Err(_no_resp3) => {}
             }
         }
@@ -352,7 +349,7 @@ impl Supervisor {
             [tracks, registers, changes, _removes] => match (refusal(tracks), refusal(registers)) {
                 (Some(trouble), _) | (_, Some(trouble)) => Err(trouble.to_string()),
                 // A server that is full takes no change to tell of, and is believed.
-                _ if told || refusal(changes).is_some() => Ok(()),
+                _ if told || refusal(changes) == Some(Trouble::Full) => Ok(()),
                 _ => Err("it was asked to, and did not".to_owned()),
             },
             _ => Err("it speaks no RESP3".to_owned()),
@@ -459,9 +456,10 @@ fn refusal(answer: &Value) -> Option<Trouble> {
     }
 }
 
-/// Whether a server, or a proxy before it, speaks no RESP3.
-fn speaks_no_resp3(error: &RedisError) -> bool {
-    error.kind() == redis::ErrorKind::RESP3NotSupported
-        || matches!(error.code(), Some("NOPROTO" | "NOPERM"))
-        || error.detail().is_some_and(|detail| detail.contains("HELLO"))
+/// Whether a server, or a proxy before it, may speak no RESP3: it refuses to begin with it, and not for the moment only.
+fn may_speak_no_resp3(error: &RedisError) -> bool {
+    use redis::ErrorKind::{Extension, RESP3NotSupported, Server};
+    let is_of_the_moment = matches!(error.code(), Some("LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN"))
+        || error.detail().is_some_and(|detail| detail.contains("number of clients"));
+    matches!(error.kind(), Server(_) | Extension | RESP3NotSupported) && !is_of_the_moment
 }

@@ -93,7 +93,9 @@ impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Self {
         match error.kind() {
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-                Trouble::Refused(error.to_string())
+                // A server that does not know a command repeats its arguments, a password among them.
+                let words = error.to_string();
+                Trouble::Refused(words.split(", with args").next().unwrap_or_default().to_owned())
             }
             ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Trouble::Garbled,
             _ => Trouble::Lost(error.to_string()),

@@ -111,7 +111,8 @@ pub enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
-    /// Whether the removal is in force: no read that starts now returns what was removed.
+    /// Whether the removal is in force: no read that starts now returns what was removed, but for
+    /// [copies](crate::Redis::local_tier) of other processes, for a second at most.
     pub acknowledged: bool,
     /// How many values it took away, where that is known: a tag, a scope, a space and everything are removed without
     /// counting.

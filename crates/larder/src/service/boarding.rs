@@ -262,7 +262,7 @@ impl Inner {
                     Ok(value) => {
                         let age = Duration::from_millis(at_ms.saturating_sub(header.stored_at_ms));
                         let read = Read::of_remote(value, age);
-                        if let Some(copying) = copying {
+                        if let Some(copying) = copying.filter(|_| typed.is_some() || !wanted.plan.weighs) {
                             self.copy(wanted.name, *copying, &header, (&read, typed, bytes));
                         }
                         return Ok((read, header.depends_on));

@@ -116,6 +116,8 @@ struct Plan {
     copies: bool,
     /// For how long it is served when Redis cannot be asked.
     degraded_ttl: Duration,
+    /// Its values are weighed by a function of its space.
+    weighs: bool,
     /// Declared and implicit, each once.
     tags: Tags,
 }
@@ -294,6 +296,7 @@ impl Inner {
             raw,
             copies: !raw && owner.is_none_or(|owner| owner.local_tier) && self.front.is_some(),
             degraded_ttl: owner.map_or(Duration::ZERO, |owner| owner.degraded_ttl),
+            weighs: owner.is_some_and(|owner| owner.weighs),
             tags: if raw { Tags::new() } else { self.registry.implicit_tags(name) },
         }
     }

@@ -319,7 +319,7 @@ impl Inner {
             let age_ms = seen.at_ms.saturating_sub(header.stored_at_ms);
             let bytes = payload.len();
             let read = Read::of_remote(decode(payload, header.encoding)?, Duration::from_millis(age_ms));
-            if let Some(copying) = seen.copying {
+            if let Some(copying) = seen.copying.filter(|_| typed.is_some() || !plan.weighs) {
                 self.copy(name, *copying, &header, (&read, typed, bytes));
             }
             read
@@ -340,8 +340,8 @@ impl Inner {
         Box::pin(self.look_over(remote, name, None, policy)).await.ok().flatten()
     }
 
-    /// Keeps a copy of what was read, unless something was told meanwhile that ends it. Where the type of the value is not known, it
-    /// weighs what its encoding takes.
+    /// Keeps a copy of what was read, unless something was told meanwhile that ends it. Without a weigher of its space it weighs what its
+    /// encoding takes.
     pub(super) fn copy<T: Value>(
         &self,
         name: NameRef<'_>,

@@ -70,7 +70,8 @@ impl CacheService {
     ///
     /// # Consistency
     /// When it is acknowledged, no read that starts later returns what was there, and no load that began before installs
-    /// anything. To be called after the change is committed.
+    /// anything; from its own copies another process may return it for a [second at most](crate::Redis::local_tier). To be called
+    /// after the change is committed.
     ///
     /// # Cancel safety
     /// Once polled, it is done, whoever goes away.
@@ -132,7 +133,7 @@ impl CacheService {
 
     /// Like [`try_delete_pattern`](Self::try_delete_pattern), for a glob that looks at every name: `watch` is told after every
     /// few hundred of them how far it has come, and stops it with `Break`. Then some are removed and others are not, and the answer
-    /// says that it is not acknowledged.
+    /// says that it is not acknowledged. It must not panic: over Redis that stops it too.
     ///
     /// ```
     /// use std::ops::ControlFlow;
@@ -199,8 +200,7 @@ impl CacheService {
     /// Removes everything that depends on a tag, at the same cost for any number of entries.
     ///
     /// # Consistency
-    /// When it is acknowledged, no read that starts later returns a value that depended on the tag, and no load that began
-    /// before installs one.
+    /// As for [`delete`](Self::delete), for every value that depends on the tag.
     ///
     /// # Cancel safety
     /// Once polled, it is done, whoever goes away.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use redis::{PushInfo, PushKind, Value};
 
-use super::super::front::{Copying, Front, STALENESS_MS};
+use super::super::front::{Copying, Front, STALENESS_MS, Tie};
 use super::super::names::Names;
 use super::local;
 use crate::clock::Clock;
@@ -24,7 +24,7 @@ impl Copies {
         let local = local();
         let names = Arc::new(Names::new(""));
         let copies = Copies { front: Front::new(Arc::clone(&local), names, Clock::system(), true), local };
-        copies.front.reconnected(Era([1; 8]));
+        copies.front.reconnected(ERA);
         copies
     }
 
@@ -74,48 +74,76 @@ fn what_is_told_ends_the_copies_that_it_is_of() {
         }
         assert!(copies.has("a") && copies.has("b"));
         let late = copies.begin("a");
-        copies.front.told(&PushInfo { kind: PushKind::Invalidate, data: data.clone() });
+        Tie::new(&copies.front).told(&PushInfo { kind: PushKind::Invalidate, data: data.clone() });
         assert_eq!(["a", "b"].map(|name| !copies.has(name)), ends, "{data:?}");
         copies.put_in("a", late);
         assert_eq!(!copies.has("a"), ends[0], "{data:?}: nor is it put in again");
     }
 }
 
+const ERA: Era = Era([1; 8]);
+
 #[test]
 fn what_was_read_over_a_connection_that_ended_is_not_put_in_in_front_of_the_next() {
     for has_answered in [false, true] {
         for is_put_in_late in [false, true] {
             let copies = Copies::new();
+            let (first, next) = (Tie::new(&copies.front), Tie::new(&copies.front));
             let now_ms = Clock::system().now_ms();
             if has_answered {
-                copies.front.extend(now_ms);
+                first.heard(ERA, now_ms);
             }
-            let copying = copies.begin("a");
-            copies.front.close();
-            let mut copying = Some(copying);
+            let mut copying = Some(copies.begin("a"));
+            first.end();
             if !is_put_in_late && let Some(copying) = copying.take() {
                 copies.put_in("a", copying);
             }
-            copies.front.reconnected(Era([1; 8])); // the era has not changed
+            copies.front.reconnected(ERA); // it has not changed
             if let Some(copying) = copying {
                 copies.put_in("a", copying);
             }
-            copies.front.extend(now_ms);
+            next.heard(ERA, now_ms);
             assert!(!copies.has("a"), "answered: {has_answered}, late: {is_put_in_late}");
         }
     }
 }
 
 #[test]
+fn a_connection_that_ended_has_nothing_to_say_of_the_copies_of_the_next() {
+    let copies = Copies::new();
+    let (first, next) = (Tie::new(&copies.front), Tie::new(&copies.front));
+    let now_ms = Clock::system().now_ms();
+    first.heard(ERA, now_ms);
+    first.end();
+    first.heard(ERA, now_ms); // an answer that was there already
+    assert!(!copies.front.is_open(now_ms));
+
+    copies.front.reconnected(ERA);
+    next.heard(ERA, now_ms);
+    copies.put_in("a", copies.begin("a"));
+    first.end();
+    for kind in [PushKind::Invalidate, PushKind::Disconnection] {
+        first.told(&PushInfo { kind, data: vec![Value::Nil] });
+    }
+    first.heard(Era([2; 8]), now_ms);
+    assert!(copies.has("a") && copies.front.is_open(now_ms));
+    next.told(&PushInfo { kind: PushKind::Disconnection, data: Vec::new() });
+    assert!(!copies.has("a") && !copies.front.is_open(now_ms));
+    let retired = copies.local.lookup_retired(copies.local.name("a"), &[], now_ms);
+    assert!(retired.is_some(), "what was known last is there for who asks for it");
+}
+
+#[test]
 fn copies_are_served_for_a_second_from_when_that_was_sent_which_was_answered_last() {
     let Copies { front, .. } = Copies::new();
+    let tie = Tie::new(&front);
     assert!(!front.is_open(0), "nothing was answered");
-    front.extend(10_000);
-    front.extend(9_000); // an answer that was late
+    tie.heard(ERA, 10_000);
+    tie.heard(ERA, 9_000); // an answer that was late
     assert!(front.is_open(10_000 + STALENESS_MS - 1) && !front.is_open(10_000 + STALENESS_MS));
-    front.close();
+    tie.end();
     assert!(!front.is_open(10_000));
-    front.extend(20_000);
+    Tie::new(&front).heard(ERA, 20_000);
     assert!(front.is_open(20_000));
     assert_eq!(front.silent_ms(20_500), Some(500));
 }

@@ -242,6 +242,7 @@ fn what_a_process_changes_while_redis_is_away_it_does_not_go_on_serving() {
     testkit::run(async {
         for change in ["key", "tag", "pattern", "everything", "set"] {
             let (cache, _server) = left_alone().await;
+            assert!(cache.get(NEEDED.key(&1)).await.is_some());
             let acknowledged = match change {
                 "key" => cache.delete(NEEDED.key(&1)).await.acknowledged,
                 "tag" => cache.invalidate_tag(tag()).await.acknowledged,

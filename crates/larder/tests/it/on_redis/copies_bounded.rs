@@ -90,9 +90,17 @@ fn works_is_not_told_is_bounded_is_restored_works() {
 /// A process that has a copy of version 1 of this row.
 async fn process_with_a_copy(server: &RedisServer) -> Worker {
     let process = Worker::with_copies(server, true).await;
-    process.load("row", 1, 1, Duration::ZERO).await;
-    until("it is copied", async || process.lookup("row").await == Some((1, true))).await;
+    until_it_has(&process, 1).await;
     process
+}
+
+/// Waits until it has a copy of this version, which it loads if it has to.
+async fn until_it_has(process: &Worker, version: u64) {
+    until("it is copied", async || {
+        process.load("row", version, 1, Duration::ZERO).await;
+        process.lookup("row").await == Some((version, true))
+    })
+    .await;
 }
 
 #[test]
@@ -107,8 +115,7 @@ fn a_process_that_was_stopped_for_five_seconds_serves_no_copy_of_before() {
         process.resume().await;
         assert_eq!(process.lookup("row").await, None);
         process.ask(Order::Ready).await;
-        process.load("row", 2, 1, Duration::ZERO).await;
-        until("it is copied", async || process.lookup("row").await == Some((2, true))).await;
+        until_it_has(&process, 2).await;
     });
 }
 
@@ -142,7 +149,6 @@ fn a_process_that_is_told_more_than_it_can_hear_serves_no_copy_for_longer_than_i
         })
         .await;
         process.ask(Order::Ready).await;
-        process.load("row", 2, 1, Duration::ZERO).await;
-        until("it is copied", async || process.lookup("row").await == Some((2, true))).await;
+        until_it_has(&process, 2).await;
     });
 }

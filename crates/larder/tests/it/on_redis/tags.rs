@@ -35,6 +35,7 @@ fn a_load_is_not_served_whose_tag_was_invalidated_after_its_token_was_lost() {
                 }
                 Loss::FlushAll => assert!(server.command(&["FLUSHALL"]).await.is_ok()),
             }
+            here.sync().await.ok(); // after a flush its connection is made anew
             here.ready().await;
             Change::Tag.announce(&here, "row", 2).await;
             // Somebody who reads puts another token.
