@@ -5,8 +5,9 @@
 //! reads is always among them. Counts are halved each minute, so that what was hot once is forgotten.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 
+use arrayvec::ArrayString;
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use rand::RngExt;
@@ -36,19 +37,30 @@ pub struct HotKey {
 }
 
 /// The sketch.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Hottest(Mutex<Sketch>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sketch {
-    counters: HashMap<Box<str>, Counter, RandomState>,
+    /// At most [`COUNTERS`], for which there is room from the beginning: a read allocates nothing.
+    counters: Vec<Counter>,
+    hasher: RandomState,
     halved_at_ms: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 struct Counter {
+    hash: u64,
+    name: ArrayString<MAX_NAME_BYTES>,
     reads: u64,
     error: u64,
+}
+
+impl Default for Hottest {
+    fn default() -> Self {
+        let (counters, hasher) = (Vec::with_capacity(COUNTERS), RandomState::default());
+        Hottest(Mutex::new(Sketch { counters, hasher, halved_at_ms: 0 }))
+    }
 }
 
 impl Hottest {
@@ -73,9 +85,8 @@ impl Hottest {
     pub(crate) fn top(&self, count: usize, now_ms: u64) -> Vec<HotKey> {
         let mut sketch = self.0.lock();
         sketch.halve(now_ms);
-        let counters = sketch.counters.iter();
-        let hot = counters.map(|(name, counter)| HotKey {
-            name: name.to_string(),
+        let hot = sketch.counters.iter().map(|counter| HotKey {
+            name: counter.name.to_string(),
             reads: counter.reads,
             error: counter.error,
         });
@@ -89,19 +100,18 @@ impl Hottest {
 
 impl Sketch {
     fn add(&mut self, name: &str, reads: u64) {
-        if let Some(counter) = self.counters.get_mut(name) {
+        let hash = self.hasher.hash_one(name);
+        let is_it = |counter: &&mut Counter| counter.hash == hash && counter.name == *name;
+        if let Some(counter) = self.counters.iter_mut().find(is_it) {
             counter.reads += reads;
             return;
         }
-        let mut error = 0;
-        if self.counters.len() == COUNTERS {
-            let least = self.counters.iter().min_by_key(|(_, counter)| counter.reads);
-            if let Some((name, counter)) = least.map(|(name, counter)| (name.clone(), *counter)) {
-                self.counters.remove(&name);
-                error = counter.reads;
-            }
+        let name = ArrayString::from(name).unwrap_or_default();
+        if self.counters.len() < COUNTERS {
+            self.counters.push(Counter { hash, name, reads, error: 0 });
+        } else if let Some(least) = self.counters.iter_mut().min_by_key(|counter| counter.reads) {
+            *least = Counter { hash, name, reads: least.reads + reads, error: least.reads };
         }
-        self.counters.insert(name.into(), Counter { reads: error + reads, error });
     }
 
     fn halve(&mut self, now_ms: u64) {
@@ -109,10 +119,10 @@ impl Sketch {
         if lives > 0 {
             self.halved_at_ms = now_ms;
             let half = |reads: u64| reads.checked_shr(u32::try_from(lives).unwrap_or(u32::MAX)).unwrap_or(0);
-            self.counters.retain(|_, counter| {
-                *counter = Counter { reads: half(counter.reads), error: half(counter.error) };
-                counter.reads > 0
-            });
+            for counter in &mut self.counters {
+                (counter.reads, counter.error) = (half(counter.reads), half(counter.error));
+            }
+            self.counters.retain(|counter| counter.reads > 0);
         }
     }
 }
