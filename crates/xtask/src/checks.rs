@@ -30,7 +30,8 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
     if !arguments.is_empty() {
         return Ok(());
     }
-    let mut again = cargo(&["test", "--all-features", "--package", "larder", "--test", "it", "on_redis::"]);
+    // Of the workspace, so that nothing is built anew; no other crate has such tests.
+    let mut again = cargo(&["test", "--all-features", "--workspace", "--test", "it", "on_redis::"]);
     run(again.env("LARDER_TEST_LOCAL_TIER", "1"))
 }
 
