@@ -12,7 +12,7 @@ use crate::key::{Id, Registry, Space, SpaceInfo};
 use crate::local::{Local, Size};
 use crate::policy::Ttl;
 use crate::remote::{Redis, Remote};
-use crate::service::{CacheService, Settings};
+use crate::service::{CacheService, Relayed, Settings};
 use crate::tasks::{Errands, Tasks};
 
 /// 64 MiB: enough for the hot data of a small service, and no surprise in its memory.
@@ -42,6 +42,7 @@ pub struct Builder {
     sweep_interval: Duration,
     clock: Clock,
     redis: Option<Redis>,
+    relayed: bool,
     ablations: Ablations,
 }
 
@@ -58,6 +59,7 @@ impl CacheService {
             sweep_interval: DEFAULT_SWEEP_INTERVAL,
             clock: Clock::system(),
             redis: None,
+            relayed: false,
             ablations: Ablations::default(),
         }
     }
@@ -142,6 +144,20 @@ impl Builder {
         self
     }
 
+    /// Changes are recorded with the data, as `larder-outbox` does it, and a relay tells this cache of all that any process has recorded:
+    /// [`CacheService::relay`] is what it drives.
+    ///
+    /// Then several processes that keep their entries in themselves may change the same data: each serves only while it is told of what
+    /// the others change, and a hit is older by a second at most. And a Redis that comes back keeps what is still right: a
+    /// new era begins only where the record does not reach back.
+    ///
+    /// Without a relay that drives it, such a cache keeps nothing: every read loads.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        self.relayed = true;
+        self
+    }
+
     /// Takes a rule of the protocol out, to see that tests find what goes wrong. It promises nothing.
     #[cfg(feature = "ablations")]
     #[doc(hidden)]
@@ -193,12 +209,13 @@ impl Builder {
         let errands =
             Arc::new(if bypass { Errands::none() } else { Errands::here().map_err(not_in_a_runtime)? });
         let local = Arc::new(Local::new(size, self.ablations.of_local(self.redis.is_some()))?);
+        let (doubts, relayed) = self.relayed.then(Relayed::new).unzip();
         let remote = |redis: &Redis| {
             let (local, clock) = (Arc::clone(&local), settings.clock.clone());
-            Remote::new(redis, local, clock, Arc::clone(&errands), self.ablations)
+            Remote::new(redis, local, clock, Arc::clone(&errands), doubts, self.ablations)
         };
         let remote = self.redis.as_ref().filter(|_| !bypass).map(remote).transpose()?;
-        Ok(CacheService::assemble(local, remote, registry, settings, Tasks::new(errands)))
+        Ok(CacheService::assemble(local, remote, relayed, registry, settings, Tasks::new(errands)))
     }
 }
 

@@ -91,6 +91,7 @@ mod entry;
 mod flight;
 mod guess;
 mod hottest;
+mod lease;
 mod lock;
 mod stats;
 mod tasks;
@@ -114,8 +115,9 @@ pub use policy::{Encoding, Ttl};
 pub use progress::Progress;
 pub use remote::Redis;
 pub use service::{
-    CacheService, ENTRY_OVERHEAD_BYTES, Freshness, Health, Invalidation, LocalStats, Lock, Lookup, MAX_TAGS,
-    Permit, Policy, Read, RedisHealth, Refusal, Removed, SetOptions, Source, Stats, Status, Stored,
+    Acknowledged, CacheService, ENTRY_OVERHEAD_BYTES, Freshness, Health, Incarnation, Invalidation,
+    LocalStats, Lock, Lookup, MAX_TAGS, Permit, Place, Policy, Read, RedisHealth, Refusal, Relay, Removed,
+    Round, SetOptions, Source, Stats, Status, Stored, Suspect,
 };
 pub use stats::Counts;
 

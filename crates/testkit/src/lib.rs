@@ -7,6 +7,7 @@
 //! - [`until`] waits, for a limited time, for what happens in another process and that nobody announces.
 //! - [`redis::RedisServer`] is a real `redis-server` that a test kills, pauses, fills and brings back;
 //!   [`redis::shared`] is one for tests that need only keys of their own.
+//! - [`postgres::PostgresServer`] is a real PostgreSQL with as many databases as a test wants; [`postgres::shared`] is one for all.
 //! - [`proxy::FaultProxy`] stands between a client and a server, and cuts, delays, swallows and garbles.
 //! - [`faults::Fault`] names what befalls a Redis, from `kill -9` to an old backup, and makes it happen.
 //! - [`worker::Worker`] is the test binary itself, run once more as another process, that a test asks, pauses and kills.
@@ -32,10 +33,12 @@ pub mod faults;
 pub mod gate;
 mod limit;
 mod port;
+pub mod postgres;
 mod process;
 pub mod proxy;
 pub mod redis;
 mod shared;
+mod supervisor;
 mod wait;
 pub mod worker;
 

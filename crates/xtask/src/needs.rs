@@ -15,6 +15,8 @@ struct Need {
     why: &'static str,
     /// Any one of these programs will do.
     programs: &'static [&'static str],
+    /// A folder in which a program may lie too: `VERSION/bin` below it.
+    versions: Option<&'static str>,
     /// An environment variable that may name another program to use.
     variable: Option<&'static str>,
     /// What to install on Debian and its relatives.
@@ -28,6 +30,7 @@ const NEEDS: &[Need] = &[
         why: "SQLite, and the decompressors of the recorded traces, are compiled from their C sources, so that \
               nothing else has to be installed to run them",
         programs: &["cc", "gcc", "clang"],
+        versions: None,
         variable: Some("CC"),
         packages: &["gcc", "libc6-dev"],
     },
@@ -35,6 +38,7 @@ const NEEDS: &[Need] = &[
         what: "bash",
         why: "a test runs the README's commands as they are printed",
         programs: &["bash"],
+        versions: None,
         variable: None,
         packages: &["bash"],
     },
@@ -42,6 +46,7 @@ const NEEDS: &[Need] = &[
         what: "curl",
         why: "the README's requests are made with it, and a test makes them as they are printed",
         programs: &["curl"],
+        versions: None,
         variable: None,
         packages: &["curl"],
     },
@@ -49,6 +54,7 @@ const NEEDS: &[Need] = &[
         what: "kill",
         why: "tests stop a real server with a real signal",
         programs: &["kill"],
+        versions: None,
         variable: None,
         packages: &["procps"],
     },
@@ -56,6 +62,7 @@ const NEEDS: &[Need] = &[
         what: "redis-server",
         why: "tests start real servers, kill them and bring them back",
         programs: &["redis-server"],
+        versions: None,
         variable: None,
         // On a machine with systemd the package also starts a server of the system, on port 6379 of this machine only.
         // No test comes near it; whoever does not want it: `systemctl disable --now redis-server`.
@@ -65,8 +72,19 @@ const NEEDS: &[Need] = &[
         what: "redis-cli",
         why: "tests look at a server with a client that is not ours",
         programs: &["redis-cli"],
+        versions: None,
         variable: None,
         packages: &["redis-tools"],
+    },
+    Need {
+        what: "PostgreSQL",
+        why: "tests start a real server, with a database of its own for each of them",
+        programs: &["postgres"],
+        // Debian has its client on the PATH, and the server where several versions find room.
+        versions: Some("/usr/lib/postgresql"),
+        variable: None,
+        // On a machine with systemd the package also starts a server of the system, on port 5432 of this machine only.
+        packages: &["postgresql"],
     },
 ];
 
@@ -152,8 +170,17 @@ fn is_there(need: &Need) -> bool {
             .split_whitespace()
             .next()
             .is_some_and(|program| on_path(OsStr::new(program))),
-        None => need.programs.iter().any(|program| on_path(OsStr::new(program))),
+        None => need.programs.iter().any(|program| {
+            on_path(OsStr::new(program))
+                || need.versions.is_some_and(|folder| is_in_a_version(folder, program))
+        }),
     }
+}
+
+/// Whether a program lies in the `bin` of a version in this folder.
+fn is_in_a_version(folder: &str, program: &str) -> bool {
+    let versions = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    versions.into_iter().any(|version| version.path().join("bin").join(program).is_file())
 }
 
 /// Whether `program` can be found the way a shell finds it.

@@ -25,13 +25,33 @@ const LARDER: House = House {
     floors: &[
         &["error", "policy", "progress", "clock", "ablation"], // words: no I/O, no async
         &["key", "codec"],                                     // names and values
-        &["entry", "flight", "ticket", "token", "guess", "breaker", "stats", "hottest", "lock", "tasks"], // parts
-        &["local"],                    // the tier in this process
+        &[
+            "entry", "flight", "ticket", "token", "guess", "breaker", "stats", "hottest", "lease", "lock",
+            "tasks",
+        ], // parts
+        &["local"],                                            // the tier in this process
         &["remote"],                   // that in Redis, and what ends copies of it in the one below
         &["service"],                  // the one room that knows both tiers
         &["session", "limit", "warm"], // what applications build on a cache
         &["builder"],                  // the door
         &["testing", "fuzzing"],       // the public testing aid; what fuzzers call
+    ],
+    domains: &[],
+    rooms: &[],
+};
+
+/// The outbox, bottom floor first.
+const OUTBOX: House = House {
+    krate: "larder-outbox",
+    floors: &[
+        &["error", "dialect"],              // what can go wrong; the statements
+        &["cursor"],                        // up to where the record was read
+        &["watermark"],                     // up to where Redis has heard of it
+        &["database", "settings", "stats"], // connections of three kinds as one
+        &["own", "triggers"],               // rows of this process; triggers that write rows
+        &["record"],                        // the tables
+        &["relay"],                         // from the tables to the cache
+        &["outbox"],                        // the door
     ],
     domains: &[],
     rooms: &[],
@@ -69,6 +89,11 @@ const CRM: House = House {
 #[test]
 fn imports_run_downstairs_in_larder() {
     check::workspace_crate(&LARDER);
+}
+
+#[test]
+fn imports_run_downstairs_in_the_outbox() {
+    check::workspace_crate(&OUTBOX);
 }
 
 #[test]

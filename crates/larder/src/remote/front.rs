@@ -3,7 +3,7 @@
 //! A connection that is tracked (`CLIENT TRACKING`, by RESP3) is told of each change of a key that was registered over it. What it is
 //! told ends the copy in the connection's own reader, before any later answer is handed out, so that a copy which is put in by
 //! an earlier answer meets a raised ticket. Beside that a lease of this process bounds it all: without an answer for
-//! [`STALENESS_MS`] no copy is served, whatever has become of the connection.
+//! a second no copy is served, whatever has become of the connection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +17,8 @@ use super::names::{Named, Names};
 use crate::clock::Clock;
 use crate::entry::Era;
 use crate::key::Tag;
+use crate::lease::Lease;
 use crate::local::{Grant, Local};
-
-/// 1 second: how much older a copy may be than what lies in Redis, whatever fails.
-pub(super) const STALENESS_MS: u64 = 1_000;
 
 /// The copies.
 pub(crate) struct Front {
@@ -29,22 +27,14 @@ pub(crate) struct Front {
     clock: Clock,
     /// When that was sent which was last answered, by the machine's clock.
     contact_ms: AtomicU64,
-    hot: Hot,
+    /// Until when copies may be served; `None` where none are kept.
+    lease: Option<Arc<Lease>>,
     /// The era that they are of.
     era: Mutex<Option<Era>>,
     /// Who waits for a change of a name, by its hash.
     watches: Mutex<HashMap<u64, Arc<Notify>>>,
     /// The key of whose change a new connection has to be told, to show that it is told of any.
     probe: Mutex<Option<String>>,
-}
-
-/// What each hit reads, on a cache line that little else is written on.
-#[repr(align(128))]
-struct Hot {
-    /// Until when copies may be served, by the machine's clock; 0 while there is no connection.
-    until_ms: AtomicU64,
-    /// Whether any are kept.
-    keeps: bool,
 }
 
 /// A name of whose change somebody wants to be told.
@@ -95,14 +85,18 @@ impl Front {
             era: Mutex::default(),
             watches: Mutex::default(),
             probe: Mutex::default(),
-            hot: Hot { until_ms: AtomicU64::new(0), keeps },
+            lease: keeps.then(Arc::default),
         })
     }
 
     /// Whether copies are kept at all.
-    #[inline]
     pub(crate) fn keeps(&self) -> bool {
-        self.hot.keeps
+        self.lease.is_some()
+    }
+
+    /// Until when they may be served, if any are kept.
+    pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.as_ref()
     }
 
     /// Begins a copy of what is about to be asked for, and may depend on these tags.
@@ -113,7 +107,7 @@ impl Front {
 
     /// Begins to watch a name. Another watch of the same name is told no more.
     pub(crate) fn watch(self: &Arc<Self>, name: &str) -> Option<Watch> {
-        self.hot.keeps.then(|| {
+        self.keeps().then(|| {
             let (changed, hash) = (Arc::new(Notify::new()), self.local.name(name).hash);
             self.watches.lock().insert(hash, Arc::clone(&changed));
             Watch { front: Arc::clone(self), hash, changed }
@@ -128,18 +122,12 @@ impl Front {
     /// How long ago that was sent which Redis answered last, in milliseconds; `None` where it never did.
     pub(crate) fn silent_ms(&self, system_ms: u64) -> Option<u64> {
         let contact_ms = self.contact_ms.load(Ordering::Acquire);
-        (self.hot.keeps && contact_ms > 0).then(|| system_ms.saturating_sub(contact_ms))
-    }
-
-    /// Whether copies may be served at this time of the machine's clock.
-    #[inline]
-    pub(crate) fn is_open(&self, system_ms: u64) -> bool {
-        system_ms < self.hot.until_ms.load(Ordering::Acquire)
+        (self.keeps() && contact_ms > 0).then(|| system_ms.saturating_sub(contact_ms))
     }
 
     /// Ends the copies of these names, and of what depends on these tags: this process has changed them.
     pub(crate) fn changed<'n>(&self, names: impl IntoIterator<Item = &'n str>, tags: &[Tag]) {
-        if self.hot.keeps {
+        if self.keeps() {
             for name in names {
                 self.local.remove(self.local.name(name), self.clock.now_ms());
             }
@@ -156,12 +144,12 @@ impl Front {
     /// the answer.
     fn extend(&self, sent_ms: u64) {
         self.contact_ms.fetch_max(sent_ms, Ordering::AcqRel);
-        self.hot.until_ms.fetch_max(sent_ms + STALENESS_MS, Ordering::AcqRel);
+        self.lease.iter().for_each(|lease| lease.extend(sent_ms));
     }
 
     /// Ends all copies with their connection, and serves none until there is an answer again. What was known last stays, for who asks for that.
     pub(super) fn close(&self) {
-        if self.hot.until_ms.swap(0, Ordering::AcqRel) > 0 {
+        if self.lease.as_ref().is_some_and(|lease| lease.close()) {
             self.local.retire();
         }
     }
@@ -266,7 +254,7 @@ impl Tie {
 
 impl std::fmt::Debug for Front {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Front").field("until_ms", &self.hot.until_ms).finish_non_exhaustive()
+        f.debug_struct("Front").field("lease", &self.lease).finish_non_exhaustive()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Whoever loads has left a lease under the name, or seen whose lease or value is there, and fills in by comparing: what was
 //! removed meanwhile is not there to compare with. A removal is a plain `UNLINK`, by us or by anybody.
 
+mod doubt;
 mod fill;
 mod front;
 mod gather;
@@ -10,6 +11,7 @@ mod left_behind;
 mod link;
 mod names;
 mod read;
+mod removal;
 mod root;
 mod script;
 mod settings;
@@ -21,15 +23,14 @@ mod write;
 mod tests;
 
 use std::future::Future;
-use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Pipeline;
+use tokio::sync::mpsc;
 
+pub(crate) use doubt::Doubt;
 pub(crate) use fill::{Fresh, Settled};
 pub(crate) use front::{Copying, Front, Watch};
 use gather::Question;
@@ -39,6 +40,7 @@ pub(crate) use link::Link;
 pub(crate) use names::{Names, is_namespace};
 use read::Reading;
 pub(crate) use read::{Ask, Capture, Found, Intent, Seen};
+use removal::{Changes, Owing};
 #[cfg(any(test, fuzzing))]
 pub(crate) use root::Root;
 pub use settings::Redis;
@@ -51,10 +53,9 @@ use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::error::Error;
-use crate::key::{Pattern, Tag};
+use crate::key::Tag;
 use crate::local::Local;
 use crate::policy::Ttl;
-use crate::progress::{Progress, Watching};
 use crate::tasks::Errands;
 
 /// How many commands one pipeline holds at most; more are sent in several.
@@ -62,9 +63,6 @@ const MAX_PIPELINE: usize = 1_000;
 
 /// 3 seconds: how long another connection is waited for, to give something back over it.
 const RECONNECTION: Duration = Duration::from_secs(3);
-
-/// How many keys one step of a scan looks at: some 100 µs of the server's time.
-const SCAN_COUNT: usize = 500;
 
 /// The tier.
 #[derive(Clone, Debug)]
@@ -95,15 +93,17 @@ impl Report {
 }
 
 impl Remote {
-    /// Nothing is connected before [`run`](Self::run).
+    /// Nothing is connected before [`run`](Self::run). Whoever takes the doubts decides whether a life of a server may be trusted.
     pub(crate) fn new(
         redis: &Redis,
         local: Arc<Local>,
         clock: Clock,
         errands: Arc<Errands>,
+        doubts: Option<mpsc::Sender<Doubt>>,
         rules_out: Ablations,
     ) -> Result<Self, Error> {
-        let supervisor = Arc::new(Supervisor::new(redis, local, clock.clone(), Arc::clone(&errands))?);
+        let supervisor = Supervisor::new(redis, local, clock.clone(), Arc::clone(&errands), doubts)?;
+        let supervisor = Arc::new(supervisor);
         Ok(Remote { supervisor, clock, errands, rules_out })
     }
 
@@ -414,89 +414,6 @@ impl Remote {
         Ok(succeeded)
     }
 
-    /// Removes everything, by a new era: in two round trips, at any number of entries.
-    ///
-    /// # Errors
-    /// Without an answer, this process owes the new era, and begins it before it serves anything from Redis.
-    ///
-    /// # Cancel safety
-    /// Dropped before its answer, it owes the new era too.
-    pub(crate) async fn clear(&self) -> Result<(), Trouble> {
-        let _clears = Clears(Some(self.front()));
-        let owing = Owing(Some(&self.supervisor));
-        write::clear(&self.supervisor.link()?, self.supervisor.names()).await?;
-        owing.paid();
-        Ok(())
-    }
-
-    /// Removes every name that matches a glob and `is_meant`, looking through all keys in steps of [`SCAN_COUNT`], and answers how many keys
-    /// it removed; `Break` where whoever watches stopped it. Keys of the library never match. A load that is under way is found by
-    /// its lease.
-    ///
-    /// # Errors
-    /// Without an answer to each step, this process owes a new era, as for [`remove`](Self::remove).
-    ///
-    /// # Cancel safety
-    /// Dropped before its end, it has removed some and not others, and owes a new era.
-    pub(crate) async fn remove_matching(
-        &self,
-        glob: &str,
-        is_meant: impl Fn(&str) -> bool,
-        mut watch: Option<Watching>,
-    ) -> Result<ControlFlow<u64, u64>, Trouble> {
-        let clears = Clears(Some(self.front())); // which copies match is not known here, unless all of it is done
-        let owing = Owing(Some(&self.supervisor));
-        let link = self.supervisor.link()?;
-        let names = self.supervisor.names();
-        let pattern = Pattern::new(glob);
-        let globs = names.globs(glob);
-        let of = match &watch {
-            Some(_) => self.keys(&link).await?.map(|keys| keys * globs.len() as u64),
-            None => None,
-        };
-        let (mut removed, mut looked_at) = (0, 0);
-        for glob in globs {
-            let mut cursor = 0;
-            loop {
-                let (next, keys) = write::scan(&link, &glob, cursor, SCAN_COUNT).await?;
-                let found = keys.iter().filter_map(|key| names.name_of(key));
-                // `!k*` finds `!k:!odd`, whose name is `!odd`.
-                let found: Vec<&str> = found.filter(|name| pattern.matches(name) && is_meant(name)).collect();
-                removed += self.remove(&found, &[]).await?;
-                looked_at += SCAN_COUNT as u64;
-                let looked_at = of.map_or(looked_at, |of| looked_at.min(of));
-                cursor = next;
-                let goes_on = watch.as_mut().is_none_or(|watch| {
-                    let progress = Progress { looked_at, of, removed };
-                    // One that panics stops it, and takes nothing else along.
-                    catch_unwind(AssertUnwindSafe(|| watch(progress))).is_ok_and(|flow| flow.is_continue())
-                });
-                if !goes_on {
-                    owing.paid(); // who stops it is told that it is not done
-                    return Ok(ControlFlow::Break(removed));
-                }
-                if cursor == 0 {
-                    break;
-                }
-            }
-        }
-        link.check()?; // all of it was looked through on one life of one server
-        owing.paid();
-        if link.identity.is_tracked {
-            clears.not(); // what was there has been removed by its name, and what was gone was told
-        }
-        Ok(ControlFlow::Continue(removed))
-    }
-
-    /// How many keys there are; `None` where this user may not ask.
-    async fn keys(&self, link: &Arc<Link>) -> Result<Option<u64>, Trouble> {
-        match link.believe(integer(&link.ask(redis::cmd("DBSIZE")).await?)) {
-            Ok(keys) => Ok(Some(keys.unsigned_abs())),
-            Err(Trouble::Forbidden(_)) => Ok(None),
-            Err(trouble) => Err(trouble),
-        }
-    }
-
     /// Takes the lock of this name with a token that nobody else has, if it is free, for at most so long. Answers whether it did;
     /// an error that [leaves it open](Trouble::leaves_open) may have taken it.
     ///
@@ -512,89 +429,5 @@ impl Remote {
     /// It may have been given back or not.
     pub(crate) async fn unlock(&self, name: &str, token: &[u8; 16]) -> Result<bool, Trouble> {
         write::unlock(&self.supervisor.link()?, self.supervisor.names(), name, token).await
-    }
-
-    /// Removes names and invalidates tags, in one round trip for each [`MAX_PIPELINE`] of them. Answers how many keys were
-    /// there, leases among them.
-    ///
-    /// # Errors
-    /// Without an answer to each, nobody knows what is removed, and this process owes a new era: it serves nothing from Redis
-    /// before it has begun one.
-    ///
-    /// # Cancel safety
-    /// Dropped before its answer, it owes the new era too.
-    pub(crate) async fn remove(&self, names: &[impl AsRef<str>], tags: &[Tag]) -> Result<u64, Trouble> {
-        let _changes = Changes::of(self.front(), names, tags);
-        let owing = Owing(Some(&self.supervisor));
-        let link = self.supervisor.link_for_removal()?;
-        let of = self.supervisor.names();
-        let entries = names.iter().map(|name| of.entry(name.as_ref()).into_owned());
-        let keys: Vec<String> = entries.chain(tags.iter().map(|tag| of.tag(*tag))).collect();
-        let mut removed = 0;
-        for keys in keys.chunks(MAX_PIPELINE) {
-            let mut commands = Pipeline::with_capacity(keys.len());
-            for key in keys {
-                commands.cmd("UNLINK").arg(key);
-            }
-            for answer in link.send(&commands, link.deadline()).await? {
-                removed += link.believe(integer(&answer))?.unsigned_abs();
-            }
-        }
-        owing.paid();
-        Ok(removed)
-    }
-}
-
-/// A change of what lies under some names, and of what depends on some tags. At its end, however it went, their copies end too:
-/// whoever is told of the change finds the new value.
-struct Changes<'a, N: AsRef<str>> {
-    front: &'a Front,
-    names: &'a [N],
-    tags: &'a [Tag],
-}
-
-impl<'a, N: AsRef<str>> Changes<'a, N> {
-    fn of(front: &'a Front, names: &'a [N], tags: &'a [Tag]) -> Self {
-        Changes { front, names, tags }
-    }
-}
-
-impl<N: AsRef<str>> Drop for Changes<'_, N> {
-    fn drop(&mut self) {
-        self.front.changed(self.names.iter().map(AsRef::as_ref), self.tags);
-    }
-}
-
-/// A removal of everything, or of nobody knows what, at whose end all copies end.
-struct Clears<'a>(Option<&'a Front>);
-
-impl Clears<'_> {
-    fn not(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Clears<'_> {
-    fn drop(&mut self) {
-        if let Some(front) = self.0 {
-            front.cleared();
-        }
-    }
-}
-
-/// A removal whose outcome is not known yet.
-struct Owing<'a>(Option<&'a Supervisor>);
-
-impl Owing<'_> {
-    fn paid(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Owing<'_> {
-    fn drop(&mut self) {
-        if let Some(supervisor) = self.0 {
-            supervisor.owe();
-        }
     }
 }

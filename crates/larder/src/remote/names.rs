@@ -16,6 +16,7 @@ pub(crate) struct Names {
     /// The namespace with its colon, or nothing.
     namespace: String,
     root: String,
+    watermark: String,
 }
 
 /// What a key stands for.
@@ -32,8 +33,8 @@ impl Names {
     /// Names under a namespace; the empty one is none.
     pub(crate) fn new(namespace: &str) -> Self {
         let namespace = if namespace.is_empty() { String::new() } else { format!("{namespace}:") };
-        let root = format!("!{namespace}root");
-        Names { namespace, root }
+        let (root, watermark) = (format!("!{namespace}root"), format!("!{namespace}wm"));
+        Names { namespace, root, watermark }
     }
 
     /// The key of an entry.
@@ -88,6 +89,10 @@ impl Names {
 
     pub(crate) fn root(&self) -> &str {
         &self.root
+    }
+
+    pub(crate) fn watermark(&self) -> &str {
+        &self.watermark
     }
 
     pub(crate) fn tag(&self, tag: Tag) -> String {

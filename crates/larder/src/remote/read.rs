@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes};
 use rand::RngExt;
 
-use super::front::{Copying, Front, STALENESS_MS};
+use super::front::{Copying, Front};
 use super::gather::{self, Question, Said, Tokens, What};
 use super::left_behind::take_back;
 use super::link::Link;
@@ -22,6 +22,7 @@ use super::trouble::{Trouble, string};
 use crate::ablation::{Ablation, Ablations};
 use crate::entry::{self, Dependencies, Header, Parsed, TokenHash, Word};
 use crate::key::{Tag, TagHasher, Tags};
+use crate::lease::STALENESS_MS;
 
 /// 30 seconds: how long a lease stands when its holder dies, and nobody takes the load over.
 pub(super) const LEASE_MS: u64 = 30_000;

@@ -58,6 +58,11 @@ impl Incarnation {
     pub(crate) fn is_known(self) -> bool {
         self != Incarnation::UNKNOWN
     }
+
+    /// A short form of it, for records of what it has heard of; `None` where it is not known.
+    pub(crate) fn digest(self) -> Option<u64> {
+        self.is_known().then(|| xxh3_64(&self.0))
+    }
 }
 
 impl std::fmt::Debug for Incarnation {

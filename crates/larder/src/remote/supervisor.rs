@@ -1,9 +1,9 @@
 //! Keeps one usable connection: connect, handshake, ready; fail fast while there is none; make another when it ends.
 //!
-//! The handshake asks which server this is (its [`Incarnation`]) and sees to it that the root is of that incarnation. Until
-//! there is an outbox, a **new era** is begun where something may have been removed that this server does not know of: it is
-//! another incarnation than the root's, it does not say which it is, or this process owes a removal that failed or whose
-//! outcome it never learnt. Nobody is served from Redis before.
+//! The handshake asks which server this is (its [`Incarnation`]) and sees to it that the root is of that incarnation. A **new
+//! era** is begun where something may have been removed that this server does not know of: it does not say which it is, this
+//! process owes a removal that failed or whose outcome it never learnt, or it is another incarnation than the root's and nobody
+//! makes up for what it has not heard of. Who does is asked by a [`Doubt`]. Nobody is served from Redis before.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,16 +14,17 @@ use parking_lot::Mutex;
 use rand::RngExt;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::doubt::{Doubt, Verdict};
 use super::front::{Front, Tie};
 use super::link::{Identity, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
 use super::root::{Incarnation, Root, field};
 use super::script::NEW_ROOT;
 use super::settings::Redis;
-use super::trouble::{Trouble, integer, string, text};
+use super::trouble::{Trouble, integer, okay, string, text};
 use crate::clock::Clock;
 use crate::entry::Era;
 use crate::error::{Error, ErrorKind};
@@ -69,6 +70,8 @@ pub(crate) struct Supervisor {
     owed: AtomicU64,
     /// The connections that were given up: what they sent may still arrive.
     predecessors: Mutex<Vec<Identity>>,
+    /// Where it is asked whether a life of a server may be trusted, if anybody knows.
+    doubts: Option<mpsc::Sender<Doubt>>,
 }
 
 /// Whether there is a connection.
@@ -86,6 +89,7 @@ impl Supervisor {
         local: Arc<Local>,
         clock: Clock,
         errands: Arc<Errands>,
+        doubts: Option<mpsc::Sender<Doubt>>,
     ) -> Result<Self, Error> {
         if redis.limit() > LONGEST_OPERATION {
             let message = format!(
@@ -106,6 +110,7 @@ impl Supervisor {
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
             owed: AtomicU64::new(0),
             predecessors: Mutex::default(),
+            doubts,
         })
     }
 
@@ -121,9 +126,16 @@ impl Supervisor {
     pub(crate) fn link(&self) -> Result<Arc<Link>, Trouble> {
         match &*self.state.borrow() {
             State::Up(link) => link.has_not_ended().map(|()| Arc::clone(link)),
-            State::Suspect(_) => Err(Trouble::Away("its handshake is under way".to_owned())),
+            State::Suspect(_) => Err(Trouble::Away(self.why_suspect().to_owned())),
             State::Down(Trouble::Away(reason)) => Err(Trouble::Away(reason.clone())),
             State::Down(trouble) => Err(Trouble::Away(trouble.to_string())),
+        }
+    }
+
+    fn why_suspect(&self) -> &'static str {
+        match &self.doubts {
+            None => "its handshake is under way",
+            Some(_) => "it is not known yet whether it has heard of every change",
         }
     }
 
@@ -202,27 +214,62 @@ impl Supervisor {
 
     /// Makes a connection and keeps it to its end. An error says why there was none.
     async fn serve(&self, paid: &mut u64) -> Result<Trouble, Trouble> {
-        let handshake = async {
+        let connecting = async {
             let link = self.connect().await?;
             // From here on removals are executed, so that those that come meanwhile need no new era.
             self.state.send_replace(State::Suspect(Arc::clone(&link)));
-            loop {
-                let owed = self.owed.load(Ordering::Acquire);
-                let settled = self.settle_root(&link, owed > *paid).await;
-                let era = settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
-                self.front.reconnected(era);
-                *paid = owed;
-                if self.publish(&link, owed) {
-                    return Ok(link);
-                }
+            if self.doubts.is_none() {
+                self.settle(&link, paid).await?;
             }
+            Ok(link)
         };
-        let link = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await;
+        let link = tokio::time::timeout(HANDSHAKE_LIMIT, connecting).await;
         let link = link.unwrap_or(Err(Trouble::TimedOut)).inspect_err(|_| self.give_up_suspect())?;
+        if self.doubts.is_some() {
+            // It takes as long as there is to make up for, and the connection is kept meanwhile.
+            let settled = tokio::select! {
+                trouble = self.keep(&link, |_root, _sent_ms| {}) => Err(trouble),
+                settled = self.settle(&link, paid) => settled,
+            };
+            settled.inspect_err(|_| self.give_up_suspect())?;
+        }
         tracing::info!(version = link.identity.version, "connected to Redis");
-        let trouble = self.keep(&link).await;
+        // A root of another era ends the copies.
+        let trouble = self.keep(&link, |root, sent_ms| drop(link.root(root, sent_ms))).await;
         self.succeed(&link.identity);
         Ok(trouble)
+    }
+
+    /// Sees to it that nothing is served of what may not be, and lets everybody use the connection.
+    async fn settle(&self, link: &Arc<Link>, paid: &mut u64) -> Result<(), Trouble> {
+        loop {
+            let owed = self.owed.load(Ordering::Acquire);
+            let verdict = self.verdict(link).await?;
+            let settled = self.settle_root(link, owed > *paid, verdict).await;
+            let era = settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
+            self.front.reconnected(era);
+            *paid = owed;
+            if self.publish(link, owed) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks whoever knows of every change whether this life of a server has heard of them. Without anybody who does, one that is not the
+    /// root's has not.
+    async fn verdict(&self, link: &Arc<Link>) -> Result<Option<Verdict>, Trouble> {
+        let Some(doubts) = &self.doubts else { return Ok(None) };
+        let mut ask = Pipeline::with_capacity(2);
+        ask.add_command(self.get_root()).cmd("GETEX").arg(self.names.watermark());
+        let answers = link.send(&ask, link.deadline()).await?;
+        let [root, watermark]: [Value; 2] = answers.try_into().map_err(|_other| Trouble::Garbled)?;
+        // Of what has lost its root nothing is left to vouch for.
+        let root = string(root).ok().flatten().and_then(|root| Root::parse(&root));
+        let watermark = string(watermark).ok().flatten().filter(|_| root.is_some());
+        let (doubt, verdict) = Doubt::new(Arc::clone(link), watermark);
+        let nobody = |_closed| Trouble::Away("whoever knows of the changes has ended".to_owned());
+        doubts.send(doubt).await.map_err(|closed| nobody(closed.to_string()))?;
+        verdict.await.map(Some).map_err(|closed| nobody(closed.to_string()))
     }
 
     /// Ends a connection whose handshake did not end.
@@ -244,15 +291,15 @@ impl Supervisor {
         })
     }
 
-    /// Keeps a connection from falling silent, until it ends.
-    async fn keep(&self, link: &Link) -> Trouble {
+    /// Keeps a connection from falling silent, until it ends; `heard` gets the answers, and when they were asked for.
+    async fn keep(&self, link: &Link, heard: impl Fn(Value, u64)) -> Trouble {
         let heartbeat = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
-                // By itself: it is not to wait for others. A root of another era ends the copies.
+                // By itself: it is not to wait for others.
                 let sent_ms = Clock::system().now_ms();
                 if let Ok(root) = link.ask(self.get_root()).await {
-                    link.root(root, sent_ms).ok();
+                    heard(root, sent_ms);
                 }
             }
         };
@@ -387,9 +434,23 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Sees to it that the root is of this incarnation, and that a new era begins where one has to.
-    async fn settle_root(&self, link: &Link, mut owed: bool) -> Result<Era, Trouble> {
+    /// Sees to it that the root is of this incarnation, and that a new era begins where one has to: where one is owed, where the verdict
+    /// says so, and without a verdict in another incarnation than the root's.
+    async fn settle_root(
+        &self,
+        link: &Link,
+        mut owed: bool,
+        verdict: Option<Verdict>,
+    ) -> Result<Era, Trouble> {
         let incarnation = link.identity.incarnation;
+        let (keeps, watermark) = match verdict {
+            None => (false, None),
+            Some(Verdict { keeps, watermark }) => {
+                owed |= !keeps;
+                (keeps, Some(watermark))
+            }
+        };
+        let mut seen = None;
         for _ in 0..ROOT_ATTEMPTS {
             let there = match string(link.ask(self.get_root()).await?) {
                 Err(Trouble::WrongType) => {
@@ -398,20 +459,36 @@ impl Supervisor {
                 }
                 there => there?,
             };
-            let root = there.as_deref().and_then(Root::parse);
-            let root = root.filter(|root| root.incarnation == incarnation && incarnation.is_known());
-            if let Some(root) = root.filter(|_| !owed) {
-                return Ok(root.era);
-            }
-            let new = Root::new(incarnation);
-            let mut put = NEW_ROOT.on(&[self.names.root()]);
-            put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
-            if integer(&link.ask(put).await?)? == 1 {
+            let root = there.as_deref().and_then(Root::parse).filter(|_| incarnation.is_known());
+            let era = root.map(|root| root.era);
+            // Somebody else began an era, after what is owed.
+            owed &= *seen.get_or_insert(era) == era;
+            let new = match root {
+                Some(root) if !owed && root.incarnation == incarnation => root,
+                Some(root) if !owed && keeps => Root { incarnation, ..root },
+                _ => Root::new(incarnation),
+            };
+            let put = if root == Some(new) {
+                true
+            } else {
+                let mut put = NEW_ROOT.on(&[self.names.root()]);
+                put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
+                integer(&link.ask(put).await?)? == 1
+            };
+            if put {
+                if let Some(watermark) = watermark {
+                    self.mark(link, &watermark).await?;
+                }
                 return Ok(new.era);
             }
-            owed = false; // somebody else began an era, after what is owed
         }
         Err(Trouble::Refused("its root is changed all the time".to_owned()))
+    }
+
+    /// Notes in Redis up to where every change has been heard of. On this connection, behind what it is true of.
+    pub(crate) async fn mark(&self, link: &Link, watermark: &[u8]) -> Result<(), Trouble> {
+        let set = cmd("SET").arg(self.names.watermark()).arg(watermark).take();
+        link.believe(okay(&link.ask(set).await?)).map(drop)
     }
 
     fn get_root(&self) -> Cmd {

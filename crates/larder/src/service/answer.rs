@@ -107,6 +107,21 @@ pub enum Refusal {
     Failed,
 }
 
+/// How much is certain of a removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Acknowledged {
+    /// It is in force: no read that starts now returns what was removed, but for [copies](crate::Redis::local_tier) of other
+    /// processes, for a second at most. Without Redis it is in force in this process, and in others when their relay has seen it.
+    Applied,
+    /// It is [`Applied`](Self::Applied), and as many replicas as were asked for have it.
+    Replicated,
+    /// It is committed with the data and will be applied, whatever dies now; until then readers in Redis may find what was removed.
+    Durable,
+    /// Nobody knows, and nothing is recorded: before this process serves from Redis again, it sees to it that nothing older is a hit.
+    Pending,
+}
+
 /// The answer to a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

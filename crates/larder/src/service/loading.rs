@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::boarding::Wanted;
 use super::{Inner, Plan, Refusal, Stored};
+use crate::clock::Clock;
 use crate::codec::{Payload, Value, encode};
 use crate::entry::Word;
 use crate::error::Error;
@@ -225,7 +226,8 @@ impl Inner {
             Grant::Local(grant) => {
                 if let Some(leader) = leader {
                     leader.land(|| {
-                        let checked = Moment::of_check(self.local.is_current(name, &grant));
+                        let current = self.local.is_current(name, &grant) && self.vouches();
+                        let checked = Moment::of_check(current);
                         Landed {
                             result: Err(error),
                             began,
@@ -307,17 +309,25 @@ impl Inner {
         let failed = candidate.is_none();
         let tags = grant.tags().collect();
         let install = || self.local.install(name, grant, candidate);
+        let mut is_current = false;
         let installed = match leader {
             None => install(),
             Some(leader) => {
                 let landed = leader.land(|| {
                     let Installed { current, stored } = install();
-                    Landed { result: Ok(value), began, checked: Moment::of_check(current), tags, stored }
+                    is_current = current;
+                    let checked = Moment::of_check(current && self.vouches());
+                    Landed { result: Ok(value), began, checked, tags, stored }
                 });
-                Installed { current: landed.checked == Moment::LANDING, stored: landed.stored }
+                Installed { current: is_current, stored: landed.stored }
             }
         };
         self.answer_of_load(plan.group, installed.stored, installed.current, failed)
+    }
+
+    /// Whether an install that was accepted vouches for its value: not while nobody tells this process of what others change.
+    fn vouches(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.is_open(Clock::system().now_ms()))
     }
 
     /// Fills a value in that was loaded for Redis. Answers whether it is stored, and whether it is vouched for.

@@ -4,12 +4,14 @@ mod answer;
 mod batch;
 mod boarding;
 mod health;
+mod invalidation;
 mod loading;
 mod locking;
 mod options;
 mod pace;
 mod permit;
 mod read;
+mod relay;
 mod removal;
 mod tagged;
 mod waiting;
@@ -22,12 +24,14 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 
-pub use answer::{Freshness, Read, Refusal, Removed, Source, Stored};
+pub use answer::{Acknowledged, Freshness, Read, Refusal, Removed, Source, Stored};
 pub use health::{Health, LocalStats, RedisHealth, Stats, Status};
+pub use invalidation::Invalidation;
 pub use locking::Lock;
 pub use options::{MAX_TAGS, Policy, SetOptions};
 pub use permit::{Lookup, Permit};
-pub use removal::Invalidation;
+pub(crate) use relay::Relayed;
+pub use relay::{Incarnation, Place, Relay, Round, Suspect};
 
 use crate::ablation::Ablations;
 use crate::clock::Clock;
@@ -37,6 +41,7 @@ use crate::flight::Flights;
 use crate::guess::Guesses;
 use crate::hottest::Hottest;
 use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tags, Typed};
+use crate::lease::Lease;
 use crate::local::{Candidate, Local, SCAN_BATCH};
 use crate::lock::Locks;
 use crate::policy::{Encoding, Ttl};
@@ -78,8 +83,12 @@ pub(crate) struct Inner {
     local: Arc<Local>,
     /// Where the entries are, if they are not in this process.
     remote: Option<Remote>,
-    /// Whether copies of them may be served, if any are kept: each hit asks.
+    /// The copies of them, if any are kept.
     front: Option<Arc<Front>>,
+    /// Until when what is in this process may be served, where others change it too: each hit asks.
+    lease: Option<Arc<Lease>>,
+    /// What a relay drives, if one does.
+    relayed: Option<Relayed>,
     flights: Arc<Flights>,
     pace: Pace,
     guesses: Guesses,
@@ -127,15 +136,23 @@ impl CacheService {
     pub(crate) fn assemble(
         local: Arc<Local>,
         remote: Option<Remote>,
+        relayed: Option<Relayed>,
         registry: Registry,
         settings: Settings,
         tasks: Tasks,
     ) -> Self {
         let front = remote.as_ref().map(Remote::front).filter(|front| front.keeps()).cloned();
+        let lease = match (&remote, &front, &relayed) {
+            (Some(_), front, _) => front.as_ref().and_then(|front| front.lease()),
+            (None, _, relayed) => relayed.as_ref().map(Relayed::lease),
+        };
+        let lease = lease.cloned();
         let inner = Arc::new(Inner {
             local,
             remote,
             front,
+            lease,
+            relayed,
             flights: Arc::new(Flights::new()),
             pace: Pace::new(),
             guesses: Guesses::new(),
@@ -173,19 +190,22 @@ impl CacheService {
     }
 
     /// Waits until this process has been told of every change that was acknowledged before, by whichever process: a read that starts
-    /// afterwards returns nothing older, also from a copy in this process. It is one round trip; without Redis there is nothing
-    /// to wait for.
+    /// afterwards returns nothing older, also from a copy in this process. Over Redis it is one round trip; without it one look of
+    /// the [relay](crate::Builder::relayed) at what is recorded, and where there is none either, there is nothing to wait for.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) if Redis cannot be asked. No copy is served then, but for spaces that
-    /// [say so](crate::Space::degraded_ttl).
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if Redis cannot be asked, or the relay does not answer within a second. No copy
+    /// is served then, but for spaces that [say so](crate::Space::degraded_ttl).
     ///
     /// # Cancel safety
     /// It changes nothing.
     pub async fn sync(&self) -> Result<(), Error> {
         match &self.inner.remote {
             Some(remote) => Ok(remote.sync().await?),
-            None => Ok(()),
+            None => match &self.inner.relayed {
+                Some(relayed) => relayed.sync().await,
+                None => Ok(()),
+            },
         }
     }
 
@@ -236,11 +256,11 @@ impl Inner {
     /// The time at which what is in this process may be served; `None` if nothing is, or nothing may be.
     #[inline]
     fn serves_local(&self) -> Option<u64> {
-        match &self.front {
+        match &self.lease {
             None => self.remote.is_none().then(|| self.now_ms()),
-            Some(front) => {
+            Some(lease) => {
                 let now_ms = self.now_ms();
-                front.is_open(self.settings.clock.machine_ms(now_ms)).then_some(now_ms)
+                lease.is_open(self.settings.clock.machine_ms(now_ms)).then_some(now_ms)
             }
         }
     }

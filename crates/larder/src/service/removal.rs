@@ -3,67 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{CacheService, Inner, Removed};
+use super::{CacheService, Inner, Invalidation, Removed};
 use crate::error::{Error, ErrorKind};
-use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag, Tags};
+use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag};
 use crate::local::SCAN_BATCH;
 use crate::progress::{Progress, Watching};
 use crate::remote::Remote;
 use crate::stats::Count;
-
-/// What one change made untrue, as data: to be announced once the change is committed.
-///
-/// ```
-/// use larder::{Invalidation, Tag};
-///
-/// let mut changed = Invalidation::new().key("deal:17").tag(Tag::new("deals", "abc123"));
-/// changed.merge(Invalidation::new().pattern("pipeline:stats:abc123"));
-/// assert!(!changed.is_empty());
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use = "an invalidation does nothing until it is given to `CacheService::invalidate`"]
-pub struct Invalidation {
-    names: Vec<String>,
-    tags: Tags,
-    patterns: Vec<String>,
-}
-
-impl Invalidation {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Invalidation::default()
-    }
-
-    /// One entry.
-    pub fn key(mut self, key: impl AsName) -> Self {
-        self.names.push(key.name().to_owned());
-        self
-    }
-
-    /// Everything that depends on this tag.
-    pub fn tag(mut self, tag: Tag) -> Self {
-        self.tags.push(tag);
-        self
-    }
-
-    /// Everything whose name matches a glob, as for [`CacheService::delete_pattern`].
-    pub fn pattern(mut self, glob: impl Into<String>) -> Self {
-        self.patterns.push(glob.into());
-        self
-    }
-
-    /// All that the other says, too.
-    pub fn merge(&mut self, other: Invalidation) {
-        self.names.extend(other.names);
-        self.tags.extend(other.tags);
-        self.patterns.extend(other.patterns);
-    }
-
-    /// Whether there is nothing to remove.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.tags.is_empty() && self.patterns.is_empty()
-    }
-}
 
 impl CacheService {
     /// Removes one entry.
@@ -172,28 +118,30 @@ impl CacheService {
             let message = format!("the pattern has {} bytes and {MAX_NAME_BYTES} are the most", glob.len());
             return Err(Error::new(ErrorKind::InvalidInput, message));
         }
-        let pattern = Pattern::new(glob);
-        if let Some(name) = pattern.as_literal() {
-            let Some(remote) = &self.inner.remote else { return Ok(self.inner.remove_here(name)) };
-            self.inner.count(name, Count::Delete);
-            let removed = self.inner.remove_there(remote, vec![name.to_owned()], Vec::new()).await?;
-            return Ok(Removed::counted(removed));
-        }
-        if let Some(scope) =
-            pattern.as_prefix().and_then(|prefix| self.inner.registry.scope_of_prefix(prefix))
-        {
+        let kind = self.inner.kind_of(glob);
+        if !matches!(kind, Glob::Pattern(_)) && self.inner.remote.is_some() {
             self.inner.count(glob, Count::Delete);
-            match &self.inner.remote {
-                None => self.inner.local.invalidate(scope),
-                Some(remote) => {
-                    self.inner.remove_there(remote, Vec::new(), vec![scope]).await?;
-                }
-            }
-            return Ok(Removed::UNCOUNTED);
         }
-        Ok(match &self.inner.remote {
-            None => Removed::scanned(self.inner.remove_matching(pattern, watch).await),
-            Some(remote) => Removed::scanned(self.scan_there(remote, glob.to_owned(), None, watch).await?),
+        Ok(match (kind, &self.inner.remote) {
+            (Glob::Name(name), None) => self.inner.remove_here(name),
+            (Glob::Name(name), Some(remote)) => {
+                Removed::counted(self.inner.remove_there(remote, vec![name.to_owned()], Vec::new()).await?)
+            }
+            (Glob::Scope(scope), None) => {
+                self.inner.count(glob, Count::Delete);
+                self.inner.local.invalidate(scope);
+                Removed::UNCOUNTED
+            }
+            (Glob::Scope(scope), Some(remote)) => {
+                self.inner.remove_there(remote, Vec::new(), vec![scope]).await?;
+                Removed::UNCOUNTED
+            }
+            (Glob::Pattern(pattern), None) => {
+                Removed::scanned(self.inner.remove_matching(pattern, watch).await)
+            }
+            (Glob::Pattern(_), Some(remote)) => {
+                Removed::scanned(self.scan_there(remote, glob.to_owned(), None, watch).await?)
+            }
         })
     }
 
@@ -229,6 +177,9 @@ impl CacheService {
     /// # Cancel safety
     /// Dropped before its end, it has removed some of it. Without a pattern, once polled, it is done, whoever goes away.
     pub async fn invalidate(&self, changed: &Invalidation) -> Removed {
+        if changed.everything {
+            return self.clear().await;
+        }
         let mut removed = match &self.inner.remote {
             Some(remote) => {
                 self.inner.remove_over(remote, changed.names.clone(), changed.tags.to_vec()).await
@@ -301,6 +252,16 @@ impl CacheService {
     }
 }
 
+/// What a glob of the application is.
+pub(super) enum Glob<'a> {
+    /// One name, without anything special.
+    Name(&'a str),
+    /// All names of a declared scope.
+    Scope(Tag),
+    /// Any other.
+    Pattern(Pattern<'a>),
+}
+
 /// The group under which removals that are no names are counted.
 pub(super) const TAGS: &str = "(tags)";
 
@@ -325,6 +286,15 @@ impl<K: Id + ?Sized, V> Space<K, V> {
 }
 
 impl Inner {
+    pub(super) fn kind_of<'a>(&self, glob: &'a str) -> Glob<'a> {
+        let pattern = Pattern::new(glob);
+        if let Some(name) = pattern.as_literal() {
+            return Glob::Name(name);
+        }
+        let scope = pattern.as_prefix().and_then(|prefix| self.registry.scope_of_prefix(prefix));
+        scope.map_or(Glob::Pattern(pattern), Glob::Scope)
+    }
+
     pub(super) async fn remove(&self, name: &str) -> Removed {
         match &self.remote {
             None => self.remove_here(name),
@@ -361,7 +331,7 @@ impl Inner {
         Ok(remote.to_the_end(async move { removes.remove(&names, &tags).await }).await?)
     }
 
-    fn count_tag(&self) {
+    pub(super) fn count_tag(&self) {
         self.counters.count(self.counters.group(TAGS), Count::Delete);
     }
 
@@ -371,7 +341,7 @@ impl Inner {
         Removed::counted(u64::from(removed.is_some()))
     }
 
-    async fn remove_matching(
+    pub(super) async fn remove_matching(
         &self,
         pattern: Pattern<'_>,
         mut watch: Option<Watching>,

@@ -6,11 +6,11 @@ use parking_lot::Mutex;
 
 use super::RedisServer;
 use super::home::Home;
-use super::process::Supervisor;
 use super::tls::{ClientCertificates, Tls};
 use super::users::{self, Login};
 use crate::port::Port;
 use crate::shared::workspace_root;
+use crate::supervisor::Supervisor;
 
 /// How many ports are tried: 10. Only a program that takes the port between our look and the server's start, without
 /// asking for it as the testkit does, makes a second one necessary.
@@ -115,8 +115,9 @@ impl Builder {
         home.configure(&deploy.join("redis.conf"), ours.chain(theirs));
         let password = self.settings.iter().rev().find(|(directive, _)| directive == "requirepass");
         let password = password.map(|(_, password)| Login::everybody(password));
+        let command = ["redis-server".into(), home.path().join("redis.conf").into_os_string()];
         RedisServer {
-            supervisor: Mutex::new(Supervisor::new(home.path())),
+            supervisor: Mutex::new(Supervisor::new("redis-server", home.path(), "KILL", &command)),
             process: Mutex::default(),
             home,
             port,

@@ -8,7 +8,6 @@ mod connection;
 mod home;
 mod life;
 mod memory;
-mod process;
 mod reply;
 mod statistics;
 mod tls;
@@ -35,10 +34,10 @@ pub use users::{PASSWORD, USER};
 
 use crate::port::Port;
 use crate::process::Process;
+use crate::supervisor::Supervisor;
 use crate::wait::{PATIENCE, Patience};
 use home::Home;
 use memory::Limits;
-use process::Supervisor;
 use users::Login;
 
 /// A running `redis-server`; dropping it kills it and removes its folder.

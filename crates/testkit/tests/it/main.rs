@@ -4,6 +4,7 @@ mod deploy;
 mod faults;
 mod gate;
 mod limit;
+mod postgres;
 mod proxy;
 mod redis;
 mod shared;

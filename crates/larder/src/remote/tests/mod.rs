@@ -55,8 +55,8 @@ fn local() -> Arc<Local> {
 }
 
 fn kept(redis: &Redis, clock: Clock) -> Kept {
-    let remote =
-        Remote::new(redis, local(), clock, errands(), Ablations::default()).expect("the settings are right");
+    let remote = Remote::new(redis, local(), clock, errands(), None, Ablations::default())
+        .expect("the settings are right");
     let mut keeps = JoinSet::new();
     keeps.spawn(remote.clone().run());
     Kept { remote, _keeps: keeps }

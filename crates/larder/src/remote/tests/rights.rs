@@ -194,7 +194,7 @@ fn a_tier_that_is_not_kept_any_more_is_away() {
         .await;
         let slow = Redis::at(server.url()).operation_limit(Duration::from_secs(1));
         assert!(
-            Remote::new(&slow, local(), Clock::system(), errands(), Ablations::default()).is_err(),
+            Remote::new(&slow, local(), Clock::system(), errands(), None, Ablations::default()).is_err(),
             "longer than a connection may be silent"
         );
     });

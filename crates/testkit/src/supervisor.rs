@@ -1,5 +1,6 @@
 //! The process of a server, and the one that sees to it that it does not outlive the test.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use crate::process::Process;
 
-/// What the supervisor does. `$1` is the folder of the server.
+/// What the supervisor does. `$1` is the folder of the server, `$2` the signal that ends it, and what follows its command.
 ///
 /// A line on its standard input starts the server, once more if it has ended, and is answered with the process id.
 /// The end of its input, which comes when the [`Supervisor`] is dropped and also when the test process is gone for
@@ -18,21 +19,25 @@ use crate::process::Process;
 /// process that started the group is gone: just when there is something to clean up.
 const SUPERVISE: &str = r#"
 trap '' HUP
+home=$1
+ends=$2
+shift 2
 server=
 while read -r start; do
     [ -z "$server" ] || wait "$server"
-    redis-server "$1/redis.conf" </dev/null >>"$1/output" 2>&1 &
+    "$@" </dev/null >>"$home/output" 2>&1 &
     server=$!
     echo "$server"
 done
-[ -z "$server" ] || kill -KILL "$server"
+[ -z "$server" ] || kill -"$ends" "$server"
 wait
-rm -rf "$1"
+rm -rf "$home"
 "#;
 
 /// A shell that starts the server, and kills it when this is dropped or this process is gone.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
+    what: &'static str,
     shell: Child,
     /// None only while it is dropped.
     orders: Option<ChildStdin>,
@@ -40,11 +45,13 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// For a server whose configuration is `redis.conf` in `home`. `home` is removed in the end.
-    pub(crate) fn new(home: &Path) -> Self {
+    /// For a server that this command starts, and this signal ends. `home` is removed in the end.
+    pub(crate) fn new(what: &'static str, home: &Path, ends: &str, command: &[OsString]) -> Self {
         let mut shell = Command::new("sh")
-            .args(["-c", SUPERVISE, "supervise redis-server"])
+            .args(["-c", SUPERVISE, &format!("supervise {what}")])
             .arg(home)
+            .arg(ends)
+            .args(command)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null()) // "Killed" and the like
@@ -53,7 +60,7 @@ impl Supervisor {
             .expect("a shell can be started");
         let orders = shell.stdin.take();
         let pids = BufReader::new(shell.stdout.take().expect("standard output is a pipe"));
-        Self { shell, orders, pids }
+        Self { what, shell, orders, pids }
     }
 
     /// Starts the server. It must not be running.
@@ -64,7 +71,7 @@ impl Supervisor {
         let started = orders.write_all(b"start\n").and_then(|()| self.pids.read_line(&mut pid));
         let pid = started.ok().and_then(|_| pid.trim().parse().ok());
         // It exists until the supervisor waits for it.
-        Process::of("redis-server", pid.expect("the supervisor answers with a process id"))
+        Process::of(self.what, pid.expect("the supervisor answers with a process id"))
     }
 }
 

@@ -1,0 +1,211 @@
+//! The door: a record of what changes made untrue, written with them, and announced after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use larder::{Acknowledged, CacheService, Invalidation, Place};
+use parking_lot::Mutex;
+use sqlx::Pool;
+use tokio::task::JoinSet;
+
+use crate::database::Database;
+use crate::dialect::{Dialect, TABLE};
+use crate::error::Error;
+use crate::own;
+use crate::record::{Record, number};
+use crate::relay::{Runner, Shared};
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+/// A record of invalidations in the application's database, for one cache. Cloning it is cheap.
+///
+/// See the [crate's documentation](crate) for how it is used.
+pub struct Outbox<DB: Database> {
+    shared: Arc<Shared>,
+    pool: Pool<DB>,
+    dialect: &'static Dialect,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+/// What was written into a transaction, to be [announced](Outbox::announce) once that has committed.
+///
+/// Dropped instead, it is announced by the relay, if the transaction was committed.
+#[derive(Debug)]
+#[must_use = "announce it after the commit: else others read what it removes until the relay comes by"]
+pub struct Recorded {
+    changed: Invalidation,
+    /// `None` where there was nothing to remove.
+    row: Option<own::Place>,
+    shared: Arc<Shared>,
+    announced: bool,
+}
+
+impl<DB: Database> Outbox<DB> {
+    /// Makes the tables of the outbox where they are not there. Those who keep their migrations elsewhere find the statements in
+    /// [`SQLITE_SCHEMA`](crate::SQLITE_SCHEMA) and [`POSTGRES_SCHEMA`](crate::POSTGRES_SCHEMA).
+    ///
+    /// # Errors
+    /// What the database reports.
+    ///
+    /// # Cancel safety
+    /// Dropped early, some of it may be there; the next call goes on.
+    pub async fn migrate(pool: &Pool<DB>) -> Result<(), Error> {
+        let mut connection = pool.acquire().await?;
+        let dialect = DB::dialect(&connection)?;
+        for statement in statements(dialect.schema) {
+            DB::execute(&mut connection, statement, &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the outbox of this cache, and its relay. From then on the cache may serve.
+    ///
+    /// The relay has a connection of its own, made like those of the pool, unless the pool has no more than one.
+    ///
+    /// # Errors
+    /// [`NotRelayed`](Error::NotRelayed) if the cache was not built to be [`relayed`](larder::Builder::relayed), or has an
+    /// outbox already; [`Setting`](Error::Setting); what the database reports, if the tables are not there for instance.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened, but that the cache cannot be given another outbox.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub async fn start(pool: &Pool<DB>, cache: &CacheService, settings: Settings) -> Result<Self, Error> {
+        settings.check()?;
+        let mut record = Record::of(pool).await?;
+        let state = record.state().await?;
+        let relay = cache.relay().ok_or(Error::NotRelayed)?;
+        let (place, dialect) = (relay.place(), record.dialect);
+        let shared = Arc::new(Shared::new(relay));
+        let mut tasks = JoinSet::new();
+        if place != Place::Nowhere {
+            tasks.spawn(Runner::new(record, Arc::clone(&shared), settings, state.identity).run());
+        }
+        Ok(Outbox { shared, pool: pool.clone(), dialect, tasks: Arc::new(Mutex::new(tasks)) })
+    }
+
+    /// Writes into a transaction what its changes make untrue. It is in force when the transaction has committed, at the latest when
+    /// the relay has seen it.
+    ///
+    /// # Errors
+    /// What the database reports; the transaction is of no more use then.
+    ///
+    /// # Cancel safety
+    /// Dropped early, it may be in the transaction or not.
+    pub async fn add(
+        &self,
+        transaction: &mut DB::Connection,
+        changed: Invalidation,
+    ) -> Result<Recorded, Error> {
+        let mut changed = changed;
+        changed.dedup();
+        let row = if changed.is_empty() {
+            None
+        } else {
+            let text = changed.to_string();
+            let row = {
+                let arguments = [text.as_str()];
+                let mut rows = DB::fetch(transaction, self.dialect.add, &arguments);
+                rows.next().await.ok_or(sqlx::Error::RowNotFound)??
+            };
+            let (seq, position) = (number(&row, 0, TABLE)?, number(&row, 1, TABLE)?);
+            self.shared.own.written(seq);
+            Some((position, seq))
+        };
+        Ok(Recorded { changed, row, shared: Arc::clone(&self.shared), announced: false })
+    }
+
+    /// Removes from the cache what a committed transaction has made untrue. If the commit itself failed nobody knows whether it took
+    /// place, so that it is to be announced then too.
+    ///
+    /// The answer is [`Applied`](Acknowledged::Applied), or, if Redis did not do it now,
+    /// [`Durable`](Acknowledged::Durable): the relay of whichever process reaches it does.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the relay announces it.
+    pub async fn announce(&self, recorded: Recorded) -> Acknowledged {
+        let mut recorded = recorded;
+        let Some(row) = recorded.row else { return Acknowledged::Applied };
+        let announced = self.shared.relay.announce(&recorded.changed).await;
+        recorded.announced = true;
+        match announced {
+            Ok(who) => {
+                self.shared.own.announced(row, who.map(larder::Incarnation::as_u64));
+                Acknowledged::Applied
+            }
+            Err(error) => {
+                tracing::debug!("the relay has to remove what a change made untrue: {error}");
+                self.shared.own.forget(row.1);
+                Acknowledged::Durable
+            }
+        }
+    }
+
+    /// Waits until everything that is committed now, by whomever, is removed from the cache of this process, or from Redis: what
+    /// triggers have recorded, for instance. To read one's own raw SQL.
+    ///
+    /// # Errors
+    /// [`Cache`](Error::Cache) if that takes longer than `limit`.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened; the relay goes on.
+    pub async fn caught_up(&self, limit: Duration) -> Result<(), Error> {
+        self.shared.caught_up(limit).await
+    }
+
+    /// How the relay does.
+    ///
+    /// # Errors
+    /// What the database reports when it is asked how many rows wait.
+    ///
+    /// # Cancel safety
+    /// It changes nothing.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        let mut record = Record::pooled(&self.pool, self.dialect);
+        let (depth, lag_ms) = record.depth(self.shared.horizon()).await?;
+        Ok(self.shared.counters.snapshot(depth, Duration::from_millis(lag_ms)))
+    }
+
+    /// Ends the relay, after it has noted what is done. In this process the cache serves nothing from then on, and over Redis until the
+    /// connection ends.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, what is done may not be noted, and is then done once more.
+    pub async fn shutdown(&self) {
+        self.shared.stop();
+        let mut tasks = std::mem::take(&mut *self.tasks.lock());
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+/// The statements of a file of them. None of ours contains a semicolon elsewhere than at its end, or in a comment.
+fn statements(file: &'static str) -> impl Iterator<Item = &'static str> {
+    file.split_inclusive(";\n").filter(|statement| statement.trim_end().ends_with(';'))
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        if let Some((_, seq)) = self.row.filter(|_| !self.announced) {
+            self.shared.own.forget(seq);
+        }
+    }
+}
+
+impl<DB: Database> Clone for Outbox<DB> {
+    fn clone(&self) -> Self {
+        Outbox {
+            shared: Arc::clone(&self.shared),
+            pool: self.pool.clone(),
+            dialect: self.dialect,
+            tasks: Arc::clone(&self.tasks),
+        }
+    }
+}
+
+impl<DB: Database> std::fmt::Debug for Outbox<DB> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Outbox").field("relay", &self.shared.relay).finish_non_exhaustive()
+    }
+}

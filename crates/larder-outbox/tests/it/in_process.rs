@@ -1,0 +1,206 @@
+//! Several processes on one database, each with a cache of its own, without Redis. Here a node stands for a process: nodes know of each
+//! other only by the database.
+
+use std::time::Duration;
+
+use larder::{Acknowledged, CacheService, Invalidation};
+use larder_outbox::{Error, Outbox, Settings};
+use sqlx::Any;
+use tokio::time::Instant;
+
+use crate::fixture::{Base, KINDS, Kind, Node, changed, put};
+
+#[test]
+fn what_one_process_changes_another_reads_at_once_after_a_sync_and_soon_without() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let (one, other) = (Node::new(&base, None).await, Node::new(&base, None).await);
+            for round in 1..20 {
+                let (now, before) = (round, other.read("a").await);
+                assert_eq!(other.read("a").await, before);
+                assert_eq!(one.write("a", now).await, Acknowledged::Applied);
+                assert_eq!(one.read("a").await, now, "its own change");
+                if round % 2 == 0 {
+                    other.cache.sync().await.unwrap();
+                    assert_eq!(other.read("a").await, now, "{kind:?}");
+                } else {
+                    testkit::until("the other hears of it", async || other.read("a").await == now).await;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn hits_are_hits_and_ones_own_changes_are_removed_once() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let node = Node::new(&base, None).await;
+            node.cache.sync().await.unwrap();
+            node.write("a", 1).await;
+            node.read("a").await;
+            let loads = node.loads();
+            node.cache.sync().await.unwrap(); // the relay has met the row by now
+            node.read("a").await;
+            assert_eq!(node.loads(), loads, "{kind:?}: its own row removed it a second time");
+        }
+    });
+}
+
+#[test]
+fn without_a_relay_nothing_is_served_after_a_second() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let (one, other) = (Node::new(&base, None).await, Node::new(&base, None).await);
+            one.cache.sync().await.unwrap();
+            one.write("a", 1).await;
+            assert_eq!(one.read("a").await, 1);
+            one.outbox.shutdown().await;
+            other.write("a", 2).await;
+            let changed = Instant::now();
+            testkit::until("it serves nothing any more", async || {
+                let asked = changed.elapsed();
+                let stage = one.read("a").await;
+                assert!(stage == 2 || asked < Duration::from_secs(1), "{kind:?}: {stage} after {asked:?}");
+                stage == 2
+            })
+            .await;
+            assert!(one.cache.sync().await.is_err(), "nobody tells it of anything");
+        }
+    });
+}
+
+#[test]
+fn what_is_rolled_back_is_not_announced_and_what_nobody_announced_is() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let (one, other) = (Node::new(&base, None).await, Node::new(&base, None).await);
+            for node in [&one, &other] {
+                node.cache.sync().await.unwrap();
+                node.read("a").await;
+            }
+            let (before, loads) = (one.loads(), other.loads());
+            let mut change = one.pool.begin().await.unwrap();
+            put(&mut change, "a", 7).await;
+            let recorded = one.outbox.add(&mut change, changed("a")).await.unwrap();
+            change.rollback().await.unwrap();
+            drop(recorded);
+            for node in [&one, &other] {
+                node.cache.sync().await.unwrap();
+                assert_eq!(node.read("a").await, 0);
+            }
+            assert_eq!((one.loads(), other.loads()), (before, loads), "{kind:?}: nothing was changed");
+
+            let mut change = one.pool.begin().await.unwrap();
+            put(&mut change, "a", 8).await;
+            drop(one.outbox.add(&mut change, changed("a")).await.unwrap());
+            change.commit().await.unwrap();
+            for node in [&one, &other] {
+                node.cache.sync().await.unwrap();
+                assert_eq!(node.read("a").await, 8, "{kind:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_transaction_that_commits_late_is_not_overlooked() {
+    testkit::run(async {
+        // SQLite has one writer at a time, so that there is nothing to overtake.
+        let base = Base::new(Kind::Postgres).await;
+        let (one, other) = (Node::new(&base, None).await, Node::new(&base, None).await);
+        other.cache.sync().await.unwrap();
+        other.read("a").await;
+        let mut late = one.pool.begin().await.unwrap();
+        put(&mut late, "a", 1).await;
+        drop(one.outbox.add(&mut late, changed("a")).await.unwrap());
+        for stage in 1..50 {
+            one.write("b", stage).await;
+            other.cache.sync().await.unwrap();
+            assert_eq!(other.read("b").await, stage);
+        }
+        assert_eq!(other.read("a").await, 0);
+        late.commit().await.unwrap();
+        other.cache.sync().await.unwrap();
+        assert_eq!(other.read("a").await, 1);
+    });
+}
+
+#[test]
+fn a_change_of_more_rows_than_a_look_takes_is_told_whole() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let node = Node::new(&base, None).await;
+            node.cache.sync().await.unwrap();
+            for id in ["first", "last"] {
+                assert_eq!(node.read(id).await, 0);
+            }
+            base.sql(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000) \
+                 INSERT INTO larder_outbox (removes) \
+                 SELECT CASE i WHEN 1 THEN '[{\"key\":\"deal:first\"}]' WHEN 25000 THEN '[{\"key\":\"deal:last\"}]' ELSE '[]' END FROM n",
+            )
+            .await;
+            base.sql("INSERT INTO deals (id, stage) VALUES ('first', 1), ('last', 1)").await;
+            node.cache.sync().await.unwrap();
+            for id in ["first", "last"] {
+                assert_eq!(node.read(id).await, 1, "{kind:?}: {id}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_read_removes_everything() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let node = Node::new(&base, None).await;
+            node.cache.sync().await.unwrap();
+            node.read("a").await;
+            base.sql("INSERT INTO deals (id, stage) VALUES ('a', 5)").await;
+            base.sql("INSERT INTO larder_outbox (removes) VALUES ('deal:a')").await;
+            node.cache.sync().await.unwrap();
+            assert_eq!(node.read("a").await, 5, "{kind:?}");
+            assert_eq!(node.outbox.stats().await.unwrap().garbled, 1);
+        }
+    });
+}
+
+#[test]
+fn a_cache_has_one_outbox_and_has_to_be_made_for_it() {
+    testkit::run(async {
+        let base = Base::new(Kind::Sqlite).await;
+        let plain = CacheService::builder().build().unwrap();
+        let refused = Outbox::<Any>::start(&base.pool, &plain, Settings::new()).await.unwrap_err();
+        assert!(matches!(refused, Error::NotRelayed), "{refused}");
+        let node = Node::new(&base, None).await;
+        assert!(Outbox::<Any>::start(&base.pool, &node.cache, Settings::new()).await.is_err());
+        let wrong = Settings::new().keep(Duration::ZERO);
+        let refused = Outbox::<Any>::start(&base.pool, &node.cache, wrong).await.unwrap_err();
+        assert!(matches!(refused, Error::Setting { setting: "keep", .. }), "{refused}");
+    });
+}
+
+#[test]
+fn nothing_to_remove_is_no_row() {
+    testkit::run(async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let node = Node::new(&base, None).await;
+            let recorded = {
+                let mut change = node.pool.begin().await.unwrap();
+                let recorded = node.outbox.add(&mut change, Invalidation::new()).await.unwrap();
+                change.commit().await.unwrap();
+                recorded
+            };
+            assert_eq!(node.outbox.announce(recorded).await, Acknowledged::Applied);
+            assert_eq!(base.number("SELECT count(*) FROM larder_outbox").await, 0);
+        }
+    });
+}

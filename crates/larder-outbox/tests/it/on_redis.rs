@@ -1,0 +1,162 @@
+//! One Redis, which dies and comes back in all its ways.
+
+use std::time::Duration;
+
+use larder::{Acknowledged, Redis};
+use testkit::redis::RedisServer;
+
+use crate::fixture::{Base, KINDS, Node};
+
+const KEYS: i64 = 50;
+
+fn id(key: i64) -> String {
+    format!("d{key}")
+}
+
+/// Reads all, so that all of them are in Redis, and answers how many had to be loaded.
+async fn read_all(node: &Node, expected: impl Fn(i64) -> i64) -> u64 {
+    let before = node.loads();
+    for key in 0..KEYS {
+        assert_eq!(node.read(&id(key)).await, expected(key), "key {key}");
+    }
+    node.loads() - before
+}
+
+/// Waits until a node serves from the life of Redis that there is now.
+async fn is_back(node: &Node) {
+    testkit::until("Redis is served from again", async || node.cache.sync().await.is_ok()).await;
+}
+
+/// Nothing in this process: what is read is what Redis has.
+fn plain(redis: &RedisServer) -> Redis {
+    Redis::at(redis.url()).local_tier(false)
+}
+
+#[test]
+fn a_change_is_applied_by_the_process_that_made_it_and_noted() {
+    testkit::run(async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            let (one, other) =
+                (Node::new(&base, Some(plain(&redis))).await, Node::new(&base, Some(plain(&redis))).await);
+            for stage in 1..20 {
+                assert_eq!(one.write("a", stage).await, Acknowledged::Applied);
+                assert_eq!(other.read("a").await, stage, "{kind:?}");
+            }
+            testkit::until("all is noted as done", async || {
+                base.number("SELECT count(*) FROM larder_outbox WHERE done IS NULL").await == 0
+            })
+            .await;
+            let applied =
+                [one.outbox.stats().await.unwrap().applied, other.outbox.stats().await.unwrap().applied];
+            assert_eq!(applied, [0, 0], "{kind:?}: nobody had to do it for it");
+        }
+    });
+}
+
+#[test]
+fn what_its_own_process_does_not_announce_another_one_does() {
+    testkit::run(async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            assert_eq!(node.read("a").await, 0);
+            base.sql("INSERT INTO deals (id, stage) VALUES ('a', 1)").await;
+            base.sql("INSERT INTO larder_outbox (removes) VALUES ('[{\"key\":\"deal:a\"}]')").await;
+            testkit::until("it is removed", async || node.read("a").await == 1).await;
+            node.outbox.caught_up(Duration::from_secs(5)).await.unwrap();
+            assert_eq!(node.outbox.stats().await.unwrap().applied, 1);
+
+            base.sql("UPDATE deals SET stage = 2").await;
+            base.sql("INSERT INTO larder_outbox (removes) VALUES ('[{\"key\":\"deal:a\"}]')").await;
+            node.outbox.caught_up(Duration::from_secs(5)).await.unwrap();
+            assert_eq!(node.read("a").await, 2, "{kind:?}");
+        }
+    });
+}
+
+#[test]
+fn a_redis_that_was_away_keeps_what_is_still_right() {
+    testkit::run_within(Duration::from_secs(120), async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::builder().aof().start().await);
+            let (one, other) =
+                (Node::new(&base, Some(plain(&redis))).await, Node::new(&base, Some(plain(&redis))).await);
+            let expected = |lives: i64| move |key: i64| if key < 5 { lives } else { 0 };
+            assert_eq!(read_all(&one, expected(0)).await, KEYS as u64);
+            for lives in 1..4 {
+                redis.kill().await;
+                for key in 0..5 {
+                    assert_eq!(one.write(&id(key), lives).await, Acknowledged::Durable);
+                }
+                redis.restart_with_data().await;
+                is_back(&one).await;
+                is_back(&other).await;
+                assert_eq!(read_all(&one, expected(lives)).await, 5, "{kind:?}: all others are hits");
+                assert_eq!(read_all(&other, expected(lives)).await, 0);
+            }
+            assert_eq!(one.outbox.stats().await.unwrap().eras + other.outbox.stats().await.unwrap().eras, 1);
+        }
+    });
+}
+
+#[test]
+fn a_redis_with_data_of_before_hears_of_everything_since() {
+    testkit::run_within(Duration::from_secs(120), async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            read_all(&node, |_| 0).await;
+            let backup = redis.snapshot().await;
+            for key in 0..5 {
+                assert_eq!(node.write(&id(key), 1).await, Acknowledged::Applied);
+            }
+            redis.restart_with_snapshot(&backup).await;
+            is_back(&node).await;
+            let loads = read_all(&node, |key| i64::from(key < 5)).await;
+            assert_eq!(loads, 5, "{kind:?}: all others are hits");
+            assert!(node.outbox.stats().await.unwrap().replayed >= 5);
+        }
+    });
+}
+
+#[test]
+fn a_redis_that_comes_back_empty_or_from_before_the_record_begins_a_new_era() {
+    testkit::run_within(Duration::from_secs(120), async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            read_all(&node, |_| 0).await;
+            redis.restart_empty().await;
+            is_back(&node).await;
+            assert_eq!(read_all(&node, |_| 0).await, KEYS as u64);
+
+            let backup = redis.snapshot().await;
+            node.write("d1", 1).await;
+            // As if it were old: the rows are gone, and nobody knows what was in them.
+            base.sql("DELETE FROM larder_outbox").await;
+            base.sql("UPDATE larder_outbox_state SET floor = '1000000'").await;
+            redis.restart_with_snapshot(&backup).await;
+            is_back(&node).await;
+            assert_eq!(read_all(&node, |key| i64::from(key == 1)).await, KEYS as u64, "{kind:?}");
+        }
+    });
+}
+
+#[test]
+fn a_redis_of_another_database_is_not_believed() {
+    testkit::run(async {
+        let redis = RedisServer::start().await;
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            base.sql("INSERT INTO deals (id, stage) VALUES ('a', 1)").await;
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            assert_eq!(node.read("a").await, 1);
+            node.outbox.shutdown().await;
+            let base = Base::new(kind).await;
+            base.sql("INSERT INTO deals (id, stage) VALUES ('a', 2)").await;
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            assert_eq!(node.read("a").await, 2, "{kind:?}");
+        }
+    });
+}
