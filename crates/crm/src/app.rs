@@ -4,9 +4,10 @@ use crate::body::Body;
 use crate::config::Settings;
 use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
-use crate::lock::Admission;
-use crate::written::{Committed, Written};
+use crate::written::Written;
 use larder::{CacheService, Freshness, Key, Policy};
+use larder_outbox::Outbox;
+use sqlx::Any;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -19,10 +20,10 @@ pub struct App {
     pub database: Database,
     /// The cache in front of it.
     pub cache: CacheService,
+    /// What tells it of changes, of this process and of others.
+    pub outbox: Outbox<Any>,
     /// The settings that hold.
     pub settings: Settings,
-    /// By what it has the database, where others may have it too.
-    admission: Option<Admission>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -101,16 +102,15 @@ pub struct Served {
 }
 
 impl App {
-    /// Puts the application together. The admission to the database is held until this is dropped; without one its caller
-    /// holds the lock.
+    /// Puts the application together.
     #[must_use]
     pub fn new(
         database: Database,
         cache: CacheService,
+        outbox: Outbox<Any>,
         settings: Settings,
-        admission: Option<Admission>,
     ) -> Arc<Self> {
-        Arc::new(Self { database, cache, settings, admission, tasks: Mutex::default() })
+        Arc::new(Self { database, cache, outbox, settings, tasks: Mutex::default() })
     }
 
     /// Answers a read from the cache, or by `load`, which gets one snapshot of the database, opened after the cache has
@@ -151,7 +151,7 @@ impl App {
     }
 
     /// Runs a write to its end, even if whoever asked for it goes away: a change that is committed and then not
-    /// announced would leave stale answers behind.
+    /// announced would leave stale answers behind until the relay announces it.
     ///
     /// # Errors
     /// What `write` reports, or that it panicked.
@@ -172,34 +172,25 @@ impl App {
         answer.await.map_err(|_sender_dropped| Error::internal("a write panicked"))?
     }
 
-    /// Commits a change and announces it to the cache. To be called inside [`App::finish`].
+    /// Commits a change and announces it to the cache. To be called inside [`App::finish`]. Where Redis could not be told,
+    /// the outbox remembers: this process serves nothing from there before it has made up for it, and the others are told within a
+    /// moment.
     ///
     /// # Errors
-    /// What the database reports. The change is announced then too: it may have taken place.
+    /// What the database reports. The change is announced then too, if it may have taken place.
     ///
     /// # Cancel safety
-    /// None: a committed change would not be announced. [`App::finish`] never drops it.
+    /// A committed change is announced by the relay then.
     pub async fn commit<T>(&self, change: Change, written: Written<T>) -> Result<T, Error> {
-        match change.commit(written).await {
-            Ok(committed) => Ok(self.announce(committed).await),
+        match change.commit(written, &self.outbox).await {
+            Ok(committed) => Ok(committed.announce(&self.outbox).await.0),
             Err((error, unknown)) => {
-                self.announce(unknown).await;
-                Err(error.into())
+                if let Some(unknown) = unknown {
+                    unknown.announce(&self.outbox).await;
+                }
+                Err(error)
             }
         }
-    }
-
-    /// Announces a change. The cache makes up for what Redis could not be told, if this process lives to see it again; the
-    /// lock file has to know in case it does not.
-    async fn announce<T>(&self, committed: Committed<T>) -> T {
-        let (row, removed) = committed.announce(&self.cache).await;
-        if !removed.acknowledged
-            && let Some(admission) = &self.admission
-            && let Err(error) = admission.redis_missed_a_change()
-        {
-            tracing::error!(%error, "should this process end before Redis is back, old answers will be served");
-        }
-        row
     }
 
     /// Waits for the writes and tasks that are still going on, then ends the cache's tasks and closes the database.
@@ -209,6 +200,7 @@ impl App {
     pub async fn close(&self) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         while tasks.join_next().await.is_some() {}
+        self.outbox.shutdown().await;
         self.cache.shutdown().await;
         self.database.close().await;
     }

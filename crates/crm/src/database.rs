@@ -1,9 +1,13 @@
 //! The database: connections set up alike, snapshots to read from, changes to write in, and the count of statements.
 
 use crate::body::digest;
+pub use crate::config::DatabaseKind as Kind;
 use crate::config::DatabaseUrl;
-use crate::lock::DatabaseLock;
-use crate::written::{Committed, Written};
+use crate::error::Error;
+use crate::lock::{LockError, PreparationLock};
+use crate::written::{Bulk, Committed, Written};
+use larder::CacheService;
+use larder_outbox::Outbox;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
@@ -13,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Connections to one database: readers that SQLite answers in parallel. More than a few gain nothing.
+/// Connections to one database: readers that are answered in parallel. More than a few gain nothing.
 const CONNECTIONS: u32 = 8;
 /// How long a request waits for a connection before it is told to come back: well below the request's own limit.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,29 +68,48 @@ pub fn program() -> String {
     format!("{} with tables {:.8}", env!("CARGO_PKG_VERSION"), digest(&format!("{checksums:?}")))
 }
 
-/// Which database speaks behind the one SQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A file, or the memory of this process.
-    Sqlite,
-}
-
 impl Kind {
-    /// Its name in `/api/health`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    /// How a transaction begins that only reads: all of it sees one state.
+    const fn begin_snapshot(self) -> &'static str {
         match self {
-            Self::Sqlite => "sqlite",
+            Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
+    /// How a transaction begins that writes.
+    const fn begin_change(self) -> &'static str {
+        match self {
+            // A deferred transaction that reads and then writes fails at once when somebody else wrote in between.
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            // Here it fails when somebody else has changed a row that it changes too.
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
         }
     }
 }
 
 /// Why a database cannot be opened, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("the database {url} cannot be opened: {source}{}", advice(source))]
-pub struct OpenError {
-    url: DatabaseUrl,
-    source: sqlx::Error,
+pub enum OpenError {
+    /// Another process is preparing it.
+    #[error(transparent)]
+    Locked(#[from] LockError),
+    /// The database, or a migration, says no.
+    #[error("the database {url} cannot be opened: {source}{}", advice(source))]
+    Database {
+        /// Which.
+        url: DatabaseUrl,
+        /// What it said.
+        source: sqlx::Error,
+    },
+    /// The outbox cannot be made, or started.
+    #[error("the database {url} cannot be used: {source}")]
+    Outbox {
+        /// Which.
+        url: DatabaseUrl,
+        /// What went wrong.
+        source: larder_outbox::Error,
+    },
 }
 
 fn advice(error: &sqlx::Error) -> &'static str {
@@ -97,6 +120,10 @@ fn advice(error: &sqlx::Error) -> &'static str {
         (_, Some("14")) => {
             ". It must be a file that can be written to, or a name for one in such a directory"
         }
+        // PostgreSQL's class 28 is a login that is refused, 3D000 a database that is not there.
+        (_, Some("28000" | "28P01")) => ". Look at the user and the password in CRM_DATABASE_URL",
+        (_, Some("3D000")) => ". Make it with `createdb`, or name another in CRM_DATABASE_URL",
+        (sqlx::Error::Io(_), _) => ". Is it running there, and is the host in CRM_DATABASE_URL right?",
         (sqlx::Error::Migrate(error), _) if matches!(**error, MigrateError::VersionMissing(_)) => {
             ". A newer `crm` has made its tables: run that one, or name another database"
         }
@@ -109,9 +136,10 @@ fn advice(error: &sqlx::Error) -> &'static str {
 pub struct Database {
     pool: AnyPool,
     kind: Kind,
-    /// Whose turn it is to write. SQLite lets waiting writers try again and again, and each would hold a connection that
-    /// readers need; here they wait in line, without one.
-    writer: Arc<Mutex<()>>,
+    url: DatabaseUrl,
+    /// Whose turn it is to write, where there is one writer. SQLite lets waiting writers try again and again, and each would
+    /// hold a connection that readers need; here they wait in line, without one.
+    writer: Option<Arc<Mutex<()>>>,
 }
 
 impl Database {
@@ -123,29 +151,48 @@ impl Database {
     /// # Cancel safety
     /// Dropped early, some migrations may have run; each runs in whole or not at all, and the next call continues.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
-        Self::open_pool(url).await.map_err(|source| OpenError { url: url.clone(), source })
+        let _lock = PreparationLock::take(url).await?;
+        let opened = Self::open_pool(url).await;
+        let opened = opened.map_err(|source| OpenError::Database { url: url.clone(), source })?;
+        let made = Outbox::migrate(&opened.pool).await;
+        made.map_err(|source| OpenError::Outbox { url: url.clone(), source })?;
+        Ok(opened)
+    }
+
+    /// Starts what tells a cache of the changes of this database, whoever makes them. Without it the cache serves nothing.
+    ///
+    /// # Errors
+    /// The cache has one already; what the database reports.
+    ///
+    /// # Cancel safety
+    /// As that of [`Outbox::start`].
+    pub async fn tell(&self, cache: &CacheService) -> Result<Outbox<Any>, OpenError> {
+        let outbox = Outbox::start(&self.pool, cache, larder_outbox::Settings::new()).await;
+        outbox.map_err(|source| OpenError::Outbox { url: self.url.clone(), source })
     }
 
     async fn open_pool(url: &DatabaseUrl) -> Result<Self, sqlx::Error> {
         sqlx::any::install_default_drivers();
         let options = AnyConnectOptions::from_str(url.as_str())?;
+        let kind = url.kind();
         // One connection by itself: a pool tries again and again, and then only says that it took too long.
         let mut probe = AnyConnection::connect_with(&options).await?;
-        set_up(&mut probe).await?;
+        set_up(&mut probe, kind).await?;
         probe.close().await?;
         // A database in memory belongs to its connection: a second one would see an empty database.
-        let connections = if url.file().is_some() { CONNECTIONS } else { 1 };
+        let connections = if url.is_in_memory() { 1 } else { CONNECTIONS };
         let pool = AnyPoolOptions::new()
             .min_connections(1)
             .max_connections(connections)
             .idle_timeout(None)
             .max_lifetime(None)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(|connection, _| Box::pin(set_up(connection)))
+            .after_connect(move |connection, _| Box::pin(set_up(connection, kind)))
             .connect_with(options)
             .await?;
         sqlx::migrate!().run(&pool).await?;
-        Ok(Self { pool, kind: Kind::Sqlite, writer: Arc::default() })
+        let writer = (kind == Kind::Sqlite).then(Arc::default);
+        Ok(Self { pool, kind, url: url.clone(), writer })
     }
 
     /// Which database this is.
@@ -162,10 +209,11 @@ impl Database {
     /// # Cancel safety
     /// Nothing has happened if it is dropped.
     pub async fn snapshot(&self) -> Result<Snapshot, sqlx::Error> {
-        Ok(Snapshot { transaction: self.pool.begin().await? })
+        Ok(Snapshot { transaction: self.pool.begin_with(self.kind.begin_snapshot()).await? })
     }
 
-    /// A transaction to write in. It excludes other writers from its beginning: what it reads stays true until it commits.
+    /// A transaction to write in. What it reads is of one state. SQLite excludes other writers from its beginning; PostgreSQL
+    /// refuses to write a row that somebody else has written since, which is [`Error::PreconditionFailed`].
     ///
     /// # Errors
     /// When no connection can be had in time, or another writer does not finish.
@@ -173,11 +221,15 @@ impl Database {
     /// # Cancel safety
     /// Nothing has happened if it is dropped.
     pub async fn change(&self) -> Result<Change, sqlx::Error> {
-        let turn = Arc::clone(&self.writer).lock_owned();
-        let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, turn).await;
-        let turn = turn.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?;
-        // A deferred transaction that reads and then writes fails at once when somebody else wrote in between.
-        Ok(Change { transaction: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
+        let turn = match &self.writer {
+            None => None,
+            Some(writer) => {
+                let turn = tokio::time::timeout(ACQUIRE_TIMEOUT, Arc::clone(writer).lock_owned()).await;
+                Some(turn.map_err(|_elapsed| sqlx::Error::PoolTimedOut)?)
+            }
+        };
+        let transaction = self.pool.begin_with(self.kind.begin_change()).await?;
+        Ok(Change { transaction, kind: self.kind, _turn: turn })
     }
 
     /// Asks the database for a sign of life.
@@ -200,7 +252,10 @@ impl Database {
     }
 }
 
-async fn set_up(connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+async fn set_up(connection: &mut AnyConnection, kind: Kind) -> Result<(), sqlx::Error> {
+    if kind == Kind::Postgres {
+        return Ok(());
+    }
     // WAL: readers do not wait for the writer. NORMAL: a crash of the machine may cost the last commits, never the file.
     for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON"] {
         sqlx::query(pragma).execute(&mut *connection).await?;
@@ -220,8 +275,9 @@ pub struct Snapshot {
 #[derive(Debug)]
 pub struct Change {
     transaction: Transaction<'static, Any>,
+    kind: Kind,
     /// Given up after the transaction has ended: fields are dropped in order.
-    _turn: OwnedMutexGuard<()>,
+    _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// What SQL can be sent through: a [`Snapshot`] or a [`Change`].
@@ -245,29 +301,66 @@ impl Statements for Change {
 }
 
 impl Change {
-    /// Commits what was written. The row comes out of the result by announcing the change.
+    /// Keeps others from changing companies until this one ends; SQLite keeps them from changing anything anyway. To be called before
+    /// anything is read.
     ///
     /// # Errors
-    /// What the database reports, together with the change: after an error of the commit itself nobody knows whether it
-    /// took place, so that it has to be announced all the same.
+    /// What the database reports.
     ///
     /// # Cancel safety
-    /// Dropped midway, it may or may not be committed, and nobody announces it: call it where nobody drops it.
-    pub async fn commit<T>(self, written: Written<T>) -> Result<Committed<T>, (sqlx::Error, Committed<T>)> {
+    /// Others may be kept out or not.
+    pub async fn exclude_others(&mut self) -> Result<(), sqlx::Error> {
+        if self.kind == Kind::Postgres {
+            // The state that the transaction sees is that behind this statement, as of no other that waits.
+            let lock = "LOCK TABLE companies IN SHARE ROW EXCLUSIVE MODE";
+            sqlx::query(lock).execute(self.statement()).await?;
+        }
+        Ok(())
+    }
+
+    /// Records what was written in the outbox, and commits both. The row comes out of the result by announcing the change.
+    ///
+    /// # Errors
+    /// What the database reports; together with the change if it may have taken place: after an error of the commit itself nobody
+    /// knows, so that it has to be announced all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped midway, it may or may not be committed; if it is, the relay announces it.
+    pub async fn commit<T>(
+        mut self,
+        written: Written<T>,
+        outbox: &Outbox<Any>,
+    ) -> Result<Committed<T>, (Error, Option<Committed<T>>)> {
+        let (row, changed) = written.into_parts();
+        StatementCount::add_one();
+        let recorded = match outbox.add(&mut self.transaction, changed).await {
+            Ok(recorded) => recorded,
+            Err(error) => return Err((of_outbox(error), None)),
+        };
+        let committed = Committed::new(row, recorded);
         match self.transaction.commit().await {
-            Ok(()) => Ok(written.ended()),
-            Err(error) => Err((error, written.ended())),
+            Ok(()) => Ok(committed),
+            Err(error) => Err((error.into(), Some(committed))),
         }
     }
 
-    /// Commits what was written while the lock proves that no server is running on this database, and no cache is believed to know it.
+    /// Records that many things were written, and commits them. Those who cache are told by the outbox, within a moment.
     ///
     /// # Errors
-    /// What the database reports; the change is then undone.
+    /// What the database reports; the change is then undone, unless it was the commit itself that failed.
     ///
     /// # Cancel safety
     /// Dropped midway, it may or may not be committed.
-    pub async fn commit_alone(self, _alone: &DatabaseLock) -> Result<(), sqlx::Error> {
-        self.transaction.commit().await
+    #[expect(clippy::needless_pass_by_value, reason = "nothing more is written in this transaction")]
+    pub async fn commit_bulk(mut self, bulk: Bulk) -> Result<(), Error> {
+        Outbox::<Any>::record(&mut self.transaction, bulk.changed()).await.map_err(of_outbox)?;
+        Ok(self.transaction.commit().await?)
+    }
+}
+
+fn of_outbox(error: larder_outbox::Error) -> Error {
+    match error {
+        larder_outbox::Error::Database(error) => error.into(),
+        error => Error::internal(error),
     }
 }

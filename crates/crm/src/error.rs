@@ -127,6 +127,17 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("5" | "6" | "517")) => {
                 Self::Unavailable(Arc::new(error))
             }
+            // PostgreSQL's: somebody else has written the row since this transaction began (40001), or two have waited for each
+            // other and this one gave way (40P01).
+            sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("40001" | "40P01")) => {
+                Self::PreconditionFailed
+            }
+            // It is stopping or starting (57P01 to 57P03), or has too many connections (53300).
+            sqlx::Error::Database(inner)
+                if matches!(inner.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300")) =>
+            {
+                Self::Unavailable(Arc::new(error))
+            }
             _ => Self::internal(error),
         }
     }

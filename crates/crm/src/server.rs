@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::config::{ConfigError, Settings, Switch};
+use crate::database::program;
 use crate::{analytics, companies, contacts, deals, http, products, users};
 use axum::Router;
 use larder::{CacheService, Clock};
@@ -26,7 +27,8 @@ pub enum CacheError {
 }
 
 /// The cache, with the spaces of every domain, in Redis where the settings name one; with the cache switched off, one that
-/// keeps nothing. Ages and lifetimes are those of the clock. This waits for nobody.
+/// keeps nothing. Ages and lifetimes are those of the clock. It serves once the database [tells](crate::database::Database::tell) it of
+/// changes. This waits for nobody.
 ///
 /// # Errors
 /// A file for TLS cannot be read, the URL of Redis cannot be used, or the spaces do not fit together.
@@ -43,6 +45,8 @@ pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, CacheErr
         analytics::register,
     ];
     let builder = CacheService::builder().local_capacity_bytes(settings.cache_capacity_bytes).clock(clock);
+    // What another version made of its tables is not understood here.
+    let builder = builder.relayed().program(&program());
     let builder = match settings.redis.connection()? {
         Some(redis) => builder.redis(redis),
         None => builder,

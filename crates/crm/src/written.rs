@@ -39,17 +39,17 @@
 //!
 //! ```
 //! # #![allow(unused_must_use, reason = "the warning alone is what the next example adds")]
-//! # use crm::{companies::Company, database::Change, written::Written};
-//! async fn commit(change: Change, company: Written<Company>) -> Result<(), sqlx::Error> {
-//!     change.commit(company).await.map_err(|(error, _unknown)| error)?;
+//! # use crm::{app::App, companies::Company, database::Change, error::Error, written::Written};
+//! async fn commit(app: &App, change: Change, company: Written<Company>) -> Result<(), Error> {
+//!     change.commit(company, &app.outbox).await.map_err(|(error, _unknown)| error)?;
 //!     Ok(())
 //! }
 //! ```
 //! ```compile_fail
 //! # #![deny(unused_must_use)]
-//! # use crm::{companies::Company, database::Change, written::Written};
-//! async fn commit(change: Change, company: Written<Company>) -> Result<(), sqlx::Error> {
-//!     change.commit(company).await.map_err(|(error, _unknown)| error)?;
+//! # use crm::{app::App, companies::Company, database::Change, error::Error, written::Written};
+//! async fn commit(app: &App, change: Change, company: Written<Company>) -> Result<(), Error> {
+//!     change.commit(company, &app.outbox).await.map_err(|(error, _unknown)| error)?;
 //!     Ok(())
 //! }
 //! ```
@@ -63,8 +63,9 @@
 //! }
 //! ```
 
-use crate::lock::DatabaseLock;
-use larder::{CacheService, Invalidation, Removed};
+use larder::{Acknowledged, Invalidation};
+use larder_outbox::{Outbox, Recorded};
+use sqlx::Any;
 
 /// What a write in a transaction leaves behind: the row, to be had by committing and then announcing.
 #[must_use = "commit the change with what was written, and announce it: else the cache keeps what is no longer true"]
@@ -74,12 +75,19 @@ pub struct Written<T> {
     changed: Invalidation,
 }
 
-/// A committed write that has not been announced.
-#[must_use = "announce what was committed: else the cache keeps what is no longer true"]
+/// A committed write that has not been announced. Its change stands in the outbox: whatever happens, it will be.
+#[must_use = "announce what was committed: else others read for a moment what is no longer true"]
 #[derive(Debug)]
 pub struct Committed<T> {
     row: T,
-    changed: Invalidation,
+    recorded: Recorded,
+}
+
+/// Writes of one transaction that are too many to be named one by one: everything is removed for them.
+#[must_use = "commit the change with it: else nothing of it is kept"]
+#[derive(Debug, Default)]
+pub struct Bulk {
+    any: bool,
 }
 
 impl<T> Written<T> {
@@ -93,25 +101,42 @@ impl<T> Written<T> {
         Written { row, changed: self.changed }
     }
 
-    /// The change after its transaction has ended. Only [`crate::database`] calls this.
-    pub(crate) fn ended(self) -> Committed<T> {
-        Committed { row: self.row, changed: self.changed }
+    /// What is to be recorded before the transaction commits, and the row for afterwards. Only [`crate::database`] calls this.
+    pub(crate) fn into_parts(self) -> (T, Invalidation) {
+        (self.row, self.changed)
     }
 
-    /// The row, where the lock proves that there is no cache to tell: before a server serves, and during an import. A Redis
-    /// is emptied before it is used for this database again.
-    pub fn alone(self, _alone: &DatabaseLock) -> T {
+    /// The row, as one of many that are written in one transaction.
+    pub fn in_bulk(self, bulk: &mut Bulk) -> T {
+        bulk.any = true;
         self.row
     }
 }
 
+impl Bulk {
+    /// Nothing written yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What it made untrue.
+    pub(crate) fn changed(&self) -> Invalidation {
+        if self.any { Invalidation::everything() } else { Invalidation::new() }
+    }
+}
+
 impl<T> Committed<T> {
-    /// Announces the change to the cache, and hands out the row, and whether the cache has heard of it.
+    /// Only [`crate::database`] calls this, after the transaction has ended.
+    pub(crate) const fn new(row: T, recorded: Recorded) -> Self {
+        Self { row, recorded }
+    }
+
+    /// Announces the change to the cache, and hands out the row, and how certain it is that the cache has heard of it.
     ///
     /// # Cancel safety
-    /// Dropped before its end, some of what changed may not have been announced.
-    pub async fn announce(self, cache: &CacheService) -> (T, Removed) {
-        let removed = cache.invalidate(&self.changed).await;
-        (self.row, removed)
+    /// Dropped before its end, the relay announces it.
+    pub async fn announce(self, outbox: &Outbox<Any>) -> (T, Acknowledged) {
+        let acknowledged = outbox.announce(self.recorded).await;
+        (self.row, acknowledged)
     }
 }

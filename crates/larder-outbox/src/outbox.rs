@@ -81,7 +81,9 @@ impl<DB: Database> Outbox<DB> {
         let shared = Arc::new(Shared::new(relay));
         let mut tasks = JoinSet::new();
         if place != Place::Nowhere {
-            tasks.spawn(Runner::new(record, Arc::clone(&shared), settings, state.identity).run());
+            let mut runner = Runner::new(record, Arc::clone(&shared), settings, state.identity);
+            runner.read().await?; // from here on the cache serves
+            tasks.spawn(runner.run());
         }
         Ok(Outbox { shared, pool: pool.clone(), dialect, tasks: Arc::new(Mutex::new(tasks)) })
     }
@@ -99,22 +101,21 @@ impl<DB: Database> Outbox<DB> {
         transaction: &mut DB::Connection,
         changed: Invalidation,
     ) -> Result<Recorded, Error> {
-        let mut changed = changed;
-        changed.dedup();
-        let row = if changed.is_empty() {
-            None
-        } else {
-            let text = changed.to_string();
-            let row = {
-                let arguments = [text.as_str()];
-                let mut rows = DB::fetch(transaction, self.dialect.add, &arguments);
-                rows.next().await.ok_or(sqlx::Error::RowNotFound)??
-            };
-            let (seq, position) = (number(&row, 0, TABLE)?, number(&row, 1, TABLE)?);
-            self.shared.own.written(seq);
-            Some((position, seq))
-        };
+        let (changed, row) = write::<DB>(transaction, changed).await?;
+        row.iter().for_each(|(_, seq)| self.shared.own.written(*seq));
         Ok(Recorded { changed, row, shared: Arc::clone(&self.shared), announced: false })
+    }
+
+    /// Writes into a transaction what its changes make untrue, for a program that has no cache of its own: the relays of those that have
+    /// one remove it, soon after the commit.
+    ///
+    /// # Errors
+    /// What the database reports; the transaction is of no more use then.
+    ///
+    /// # Cancel safety
+    /// Dropped early, it may be in the transaction or not.
+    pub async fn record(transaction: &mut DB::Connection, changed: Invalidation) -> Result<(), Error> {
+        write::<DB>(transaction, changed).await.map(drop)
     }
 
     /// Removes from the cache what a committed transaction has made untrue. If the commit itself failed nobody knows whether it took
@@ -178,6 +179,25 @@ impl<DB: Database> Outbox<DB> {
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.join_next().await.is_some() {}
     }
+}
+
+/// Writes a row, if there is something to remove.
+async fn write<DB: Database>(
+    transaction: &mut DB::Connection,
+    mut changed: Invalidation,
+) -> Result<(Invalidation, Option<own::Place>), Error> {
+    changed.dedup();
+    if changed.is_empty() {
+        return Ok((changed, None));
+    }
+    let dialect = DB::dialect(transaction)?;
+    let text = changed.to_string();
+    let row = {
+        let arguments = [text.as_str()];
+        let mut rows = DB::fetch(transaction, dialect.add, &arguments);
+        rows.next().await.ok_or(sqlx::Error::RowNotFound)??
+    };
+    Ok((changed, Some((number(&row, 1, TABLE)?, number(&row, 0, TABLE)?))))
 }
 
 /// The statements of a file of them. None of ours contains a semicolon elsewhere than at its end, or in a comment.

@@ -206,7 +206,7 @@ impl<DB: Database> Runner<DB> {
     }
 
     /// Reads what is recorded and was not seen yet.
-    async fn read(&mut self) -> Result<(), Error> {
+    pub(crate) async fn read(&mut self) -> Result<(), Error> {
         let round = self.passing.shared.relay.begin();
         let from = match self.cursor.clone() {
             Some(cursor) => cursor,

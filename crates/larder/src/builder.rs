@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::TryCurrentError;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::ablation::Ablations;
 use crate::clock::Clock;
@@ -43,6 +44,7 @@ pub struct Builder {
     clock: Clock,
     redis: Option<Redis>,
     relayed: bool,
+    program: u16,
     ablations: Ablations,
 }
 
@@ -60,6 +62,7 @@ impl CacheService {
             clock: Clock::system(),
             redis: None,
             relayed: false,
+            program: 0,
             ablations: Ablations::default(),
         }
     }
@@ -70,7 +73,7 @@ impl CacheService {
     /// # Panics
     /// Never: it has nothing to set up that could fail.
     pub fn bypass() -> CacheService {
-        let built = CacheService::builder().finish(true);
+        let built = CacheService::builder().relayed().finish(true); // it can have an outbox, which others read
         built.unwrap_or_else(|error| unreachable!("a service without spaces and tasks: {error}"))
     }
 }
@@ -144,6 +147,18 @@ impl Builder {
         self
     }
 
+    /// Which program this is, where programs of several versions share a Redis and one does not understand what another one stores: for each
+    /// of them the values of the others are not there. By default all are one.
+    ///
+    /// It goes into the [version](Space::version) of every space. Two programs are taken for one by an accident of 1 in
+    /// 65,536.
+    #[must_use]
+    pub fn program(mut self, name: &str) -> Self {
+        let [.., a, b] = xxh3_64(name.as_bytes()).to_be_bytes();
+        self.program = u16::from_be_bytes([a, b]);
+        self
+    }
+
     /// Changes are recorded with the data, as `larder-outbox` does it, and a relay tells this cache of all that any process has recorded:
     /// [`CacheService::relay`] is what it drives.
     ///
@@ -203,6 +218,7 @@ impl Builder {
             max_value_bytes: self.max_value_bytes,
             follow_limit: self.follow_limit,
             sweep_interval: self.sweep_interval,
+            program: self.program,
             bypass,
             ablations: self.ablations,
         };

@@ -22,8 +22,8 @@ the import with its file and line, and the database stays as it was. Known missp
 
 Importing the same files again changes nothing. Importing newer files creates and changes what differs, and keeps the \
 ids; it never deletes. In the fields that the files hold they win over what was edited in the CRM; e-mail addresses, \
-roles, titles and phone numbers stay as they were set there. Stop every `crm serve` of the database first: its \
-cache would not see the import. A cache in Redis begins empty afterwards.";
+roles, titles and phone numbers stay as they were set there. Servers may run meanwhile: they show the import a moment after \
+it has ended, and their caches begin empty then.";
 
 const SALES_EXAMPLES: &str = "\
 Examples:

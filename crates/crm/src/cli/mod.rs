@@ -10,7 +10,6 @@ use crate::config::{self, ConfigError, Layer, Settings};
 use crate::database::{Database, OpenError};
 use crate::error::Error;
 use crate::import::sales::ImportError;
-use crate::lock::LockError;
 use crate::server::CacheError;
 use crate::warm::AskError;
 use clap::{Parser, Subcommand};
@@ -25,6 +24,7 @@ Examples:
   crm warm                                ask the running server to fill its cache
   CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
   CRM_REDIS_URL=redis://127.0.0.1 crm     keep the cache in Redis, together with others that do
+  CRM_DATABASE_URL=postgres://crm@localhost/crm crm     keep the data in PostgreSQL
 
 Once it serves:
   curl http://127.0.0.1:8080/api/companies
@@ -42,7 +42,7 @@ Under /api:
   PATCH                       products/{id}
 Lists take page, per_page (at most 200), sort (-name for the reverse), q (words to search for) and filters.";
 
-/// A CRM back end on SQLite whose every read goes through a cache, in its process or in Redis.
+/// A CRM back end on SQLite or PostgreSQL whose every read goes through a cache, in its process or in Redis.
 ///
 /// Without a command it serves. Settings come from flags, over CRM_… variables, over crm.toml.
 #[derive(Debug, Parser)]
@@ -74,8 +74,6 @@ enum Command {
 enum Failure {
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(transparent)]
-    Lock(#[from] LockError),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error("{0}")]

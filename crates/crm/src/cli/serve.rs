@@ -1,22 +1,15 @@
-//! `crm serve`: the server, from the lock on its database to the last answered request.
+//! `crm serve`: the server, from its database to the last answered request.
 
 use super::{Failure, open};
 use crate::app::App;
-use crate::config::{RedisPlace, Settings, Switch};
-use crate::database::{Database, program};
-use crate::lock::{Admission, Terms};
+use crate::config::{Settings, Switch};
+use crate::database::Database;
 use crate::time::Day;
 use crate::{companies, demo, server, warm};
 use clap::Args;
-use larder::{CacheService, Ttl};
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use tokio::net::TcpListener;
-use uuid::Uuid;
-
-/// Where Redis holds the sign by which a database knows it again. Lost, it costs a cache that begins empty.
-const SIGN_KEY: &str = "crm:sign";
 
 /// What `serve` takes besides the settings.
 #[derive(Debug, Default, Args)]
@@ -36,28 +29,20 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     if settings.shared_cache().is_some() {
         settings.redis.connection()?; // before anybody is troubled: the files that it names are there
     }
-    let terms = settings.shared_cache().map(|redis| Terms { redis, program: program() });
-    let mut admission = Admission::ask(&settings.database_url, terms).await?;
     let address = settings.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| Failure::Listen { address, source })?;
     let stop = stop_signal()?; // before anybody is told that this serves, and may stop it
     let cache = server::cache(&settings, larder::Clock::system())?;
     let database = open(&settings).await?;
-    let mut example = example_company(&database).await?;
-    let mut demo = false;
-    // Only of who is alone: others may have served the emptiness.
-    if !arguments.no_demo
-        && example.is_none()
-        && let Some(alone) = admission.alone()?
+    let demo = !arguments.no_demo && demo::fill(&database, Day::today()).await?;
+    let example = example_company(&database).await?;
+    let outbox = database.tell(&cache).await?;
+    if let Some(place) = settings.shared_cache()
+        && !server::reach(&cache).await
     {
-        demo = demo::fill(&database, alone, Day::today()).await?;
-        example = example_company(&database).await?;
+        tracing::warn!(%place, "Redis does not answer: the database is asked for everything until it does");
     }
-    if let Some(place) = settings.shared_cache() {
-        meet_redis(&cache, &mut admission, &place).await?;
-    }
-    let admission = admission.let_others_in().await?;
-    let app = App::new(database, cache, settings, Some(admission));
+    let app = App::new(database, cache, outbox, settings);
     if arguments.warm && app.settings.cache == Switch::Off {
         tracing::warn!("the cache is off: there is nothing to warm, and --warm does nothing");
     } else if arguments.warm {
@@ -69,32 +54,7 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
         tracing::warn!(%error, "the greeting could not be printed");
     }
     let routes = server::routes().merge(warm::router());
-    server::serve(Arc::clone(&app), routes, listener, stop).await?;
-    drop(app); // and with it the lock, held until nothing of this process touches the database
-    Ok(())
-}
-
-/// Waits a little for Redis, and empties it where it has not heard of every change of this database.
-async fn meet_redis(
-    cache: &CacheService,
-    admission: &mut Admission,
-    place: &RedisPlace,
-) -> Result<(), Failure> {
-    if !server::reach(cache).await {
-        tracing::warn!(%place, "Redis does not answer: the database is asked for everything until it does");
-    }
-    let expected = admission.sign().map(str::to_owned);
-    let held = cache.get::<String>(SIGN_KEY).await;
-    if held.is_some() && held.as_deref() == expected.as_ref() {
-        return Ok(());
-    }
-    tracing::info!(%place, "the cache in Redis begins empty: it may not have heard of every change of this database");
-    // Not acknowledged, it is owed: the cache pays it before it reads from Redis, and so does the next start.
-    let sign = expected.unwrap_or_else(|| Uuid::now_v7().to_string());
-    let emptied = cache.clear().await.acknowledged;
-    if emptied && cache.set(SIGN_KEY, sign.clone(), Ttl::FOREVER).await.is_stored() {
-        admission.redis_holds(&sign)?;
-    }
+    server::serve(app, routes, listener, stop).await?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! The settings: flags over `CRM_…` variables over `crm.toml` over what stands here.
 
+mod database;
 mod redis;
 
+pub use database::{DatabaseKind, DatabaseUrl};
 pub use redis::{RedisPlace, RedisSettings, RedisUrl, Secret};
 
 use clap::Args;
@@ -22,7 +24,8 @@ pub struct Layer {
     #[arg(long, value_name = "FILE", env = "CRM_CONFIG", global = true, help_heading = "Settings")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// The database: `sqlite:` and the path of a file, or `sqlite::memory:` [default: sqlite:crm.db]
+    /// The database: `sqlite:` and the path of a file, `sqlite::memory:`, or postgres://user:password@host:port/database. Others can
+    /// read arguments: give a password by the variable or the file [default: sqlite:crm.db]
     #[arg(
         long,
         value_name = "URL",
@@ -31,7 +34,7 @@ pub struct Layer {
         global = true,
         help_heading = "Settings"
     )]
-    pub database_url: Option<String>,
+    pub database_url: Option<Secret>,
     /// The address to serve on; loopback only, until there is a sign-in [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRM_LISTEN", global = true, help_heading = "Settings")]
     pub listen: Option<String>,
@@ -195,7 +198,7 @@ impl Settings {
         let listen = over.listen.or(under.listen);
         let capacity_mb = over.cache_capacity_mb.or(under.cache_capacity_mb).unwrap_or(256);
         let settings = Self {
-            database_url: DatabaseUrl::parse(url.as_deref().unwrap_or("sqlite:crm.db"))
+            database_url: DatabaseUrl::parse(url.as_ref().map_or("sqlite:crm.db", Secret::expose))
                 .map_err(ConfigError)?,
             listen: loopback(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
             cache: over.cache.or(under.cache).unwrap_or(Switch::On),
@@ -212,7 +215,7 @@ impl Settings {
             )?,
             log: over.log.or(under.log).unwrap_or_else(|| "warn,crm=info".to_owned()),
         };
-        if settings.database_url.file().is_none() && settings.shared_cache().is_some() {
+        if settings.database_url.is_in_memory() && settings.shared_cache().is_some() {
             return Err(ConfigError::new(
                 "redis_url: the database is in the memory of this process, and what Redis holds would outlive it: name \
                  a file, as in sqlite:crm.db, or leave redis_url out"
@@ -294,74 +297,9 @@ fn millis(name: &str, value: u64) -> Result<Duration, ConfigError> {
     within(name, value, 1, 600_000).map(Duration::from_millis)
 }
 
-/// Where the database is, as a setting says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DatabaseUrl {
-    url: String,
-    file: Option<PathBuf>,
-}
-
-impl DatabaseUrl {
-    /// Reads `sqlite:PATH` or `sqlite::memory:`.
-    ///
-    /// # Errors
-    /// A sentence on what is wrong and what to write instead; it never repeats the URL, which may hold a password.
-    pub fn parse(url: &str) -> Result<Self, String> {
-        let Some(rest) = url.strip_prefix("sqlite:") else {
-            return Err("the database URL must begin with `sqlite:`, for example `sqlite:crm.db`".to_owned());
-        };
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        if path == ":memory:" {
-            return Ok(Self { url: "sqlite::memory:".to_owned(), file: None });
-        }
-        if path.is_empty() || path.contains('?') {
-            return Err(
-                "the database URL must be `sqlite:` and the path of a file, without options".to_owned()
-            );
-        }
-        // The driver decodes what follows a percent sign; the lock and the messages mean the same file as the setting.
-        let encoded = path.replace('%', "%25");
-        Ok(Self { url: format!("sqlite:{encoded}?mode=rwc"), file: Some(PathBuf::from(path)) })
-    }
-
-    /// The file of the database; `None` for one in memory.
-    #[must_use]
-    pub fn file(&self) -> Option<&std::path::Path> {
-        self.file.as_deref()
-    }
-
-    /// The URL for the driver.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.url
-    }
-}
-
-impl std::fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.file {
-            Some(file) => write!(f, "sqlite:{}", file.display()),
-            None => f.write_str("sqlite::memory:"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn database_urls_that_are_refused_say_what_to_write() {
-        for wrong in ["", "crm.db", "postgres://localhost/crm", "sqlite:", "sqlite:crm.db?mode=ro"] {
-            let message = DatabaseUrl::parse(wrong).unwrap_err();
-            assert!(message.contains("sqlite:"), "{wrong}: {message}");
-        }
-        assert_eq!(DatabaseUrl::parse("sqlite::memory:").unwrap().file(), None);
-        assert_eq!(
-            DatabaseUrl::parse("sqlite://a/b.db").unwrap().file(),
-            Some(std::path::Path::new("a/b.db"))
-        );
-    }
 
     fn with(text: &str) -> Result<Settings, ConfigError> {
         let file = toml::from_str(text).map_err(|error| ConfigError(error.to_string()))?;
@@ -402,7 +340,7 @@ mod tests {
     #[test]
     fn what_is_shown_is_read_back_as_it_was() {
         let strange = Layer {
-            database_url: Some(r#"sqlite:a "b"\c.db"#.to_owned()),
+            database_url: Some(r#"sqlite:a "b"\c.db"#.to_owned().into()),
             log: Some(r#"crm[{a="b"}]=info"#.to_owned()),
             redis_url: Some("rediss://h:6379/1".to_owned().into()),
             redis_namespace: Some("crm".to_owned()),

@@ -26,6 +26,13 @@ impl From<String> for Secret {
     }
 }
 
+impl Secret {
+    /// What it hides.
+    pub(super) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(HIDDEN)

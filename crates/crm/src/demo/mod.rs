@@ -10,10 +10,10 @@ use crate::contacts::{self, Contact, ContactKind, NewContact};
 use crate::database::{Change, Database};
 use crate::deals::{self, Deal, NewDeal, Stage};
 use crate::error::Error;
-use crate::lock::DatabaseLock;
 use crate::products::{self, NewProduct, Product};
 use crate::time::{Day, Moment};
 use crate::users::{self, NewUser, Role, User};
+use crate::written::Bulk;
 use chance::Chance;
 
 /// Deals of one company: enough for several pages and for every month.
@@ -32,12 +32,16 @@ const SEED: u64 = 2_026;
 ///
 /// # Cancel safety
 /// Nothing has happened if it is dropped before its end.
-pub async fn fill(database: &Database, alone: &DatabaseLock, today: Day) -> Result<bool, Error> {
+pub async fn fill(database: &Database, today: Day) -> Result<bool, Error> {
+    if !companies::ids(&mut database.snapshot().await?).await?.is_empty() {
+        return Ok(false);
+    }
     let mut change = database.change().await?;
+    change.exclude_others().await?; // one fills it, whoever starts at the same time
     if !companies::ids(&mut change).await?.is_empty() {
         return Ok(false);
     }
-    let mut demo = Demo { change, alone, today, chance: Chance::new(SEED) };
+    let mut demo = Demo { change, bulk: Bulk::new(), today, chance: Chance::new(SEED) };
     let mut price_list = Vec::new();
     for (name, series, list_price_cents) in names::PRODUCTS {
         let new = NewProduct {
@@ -48,23 +52,23 @@ pub async fn fill(database: &Database, alone: &DatabaseLock, today: Day) -> Resu
             currency: "EUR".to_owned(),
         };
         let written = products::insert(&mut demo.change, Product::new(&new)?).await?;
-        price_list.push(written.alone(alone));
+        price_list.push(written.in_bulk(&mut demo.bulk));
     }
     for (index, company) in names::COMPANIES.iter().enumerate() {
         demo.company(index, company, &price_list).await?;
     }
-    demo.change.commit_alone(alone).await?;
+    demo.change.commit_bulk(demo.bulk).await?;
     Ok(true)
 }
 
-struct Demo<'a> {
+struct Demo {
     change: Change,
-    alone: &'a DatabaseLock,
+    bulk: Bulk,
     today: Day,
     chance: Chance,
 }
 
-impl Demo<'_> {
+impl Demo {
     async fn company(
         &mut self,
         index: usize,
@@ -81,7 +85,7 @@ impl Demo<'_> {
         let mut company = Company::new(&new)?;
         company.created_at = Moment::noon_of(self.today.plus_days(-700));
         company.updated_at = company.created_at;
-        let company = companies::insert(&mut self.change, company).await?.alone(self.alone);
+        let company = companies::insert(&mut self.change, company).await?.in_bulk(&mut self.bulk);
         let sellers = self.users(&company, names).await?;
         let contacts = self.contacts(&company, index).await?;
         let mut engaged: Vec<u64> = (0..DEALS).map(|_| self.chance.below(HISTORY_DAYS)).collect();
@@ -110,7 +114,7 @@ impl Demo<'_> {
             )?;
             user.created_at = company.created_at;
             user.updated_at = company.created_at;
-            let user = users::insert(&mut self.change, user).await?.alone(self.alone);
+            let user = users::insert(&mut self.change, user).await?.in_bulk(&mut self.bulk);
             if matches!(role, Role::Rep | Role::Manager) {
                 sellers.push(user);
             }
@@ -155,7 +159,7 @@ impl Demo<'_> {
         let mut contact = Contact::new(&company.id, new)?;
         contact.created_at = company.created_at;
         contact.updated_at = company.created_at;
-        Ok(contacts::insert(&mut self.change, contact).await?.alone(self.alone))
+        Ok(contacts::insert(&mut self.change, contact).await?.in_bulk(&mut self.bulk))
     }
 
     async fn deal(
@@ -199,7 +203,7 @@ impl Demo<'_> {
         let touched = self.chance.below(days_ago.min(120) + 1);
         let touched_on = closed_on.unwrap_or_else(|| self.today.plus_days(-days_between(touched, 0)));
         deal.updated_at = Moment::noon_of(touched_on).min(Moment::now()); // noon of today may be still to come
-        deals::insert(&mut self.change, deal).await?.alone(self.alone);
+        deals::insert(&mut self.change, deal).await?.in_bulk(&mut self.bulk);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! shown what was changed before, nobody is kept waiting until the limit of a request, health says what is so, and caching
 //! resumes by itself.
 
+use crate::ground;
 use crate::process::{LIMIT, Serving};
 use crate::redis::is_hit;
 use crate::running::{Answer, Running, client};
@@ -222,9 +223,8 @@ impl Scene {
             let serving = Serving::start_logging(directory.path(), &flags, log.into());
             Server { serving, client: client(), longest: Mutex::default() }
         });
-        let file = directory.path().join("crm.db");
         let layer = Layer {
-            database_url: Some(format!("sqlite:{}", file.display())),
+            database_url: Some(ground::url(directory.path()).await.into()),
             cache: Some(Switch::Off),
             ..Layer::default()
         };

@@ -4,6 +4,7 @@ use crate::redis;
 use crate::running::{Answer, Data, Running};
 use crm::companies::{Company, CompanyEdit, CompanyId};
 use crm::config::Switch;
+use crm::written::Bulk;
 use crm::{analytics, companies, contacts, deals, products, users};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -310,8 +311,8 @@ fn a_write_that_is_not_announced_is_found_by_the_same_comparison() {
         let company: Company = companies::find(&mut change, &id).await.unwrap().unwrap();
         let edit = CompanyEdit { name: Some("Behind your back".to_owned()), ..CompanyEdit::default() };
         let edited = company.edited(&edit).unwrap();
-        companies::save(&mut change, edited).await.unwrap().alone(&data.lock);
-        change.commit_alone(&data.lock).await.unwrap();
+        companies::save(&mut change, edited).await.unwrap().in_bulk(&mut Bulk::new()); // of which nobody is told
+        change.commit_bulk(Bulk::new()).await.unwrap();
 
         assert_ne!(server.get(&path).await.text, truth.get(&path).await.text);
     });

@@ -214,7 +214,9 @@ fn panics_and_slow_requests_are_answered_with_problem_documents() {
         let data = Data::demo().await;
         let limit = Duration::from_millis(50);
         let settings = Settings { request_limit: limit, ..data.settings() };
-        let app = App::new(data.database.clone(), larder::CacheService::bypass(), settings, None);
+        let cache = larder::CacheService::bypass();
+        let outbox = data.database.tell(&cache).await.unwrap();
+        let app = App::new(data.database.clone(), cache, outbox, settings);
         let routes = axum::Router::new()
             .route("/panics", axum::routing::get(async || -> &'static str { panic!("a secret") }))
             .route("/hangs", axum::routing::get(std::future::pending::<()>));

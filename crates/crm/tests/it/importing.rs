@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::ground;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 /// The project's own sample: each defect of the real data in 60 deals.
@@ -23,11 +24,11 @@ impl Desk {
 
     /// The database, as the setting names it.
     pub(crate) fn url(&self) -> String {
-        format!("sqlite:{}", self.database().display())
+        ground::url_of(self.directory.path())
     }
 
-    pub(crate) fn database(&self) -> PathBuf {
-        self.directory.path().join("crm.db")
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// A copy of the sample with `edit` applied to the bytes of one of its files.
@@ -91,7 +92,7 @@ impl Desk {
     /// Does to the database what no command of the application does.
     pub(crate) fn execute(&self, sql: &'static str) {
         self.with_database(async |mut connection| {
-            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
             connection.close().await.unwrap();
         });
     }
@@ -107,9 +108,14 @@ impl Desk {
 
 /// The tables, each with an SQL expression that shows all of a row.
 async fn tables(connection: &mut AnyConnection) -> Vec<(String, String)> {
-    let sql = "SELECT name, (SELECT GROUP_CONCAT('QUOTE(' || c.name || ')', ' || '','' || ') \
-               FROM pragma_table_info(t.name) c) AS columns \
-               FROM sqlite_master t WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let sql = if ground::on_postgres() {
+        "SELECT CAST(tablename AS TEXT) AS name, 'CAST(' || tablename || '.* AS TEXT)' AS columns \
+         FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+    } else {
+        "SELECT name, (SELECT GROUP_CONCAT('QUOTE(' || c.name || ')', ' || '','' || ') \
+         FROM pragma_table_info(t.name) c) AS columns \
+         FROM sqlite_master t WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    };
     let tables = sqlx::query(sql).fetch_all(connection).await.unwrap();
     tables.iter().map(|table| (table.get("name"), table.get("columns"))).collect()
 }

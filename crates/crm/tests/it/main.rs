@@ -8,6 +8,7 @@ mod contacts;
 mod deals;
 mod faults;
 mod freshness;
+mod ground;
 mod http;
 mod import_refused;
 mod import_sales;

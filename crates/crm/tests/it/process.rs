@@ -1,5 +1,6 @@
 //! The real command as a process of its own: the lock, the refusals, the signal to stop.
 
+use crate::ground;
 use crate::importing::Desk;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
@@ -11,6 +12,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) fn crm(directory: &std::path::Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_crm"));
     command.current_dir(directory).args(arguments).env_clear().stdin(Stdio::null());
+    if ground::on_postgres() {
+        command.env("CRM_DATABASE_URL", ground::url_of(directory));
+    }
     command
 }
 
@@ -58,45 +62,35 @@ impl Drop for Serving {
 }
 
 #[test]
-fn a_second_process_on_one_database_is_refused_with_the_reason() {
-    testkit::run_sync(LIMIT, || {
-        let directory = tempfile::tempdir().unwrap();
-        let serving = Serving::start(directory.path(), &[]);
-        for arguments in [["serve", "--listen=127.0.0.1:0"], ["migrate", "--log=info"]] {
-            let message = refused(&output(directory.path(), &arguments));
-            assert!(message.contains("another `crm` process has the database crm.db open"), "{message}");
-        }
-        assert!(serving.terminate());
-        assert!(output(directory.path(), &["migrate"]).status.success());
-    });
-}
-
-#[test]
 fn a_database_that_cannot_be_opened_is_named_with_what_to_do() {
     testkit::run_sync(LIMIT, || {
         let desk = Desk::new();
         assert!(desk.crm().arg("migrate").status().unwrap().success());
         desk.execute("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 6");
-        let directory = desk.database().parent().unwrap().to_owned();
+        let directory = desk.directory().to_owned();
+        let newer = String::from_utf8(desk.crm().arg("migrate").output().unwrap().stderr).unwrap();
+        assert!(newer.contains("A newer `crm` has made its tables"), "{newer}");
         std::fs::write(directory.join("no.db"), "a text of some length, and no database".repeat(50)).unwrap();
         std::fs::create_dir(directory.join("folder.db")).unwrap();
         for (file, words) in [
-            ("no.db", "file is not a database. Name another file"),
-            ("folder.db", "unable to open database file. It must be a file"),
-            ("crm.db", "A newer `crm` has made its tables"),
+            ("sqlite:no.db", "file is not a database. Name another file"),
+            ("sqlite:folder.db", "unable to open database file. It must be a file"),
+            ("postgres://crm:secret@127.0.0.1:1/crm", "Is it running there"),
         ] {
-            let message = refused(&output(&directory, &["--database-url", &format!("sqlite:{file}")]));
+            let message = refused(&output(&directory, &["--database-url", file]));
+            let shown = file.replace(":secret", "");
             assert!(
-                message.starts_with(&format!("crm: the database sqlite:{file} cannot be opened: ")),
+                message.starts_with(&format!("crm: the database {shown} cannot be opened: ")),
                 "{message}"
             );
             assert!(message.contains(words) && message.lines().count() == 1, "{message}");
+            assert!(!message.contains("secret"), "{message}");
         }
     });
 }
 
 #[test]
-fn a_killed_process_leaves_no_lock() {
+fn a_killed_process_leaves_nothing_that_is_in_the_way() {
     testkit::run_sync(LIMIT, || {
         let directory = tempfile::tempdir().unwrap();
         drop(Serving::start(directory.path(), &["--no-demo"]));

@@ -3,6 +3,7 @@
 use crate::running::{Answer, Data, Running};
 use crm::companies::{self, CompanyEdit, CompanyId};
 use crm::config::{Layer, Settings};
+use crm::written::Bulk;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Mutex;
@@ -270,8 +271,8 @@ fn a_write_that_redis_does_not_hear_of_is_found_by_the_same_comparison() {
         let company = companies::find(&mut change, &id).await.unwrap().unwrap();
         let edit = CompanyEdit { name: Some("Behind your back".to_owned()), ..CompanyEdit::default() };
         let edited = company.edited(&edit).unwrap();
-        companies::save(&mut change, edited).await.unwrap().alone(&data.lock);
-        change.commit_alone(&data.lock).await.unwrap();
+        companies::save(&mut change, edited).await.unwrap().in_bulk(&mut Bulk::new()); // of which nobody is told
+        change.commit_bulk(Bulk::new()).await.unwrap();
         assert_eq!(server.get(&path).await.text, before, "the tests above would find a cache that is none");
     });
 }

@@ -1,9 +1,9 @@
 //! The real application on a free port, with demo data, and a client that talks to it.
 
+use crate::ground;
 use crm::app::App;
 use crm::config::{Layer, Settings, Switch};
 use crm::database::Database;
-use crm::lock::DatabaseLock;
 use crm::time::Day;
 use crm::{demo, server, warm};
 use larder::Clock;
@@ -17,7 +17,6 @@ use tokio::task::JoinSet;
 /// A database with demo data.
 pub(crate) struct Data {
     pub(crate) database: Database,
-    pub(crate) lock: DatabaseLock,
     settings: Settings,
     /// Removed when this is dropped.
     _directory: tempfile::TempDir,
@@ -26,13 +25,13 @@ pub(crate) struct Data {
 impl Data {
     pub(crate) async fn demo() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("crm.db").display());
-        let flags = Layer { database_url: Some(url), show_queries: Some(Switch::On), ..Layer::default() };
+        let url = ground::url(directory.path()).await;
+        let flags =
+            Layer { database_url: Some(url.into()), show_queries: Some(Switch::On), ..Layer::default() };
         let settings = Settings::of(flags, Layer::default()).unwrap();
-        let lock = DatabaseLock::take(&settings.database_url).unwrap();
         let database = Database::open(&settings.database_url).await.unwrap();
-        assert!(demo::fill(&database, &lock, Day::today()).await.unwrap());
-        Self { database, lock, settings, _directory: directory }
+        assert!(demo::fill(&database, Day::today()).await.unwrap());
+        Self { database, settings, _directory: directory }
     }
 
     /// A server on this data. Several can be started: then each has a cache of its own, as several processes would.
@@ -102,10 +101,11 @@ impl Answer {
 }
 
 impl Running {
-    /// Starts a server on this database, by whomever that is locked.
+    /// Starts a server on this database.
     pub(crate) async fn start(database: Database, clock: Clock, settings: Settings) -> Self {
         let cache = server::cache(&settings, clock).unwrap();
-        let app = App::new(database, cache, settings, None);
+        let outbox = database.tell(&cache).await.unwrap();
+        let app = App::new(database, cache, outbox, settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -1,12 +1,11 @@
-//! Processes on one database: those with the same Redis share it, and nobody else comes between. No Redis runs here: what
-//! it holds is the business of another file, and all of them serve without.
+//! Processes on one database: each hears of what the others write, whatever its cache is.
 
-use crate::importing::sample;
 use crate::process::{LIMIT, Serving, crm, output};
 use crate::running::client;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
+use testkit::redis::RedisServer;
 
 /// Nobody listens there.
 const REDIS: &str = "redis://larder:secret@127.0.0.1:1/2";
@@ -29,49 +28,43 @@ async fn companies(serving: &Serving) -> String {
     response.text().await.unwrap()
 }
 
-#[test]
-fn processes_with_one_redis_share_a_database_and_nobody_else_comes_between() {
-    testkit::run_within(LIMIT, async {
-        let directory = tempfile::tempdir().unwrap();
-        let directory = directory.path();
-        let first = Serving::start(directory, &["--redis-url", REDIS]);
-        let second = Serving::start(directory, &["--redis-url", "redis://127.0.0.1:1/2"]);
-        assert_eq!(companies(&first).await, companies(&second).await);
-        let sample = sample();
-        for (arguments, words) in [
-            (serve(&[]), "share the cache in Redis at 127.0.0.1:1/2 by crm "),
-            (serve(&["--redis-url", REDIS, "--cache=off"]), "with the same CRM_REDIS_URL and its cache on"),
-            (serve(&["--redis-url=redis://:secret@127.0.0.1:1/3"]), "one at 127.0.0.1:1/3"),
-            (serve(&["--redis-url", REDIS, "--redis-namespace=crm"]), "at 127.0.0.1:1/2, namespace crm"),
-            (vec!["migrate", "--redis-url", REDIS], "stop them first"),
-            (vec!["import", "sales", sample.to_str().unwrap(), "--redis-url", REDIS], "stop them first"),
-        ] {
-            let message = refused(directory, &arguments);
-            assert!(message.contains("`crm` processes have the database crm.db open"), "{message}");
-            assert!(
-                message.contains(words) && message.lines().last().unwrap().contains("CRM_REDIS_URL"),
-                "{message}"
-            );
-        }
-        assert!(first.terminate());
-        assert!(refused(directory, &["migrate"]).contains("127.0.0.1:1/2"), "the second still has it");
-        drop(second); // killed
-        for flags in [&["--redis-url=redis://127.0.0.1:1/3"][..], &[], &["--cache=off"]] {
-            assert!(Serving::start(directory, flags).terminate(), "{flags:?}");
-        }
-    });
+/// The name of the first company, in one of the processes.
+async fn rename(serving: &Serving, name: &str) {
+    let listed: serde_json::Value = serde_json::from_str(&companies(serving).await).unwrap();
+    let url =
+        format!("http://{}/api/companies/{}", serving.address, listed["items"][0]["id"].as_str().unwrap());
+    let answer = client().patch(url).json(&serde_json::json!({"name": name})).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
 #[test]
-fn beside_a_process_that_has_the_database_alone_nobody_starts() {
-    testkit::run_sync(LIMIT, || {
+fn processes_share_a_database_with_one_redis_with_several_and_without() {
+    testkit::run_within(LIMIT, async {
         let directory = tempfile::tempdir().unwrap();
-        for alone in [&["--cache=on"][..], &["--cache=off", "--redis-url", REDIS]] {
-            let serving = Serving::start(directory.path(), alone);
-            let message = refused(directory.path(), &serve(&["--redis-url", REDIS]));
-            assert!(message.contains("another `crm` process has the database crm.db open"), "{message}");
-            assert!(message.contains("start both with the same CRM_REDIS_URL"), "{message}");
-            assert!(serving.terminate());
+        let directory = directory.path();
+        let (redis, other) = (RedisServer::start().await, RedisServer::start().await);
+        let flags: [&[&str]; 6] = [
+            &[],
+            &["--cache=off"],
+            &["--redis-url", &redis.url()],
+            &["--redis-url", &redis.url()],
+            &["--redis-url", &other.url(), "--redis-namespace=crm"],
+            &["--redis-url", REDIS],
+        ];
+        let servers: Vec<Serving> = flags.iter().map(|flags| Serving::start(directory, flags)).collect();
+        for (index, writer) in servers.iter().enumerate() {
+            for server in &servers {
+                companies(server).await;
+            }
+            let name = format!("AAA {index}");
+            rename(writer, &name).await;
+            assert!(companies(writer).await.contains(&name), "{:?} read its own write", flags[index]);
+            for (server, flags) in servers.iter().zip(flags) {
+                testkit::until(&format!("{name} at {flags:?}"), async || {
+                    companies(server).await.contains(&name)
+                })
+                .await;
+            }
         }
     });
 }
@@ -81,7 +74,8 @@ fn processes_that_start_at_once_fill_an_empty_database_once() {
     testkit::run_within(LIMIT, async {
         let directory = tempfile::tempdir().unwrap();
         let servers: Vec<Serving> = std::thread::scope(|scope| {
-            let start = || Serving::start(directory.path(), &["--redis-url", REDIS]);
+            let start = || Serving::start(directory.path(), &[]);
+            crate::ground::url_of(directory.path()); // once, before several ask at the same time
             let starting: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
             starting.into_iter().map(|server| server.join().unwrap()).collect()
         });

@@ -1,5 +1,6 @@
 //! The tables keep their promises, whoever writes to them.
 
+use crate::ground;
 use crm::companies::{self, Company, NewCompany};
 use crm::config::DatabaseUrl;
 use crm::contacts::{self, Contact, ContactKind, ContactQuery, ContactSort, NewContact};
@@ -7,29 +8,36 @@ use crm::database::{Change, Database};
 use crm::deals::{self, Deal, DealEdit, DealQuery, DealSort, NewDeal, Stage};
 use crm::demo;
 use crm::error::Error;
-use crm::lock::{DatabaseLock, LockError};
 use crm::page::{Order, Paging};
 use crm::time::{Day, Moment};
+use crm::written::{Bulk, Written};
 
+/// A database whose writes nobody has to hear of.
 struct Alone {
     database: Database,
-    lock: DatabaseLock,
+    _directory: tempfile::TempDir,
 }
 
 async fn empty() -> Alone {
-    let url = DatabaseUrl::parse("sqlite::memory:").unwrap();
-    Alone { lock: DatabaseLock::take(&url).unwrap(), database: Database::open(&url).await.unwrap() }
+    let directory = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::parse(&ground::url(directory.path()).await).unwrap();
+    Alone { database: Database::open(&url).await.unwrap(), _directory: directory }
+}
+
+/// The row of a write.
+fn row<T>(written: Written<T>) -> T {
+    written.in_bulk(&mut Bulk::new())
 }
 
 impl Alone {
     async fn company(&self, change: &mut Change, name: &str) -> Company {
         let new = NewCompany { name: name.to_owned(), currency: "EUR".to_owned(), ..NewCompany::default() };
-        companies::insert(change, Company::new(&new).unwrap()).await.unwrap().alone(&self.lock)
+        row(companies::insert(change, Company::new(&new).unwrap()).await.unwrap())
     }
 
     async fn contact(&self, change: &mut Change, company: &Company, name: &str) -> Contact {
         let contact = Contact::new(&company.id, &organisation(name)).unwrap();
-        contacts::insert(change, contact).await.unwrap().alone(&self.lock)
+        row(contacts::insert(change, contact).await.unwrap())
     }
 }
 
@@ -67,8 +75,8 @@ async fn rows_come_back_as_they_were_written() {
     let company = alone.company(&mut change, "Nordwind").await;
     let contact = alone.contact(&mut change, &company, "Ärzte & Söhne").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    let deal = deals::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
-    change.commit_alone(&alone.lock).await.unwrap();
+    let deal = row(deals::insert(&mut change, deal).await.unwrap());
+    change.commit_bulk(Bulk::new()).await.unwrap();
 
     let mut snapshot = alone.database.snapshot().await.unwrap();
     assert_eq!(companies::find(&mut snapshot, &company.id).await.unwrap(), Some(company.clone()));
@@ -98,10 +106,10 @@ async fn a_save_over_another_version_is_refused() {
     let company = alone.company(&mut change, "Nordwind").await;
     let contact = alone.contact(&mut change, &company, "Anna").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    let before = deals::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    let before = row(deals::insert(&mut change, deal).await.unwrap());
     let edit = DealEdit { value_cents: Some(1), ..DealEdit::default() };
     let edited = before.clone().edited(&edit).unwrap();
-    let saved = deals::save(&mut change, &before, edited.clone()).await.unwrap().alone(&alone.lock);
+    let saved = row(deals::save(&mut change, &before, edited.clone()).await.unwrap());
     assert_eq!((saved.version, saved.value_cents), (2, 1));
     let again = deals::save(&mut change, &before, edited).await;
     assert!(matches!(again, Err(Error::PreconditionFailed)));
@@ -125,34 +133,10 @@ async fn a_contact_with_deals_stays() {
     let company = alone.company(&mut change, "Nordwind").await;
     let contact = alone.contact(&mut change, &company, "Anna").await;
     let deal = Deal::new(&company.id, &won(&contact)).unwrap();
-    let deal = deals::insert(&mut change, deal).await.unwrap().alone(&alone.lock);
+    let deal = row(deals::insert(&mut change, deal).await.unwrap());
     assert!(matches!(contacts::delete(&mut change, contact.clone()).await, Err(Error::Conflict(_))));
-    deals::delete(&mut change, deal).await.unwrap().alone(&alone.lock);
-    contacts::delete(&mut change, contact).await.unwrap().alone(&alone.lock);
-}
-
-#[tokio::test]
-async fn the_lock_admits_one_and_is_free_again_afterwards() {
-    let directory = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", directory.path().join("crm.db").display());
-    let url = DatabaseUrl::parse(&url).unwrap();
-    let first = DatabaseLock::take(&url).unwrap();
-    assert!(matches!(DatabaseLock::take(&url), Err(LockError::Taken(_))));
-    drop(first);
-    DatabaseLock::take(&url).unwrap();
-}
-
-#[test]
-fn a_link_to_a_database_that_is_not_there_yet_has_its_lock() {
-    let directory = tempfile::tempdir().unwrap();
-    std::os::unix::fs::symlink("data.db", directory.path().join("link.db")).unwrap();
-    let url = |name: &str| {
-        DatabaseUrl::parse(&format!("sqlite:{}", directory.path().join(name).display())).unwrap()
-    };
-    let first = DatabaseLock::take(&url("link.db")).unwrap();
-    assert!(matches!(DatabaseLock::take(&url("data.db")), Err(LockError::Taken(_))));
-    drop(first);
-    DatabaseLock::take(&url("data.db")).unwrap();
+    row(deals::delete(&mut change, deal).await.unwrap());
+    row(contacts::delete(&mut change, contact).await.unwrap());
 }
 
 #[tokio::test]
@@ -171,7 +155,7 @@ async fn the_database_is_in_the_file_that_is_named() {
 async fn the_demo_was_last_touched_in_the_past_in_the_morning_too() {
     let alone = empty().await;
     let before_noon = Day::today().plus_days(1); // its noon is still to come, at whatever time this runs
-    assert!(demo::fill(&alone.database, &alone.lock, before_noon).await.unwrap());
+    assert!(demo::fill(&alone.database, before_noon).await.unwrap());
     let mut snapshot = alone.database.snapshot().await.unwrap();
     for company in companies::ids(&mut snapshot).await.unwrap() {
         let order = Order { by: DealSort::Created, descending: true };

@@ -146,7 +146,9 @@ impl Remote {
         tags: &[Tag],
     ) -> Result<(), Trouble> {
         let _changes = Changes::of(self.front(), names, tags);
-        self.unlink(link, names, tags).await.map(drop)
+        let removed = self.unlink(link, names, tags).await;
+        // Whatever it is, nobody reads there before it has been made up for.
+        removed.map(drop).map_err(|trouble| link.give_up(trouble))
     }
 
     /// As [`remove_matching`](Self::remove_matching), for whoever repeats it where it fails: nothing is owed.
@@ -155,7 +157,8 @@ impl Remote {
     /// Dropped before its end, it has removed some and not others.
     pub(crate) async fn apply_matching(&self, link: &Arc<Link>, glob: &str) -> Result<(), Trouble> {
         let _clears = Clears(Some(self.front()));
-        self.look_through(link, glob, |_name| true, None).await.map(drop)
+        let removed = self.look_through(link, glob, |_name| true, None).await;
+        removed.map(drop).map_err(|trouble| link.give_up(trouble))
     }
 
     /// As [`clear`](Self::clear), for whoever repeats it where it fails: nothing is owed.
@@ -164,7 +167,7 @@ impl Remote {
     /// Dropped before its answer, the era may have begun or not.
     pub(crate) async fn apply_clear(&self, link: &Arc<Link>) -> Result<(), Trouble> {
         let _clears = Clears(Some(self.front()));
-        write::clear(link, self.supervisor.names()).await
+        write::clear(link, self.supervisor.names()).await.map_err(|trouble| link.give_up(trouble))
     }
 
     /// Notes over this connection up to where every change has been heard of.

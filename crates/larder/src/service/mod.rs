@@ -108,6 +108,8 @@ pub(crate) struct Settings {
     pub(crate) max_value_bytes: u64,
     pub(crate) follow_limit: Duration,
     pub(crate) sweep_interval: Duration,
+    /// What is added to the format of all values, so that other programs do not take them for theirs.
+    pub(crate) program: u16,
     pub(crate) bypass: bool,
     pub(crate) ablations: Ablations,
 }
@@ -202,7 +204,7 @@ impl CacheService {
     pub async fn sync(&self) -> Result<(), Error> {
         match &self.inner.remote {
             Some(remote) => Ok(remote.sync().await?),
-            None => match &self.inner.relayed {
+            None => match self.inner.relayed.as_ref().filter(|_| !self.inner.settings.bypass) {
                 Some(relayed) => relayed.sync().await,
                 None => Ok(()),
             },
@@ -311,7 +313,7 @@ impl Inner {
         Plan {
             ttl: owner.and_then(|owner| owner.ttl).unwrap_or(self.settings.default_ttl),
             group: self.group_of(name, owner, prefix),
-            format: owner.map_or(1, |owner| owner.format),
+            format: owner.map_or(1, |owner| owner.format) ^ self.settings.program,
             encoding: owner.map_or(Encoding::Json, |owner| owner.encoding),
             raw,
             copies: !raw && owner.is_none_or(|owner| owner.local_tier) && self.front.is_some(),

@@ -24,7 +24,7 @@ use crate::companies;
 use crate::config::DatabaseUrl;
 use crate::database::{Database, OpenError};
 use crate::error::Error;
-use crate::lock::{DatabaseLock, LockError};
+use crate::written::Bulk;
 
 use self::files::SalesFiles;
 use self::plan::Plan;
@@ -52,9 +52,6 @@ pub enum ImportError {
         "the database is in the memory of this process and would be gone at its end: name a file, as in sqlite:crm.db"
     )]
     InMemory,
-    /// Another process has the database.
-    #[error(transparent)]
-    Locked(#[from] LockError),
     /// The database cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -67,7 +64,7 @@ pub enum ImportError {
 /// is the `audience` sees on standard error how far it has come.
 ///
 /// # Errors
-/// When the database is in use, cannot be opened or does not take the rows. What is wrong with the files is no error
+/// When the database cannot be opened or does not take the rows. What is wrong with the files is no error
 /// of this function but in the report.
 ///
 /// # Cancel safety
@@ -87,11 +84,9 @@ async fn import_showing(
     if !directory.is_dir() {
         return Err(ImportError::NoDirectory(directory.to_owned()));
     }
-    if url.file().is_none() {
+    if url.is_in_memory() {
         return Err(ImportError::InMemory);
     }
-    // First, so that whoever has to stop a server is told before waiting for anything else.
-    let lock = DatabaseLock::take(url)?;
     progress.begin("Reading");
     let mut findings = Findings::default();
     let files = files::read(directory, &mut findings);
@@ -99,7 +94,7 @@ async fn import_showing(
         return Ok(Report::refused(findings));
     }
     let database = Database::open(url).await?;
-    let report = import_into(&database, files, &lock, progress, findings).await;
+    let report = import_into(&database, files, progress, findings).await;
     database.close().await;
     Ok(report?)
 }
@@ -107,7 +102,6 @@ async fn import_showing(
 async fn import_into(
     database: &Database,
     files: SalesFiles,
-    lock: &DatabaseLock,
     progress: &Progress,
     mut findings: Findings,
 ) -> Result<Report, WriteError> {
@@ -119,10 +113,10 @@ async fn import_into(
     }
     let totals = plan.totals();
     progress.begin_rows("Writing", totals.rows(plan.companies.len()));
-    let whole = |error| WriteError::new("the whole", error);
-    let mut change = database.change().await.map_err(whole)?;
-    let (companies, rows) = Writer::new(&mut change, lock, progress).write(&plan).await?;
-    change.commit_alone(lock).await.map_err(whole)?;
+    let mut change = database.change().await.map_err(|error| WriteError::new("the whole", error))?;
+    let mut bulk = Bulk::new();
+    let (companies, rows) = Writer::new(&mut change, &mut bulk, progress).write(&plan).await?;
+    change.commit_bulk(bulk).await.map_err(|error| WriteError::new("the whole", error))?;
     let outcome = if rows.created + rows.changed == 0 { Outcome::Unchanged } else { Outcome::Imported };
     Ok(Report { outcome, companies, totals, rows, accepted: plan.accepted, findings })
 }

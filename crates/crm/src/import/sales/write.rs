@@ -17,9 +17,9 @@ use crate::deals::{self, Deal, NewDeal};
 use crate::error::Error;
 use crate::import::findings::quoted;
 use crate::import::progress::Progress;
-use crate::lock::DatabaseLock;
 use crate::products::{self, NewProduct, Product, ProductId};
 use crate::users::{self, NewUser, User, UserId};
+use crate::written::Bulk;
 
 /// What could not be written. Nothing of the import remains.
 #[derive(Debug, thiserror::Error)]
@@ -44,10 +44,10 @@ fn said(error: &Error) -> String {
     }
 }
 
-/// Where a plan is written: a change that the lock keeps alone with the database, and what has been done in it so far.
+/// Where a plan is written: a change, and what has been done in it so far.
 pub(super) struct Writer<'w> {
     change: &'w mut Change,
-    lock: &'w DatabaseLock,
+    bulk: &'w mut Bulk,
     progress: &'w Progress,
     rows: Tally,
 }
@@ -61,8 +61,8 @@ struct References<'r> {
 
 impl<'w> Writer<'w> {
     /// A writer that has written nothing yet.
-    pub(super) fn new(change: &'w mut Change, lock: &'w DatabaseLock, progress: &'w Progress) -> Self {
-        Self { change, lock, progress, rows: Tally::default() }
+    pub(super) fn new(change: &'w mut Change, bulk: &'w mut Bulk, progress: &'w Progress) -> Self {
+        Self { change, bulk, progress, rows: Tally::default() }
     }
 
     /// Writes everything. Nothing of it lasts before the change is committed.
@@ -113,11 +113,11 @@ impl<'w> Writer<'w> {
         })?;
         let Some(old) = products::by_external_id(self.change, &product.name).await? else {
             self.created();
-            return Ok(products::insert(self.change, new).await?.alone(self.lock).id);
+            return Ok(products::insert(self.change, new).await?.in_bulk(self.bulk).id);
         };
         let next = Product { series: new.series, list_price_cents: new.list_price_cents, ..old.clone() };
         if self.changed(old != next) {
-            products::save(self.change, next).await?.alone(self.lock);
+            products::save(self.change, next).await?.in_bulk(self.bulk);
         }
         Ok(old.id)
     }
@@ -134,7 +134,7 @@ impl<'w> Writer<'w> {
             ..NewCompany::default()
         })?;
         self.created();
-        Ok(companies::insert(self.change, company).await?.alone(self.lock).id)
+        Ok(companies::insert(self.change, company).await?.in_bulk(self.bulk).id)
     }
 
     async fn user(&mut self, company: &CompanyId, user: &plan::User) -> Result<UserId, Error> {
@@ -149,7 +149,7 @@ impl<'w> Writer<'w> {
             role: user.role,
         };
         self.created();
-        Ok(users::insert(self.change, User::new(company, &new)?).await?.alone(self.lock).id)
+        Ok(users::insert(self.change, User::new(company, &new)?).await?.in_bulk(self.bulk).id)
     }
 
     async fn contact(&mut self, company: &CompanyId, contact: &plan::Contact) -> Result<ContactId, Error> {
@@ -166,12 +166,12 @@ impl<'w> Writer<'w> {
         let new = Contact::new(company, &new)?;
         let Some(old) = contacts::by_external_id(self.change, company, &contact.name).await? else {
             self.created();
-            return Ok(contacts::insert(self.change, new).await?.alone(self.lock).id);
+            return Ok(contacts::insert(self.change, new).await?.in_bulk(self.bulk).id);
         };
         let organisation = new.organisation.or_else(|| old.organisation.clone());
         let next = Contact { country: new.country, organisation, ..old.clone() };
         if self.changed(old != next) {
-            contacts::save(self.change, next).await?.alone(self.lock);
+            contacts::save(self.change, next).await?.in_bulk(self.bulk);
         }
         Ok(old.id)
     }
@@ -198,13 +198,13 @@ impl<'w> Writer<'w> {
         let new = Deal::new(company, &new)?;
         let Some(old) = deals::by_external_id(self.change, company, &opportunity.id).await? else {
             self.created();
-            deals::insert(self.change, new).await?.alone(self.lock);
+            deals::insert(self.change, new).await?.in_bulk(self.bulk);
             return Ok(());
         };
         let Deal { id, created_at, updated_at, version, .. } = old.clone();
         let next = Deal { id, created_at, updated_at, version, ..new };
         if self.changed(old != next) {
-            deals::save(self.change, &old, next).await?.alone(self.lock);
+            deals::save(self.change, &old, next).await?.in_bulk(self.bulk);
         }
         Ok(())
     }
