@@ -186,7 +186,7 @@ impl App {
             Ok(committed) => Ok(committed.announce(&self.outbox).await.0),
             Err((error, unknown)) => {
                 if let Some(unknown) = unknown {
-                    unknown.announce(&self.outbox).await;
+                    unknown.announce_unsure(&self.outbox).await;
                 }
                 Err(error)
             }

@@ -139,4 +139,12 @@ impl<T> Committed<T> {
         let acknowledged = outbox.announce(self.recorded).await;
         (self.row, acknowledged)
     }
+
+    /// Announces a change whose commit failed, so that nobody knows whether it took place.
+    ///
+    /// # Cancel safety
+    /// Dropped before its end, the relay announces it if it did.
+    pub(crate) async fn announce_unsure(self, outbox: &Outbox<Any>) {
+        outbox.announce_unsure(self.recorded).await;
+    }
 }

@@ -5,7 +5,7 @@
 
 -- A row for each change. It stays for as long as a Redis may come back with data from before it.
 CREATE TABLE IF NOT EXISTS larder_outbox (
-    -- Rows are committed in this order, since SQLite has one writer at a time; AUTOINCREMENT never gives a number twice.
+    -- Rows are committed in this order, since SQLite has one writer at a time; AUTOINCREMENT gives no number twice that was committed.
     seq         INTEGER PRIMARY KEY AUTOINCREMENT,
     -- What to remove: the JSON of larder's `Invalidation`.
     removes     TEXT    NOT NULL,

@@ -13,7 +13,7 @@ pub struct Dialect {
     pub(crate) add: &'static str,
     /// → a cursor that has passed everything that is committed now.
     pub(crate) now: &'static str,
-    /// What a cursor has not passed, by its arguments → the cursor behind it, the floor, and then, where there is a row, seq,
+    /// What a cursor has not passed, by its arguments, one row more than a look takes at most → the cursor behind it, the floor, and then, where there is a row, seq,
     /// position, what it removes, who has done it.
     pub(crate) tail: &'static str,
     /// `$1` a position, `$2` who, `$3`, `$4` the position and seq of the last row that was seen, `$5` how many at most → rows from the
@@ -40,6 +40,11 @@ pub struct Dialect {
     pub(crate) counts: bool,
     /// Whether the database says, at less cost than a look, that others have committed.
     pub(crate) data_version: Option<&'static str>,
+    /// Deletes rows of another history than that of this database, and starts anew if there were any: they would stand at positions that
+    /// are still to come.
+    pub(crate) strays: Option<[&'static str; 2]>,
+    /// So many positions may be used again after a crash of the database.
+    pub(crate) margin: u64,
     /// What the relay's own connection is told first.
     pub(crate) set_up: &'static [&'static str],
 }
@@ -53,7 +58,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
     now: "SELECT CAST(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'larder_outbox'), 0) + 1 AS TEXT)",
     tail: "SELECT CAST(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'larder_outbox'), 0) + 1 AS TEXT), \
            CAST(s.floor AS TEXT), CAST(o.seq AS TEXT), CAST(o.seq AS TEXT), o.removes, CAST(o.done AS TEXT) \
-           FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.seq >= CAST($1 AS INTEGER) ORDER BY o.seq",
+           FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.seq >= CAST($1 AS INTEGER) ORDER BY o.seq LIMIT 10001",
     missing: "SELECT CAST(seq AS TEXT), CAST(seq AS TEXT), removes, CAST(done AS TEXT) FROM larder_outbox \
               WHERE seq >= CAST($1 AS INTEGER) AND done IS NOT CAST($2 AS INTEGER) \
               AND (seq, seq) > (CAST($3 AS INTEGER), CAST($4 AS INTEGER)) ORDER BY seq LIMIT CAST($5 AS INTEGER)",
@@ -75,7 +80,10 @@ pub(crate) static SQLITE: Dialect = Dialect {
     counts: true,
     data_version: Some("SELECT CAST(data_version AS TEXT) FROM pragma_data_version"),
     // Noting what is done may be lost with the power: it is then done once more.
-    set_up: &["PRAGMA busy_timeout = 5000", "PRAGMA synchronous = NORMAL"],
+    // A writer that holds the file is not waited for long: what is read meanwhile matters more.
+    set_up: &["PRAGMA busy_timeout = 200", "PRAGMA synchronous = NORMAL"],
+    strays: None,
+    margin: 0,
 };
 
 pub(crate) static POSTGRES: Dialect = Dialect {
@@ -84,7 +92,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     now: "SELECT pg_current_snapshot()::TEXT",
     tail: "SELECT pg_current_snapshot()::TEXT, s.floor::TEXT, o.seq::TEXT, o.xid::TEXT, o.removes, o.done::TEXT \
            FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.xid >= $1::TEXT::XID8 OR o.xid = ANY ($2::TEXT::XID8[]) \
-           ORDER BY o.xid, o.seq",
+           ORDER BY o.xid, o.seq LIMIT 10001",
     missing: "SELECT seq::TEXT, xid::TEXT, removes, done::TEXT FROM larder_outbox \
               WHERE xid >= $1::TEXT::XID8 AND done IS DISTINCT FROM $2::TEXT::BIGINT \
               AND (xid, seq) > ($3::TEXT::XID8, $4::TEXT::BIGINT) ORDER BY xid, seq LIMIT $5::TEXT::BIGINT",
@@ -111,6 +119,14 @@ pub(crate) static POSTGRES: Dialect = Dialect {
         "SET synchronous_commit = off",
         "SET plan_cache_mode = force_custom_plan",
     ],
+    // A snapshot sees no transaction beyond its end, but those of another cluster, whose dump was restored in this one.
+    strays: Some([
+        "DELETE FROM larder_outbox WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())",
+        "UPDATE larder_outbox_state SET identity = replace(gen_random_uuid()::TEXT, '-', ''), floor = '0' \
+         WHERE floor >= pg_snapshot_xmax(pg_current_snapshot())",
+    ]),
+    // After a crash the ids of the last transactions that were rolled back are given once more.
+    margin: 1_000,
 };
 
 impl Dialect {

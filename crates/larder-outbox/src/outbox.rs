@@ -61,7 +61,8 @@ impl<DB: Database> Outbox<DB> {
 
     /// Starts the outbox of this cache, and its relay. From then on the cache may serve.
     ///
-    /// The relay has a connection of its own, made like those of the pool, unless the pool has no more than one.
+    /// The relay has a connection of its own, by the options of the pool, unless the pool has no more than one. What the pool does to
+    /// its connections (`after_connect`) is not done to that one: a `search_path` belongs into the options.
     ///
     /// # Errors
     /// [`NotRelayed`](Error::NotRelayed) if the cache was not built to be [`relayed`](larder::Builder::relayed), or has an
@@ -75,6 +76,7 @@ impl<DB: Database> Outbox<DB> {
     pub async fn start(pool: &Pool<DB>, cache: &CacheService, settings: Settings) -> Result<Self, Error> {
         settings.check()?;
         let mut record = Record::of(pool).await?;
+        record.settle().await?;
         let state = record.state().await?;
         let relay = cache.relay().ok_or(Error::NotRelayed)?;
         let (place, dialect) = (relay.place(), record.dialect);
@@ -118,8 +120,8 @@ impl<DB: Database> Outbox<DB> {
         write::<DB>(transaction, changed).await.map(drop)
     }
 
-    /// Removes from the cache what a committed transaction has made untrue. If the commit itself failed nobody knows whether it took
-    /// place, so that it is to be announced then too.
+    /// Removes from the cache what a transaction has made untrue, after its commit has succeeded. Where the commit failed it is
+    /// [`announce_unsure`](Self::announce_unsure).
     ///
     /// The answer is [`Applied`](Acknowledged::Applied), or, if Redis did not do it now,
     /// [`Durable`](Acknowledged::Durable): the relay of whichever process reaches it does.
@@ -142,6 +144,22 @@ impl<DB: Database> Outbox<DB> {
                 Acknowledged::Durable
             }
         }
+    }
+
+    /// Removes from the cache what a transaction may have made untrue whose commit failed, so that nobody knows whether it took place. If
+    /// it did, the relay removes it once more: the answer is [`Durable`](Acknowledged::Durable) at best.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the relay does it if it was committed.
+    pub async fn announce_unsure(&self, recorded: Recorded) -> Acknowledged {
+        if let Some((_, seq)) = recorded.row {
+            // The number may be given to another row now.
+            self.shared.own.forget(seq);
+            if let Err(error) = self.shared.relay.announce(&recorded.changed).await {
+                tracing::debug!("the relay has to remove what a change may have made untrue: {error}");
+            }
+        }
+        Acknowledged::Durable
     }
 
     /// Waits until everything that is committed now, by whomever, is removed from the cache of this process, or from Redis: what
@@ -178,6 +196,7 @@ impl<DB: Database> Outbox<DB> {
         self.shared.stop();
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.join_next().await.is_some() {}
+        self.shared.own.end();
     }
 }
 

@@ -28,11 +28,16 @@ struct Rows {
     fates: HashMap<u64, Fate>,
     /// What a life of a Redis has executed and the table does not say yet.
     unmarked: HashMap<u64, Vec<Place>>,
+    /// There is no relay any more that would ask.
+    has_ended: bool,
 }
 
 impl Own {
     pub(crate) fn written(&self, seq: u64) {
-        self.0.lock().fates.insert(seq, Fate::Written);
+        let mut rows = self.0.lock();
+        if !rows.has_ended {
+            rows.fates.insert(seq, Fate::Written);
+        }
     }
 
     /// Notes that a row was announced. The relay may have met it before.
@@ -41,7 +46,7 @@ impl Own {
         if let Some(fate) = rows.fates.get_mut(&seq) {
             *fate = Fate::Announced(who);
         }
-        if let Some(who) = who {
+        if let Some(who) = who.filter(|_| !rows.has_ended) {
             rows.unmarked.entry(who).or_default().push((position, seq));
         }
     }
@@ -59,6 +64,21 @@ impl Own {
     /// Takes what the table does not say yet.
     pub(crate) fn take_unmarked(&self) -> HashMap<u64, Vec<Place>> {
         std::mem::take(&mut self.0.lock().unmarked)
+    }
+
+    /// Puts back what could not be noted.
+    pub(crate) fn put_back(&self, who: u64, places: Vec<Place>) {
+        self.0.lock().unmarked.entry(who).or_default().extend(places);
+    }
+
+    /// Forgets all rows that the relay has not met: it does not meet them one by one.
+    pub(crate) fn forget_all(&self) {
+        self.0.lock().fates.clear();
+    }
+
+    /// The relay has ended.
+    pub(crate) fn end(&self) {
+        *self.0.lock() = Rows { has_ended: true, ..Rows::default() };
     }
 
     /// How many rows the relay has not met.

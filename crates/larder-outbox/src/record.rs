@@ -20,6 +20,9 @@ pub(crate) const MAX_TAIL: usize = 10_000;
 /// 10 seconds: a statement that is not answered by then is given up with its connection; each takes a few milliseconds.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 
+/// More milliseconds, or rows, than there will ever be, and few enough to be subtracted from.
+const FOREVER: u64 = 1 << 60;
+
 /// How many of the oldest rows are looked at when some are deleted: a transaction that others hardly wait for.
 const PRUNED_AT_ONCE: u64 = 10_000;
 
@@ -41,6 +44,10 @@ pub(crate) struct State {
     pub(crate) floor: Position,
 }
 
+/// What a database says of commits of others.
+#[derive(Debug)]
+pub(crate) struct Version(Option<String>);
+
 /// What a cursor had not passed.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -61,8 +68,10 @@ pub(crate) struct Record<DB: Database> {
     connection: Option<DB::Connection>,
     /// It has none of its own: a database in memory belongs to its one connection.
     is_pooled: bool,
-    /// What it last said of commits of others, on this connection.
+    /// What it last said of commits of others, on this connection, when all of them had been read.
     data_version: Option<String>,
+    /// How many connections of its own there have been.
+    connections: u64,
 }
 
 /// The connection that a statement is sent over.
@@ -86,25 +95,44 @@ impl<DB: Database> Record<DB> {
         let dialect = DB::dialect(&connection)?;
         drop(connection);
         let is_pooled = pool.options().get_max_connections() == 1;
-        Ok(Record { pool: pool.clone(), dialect, connection: None, is_pooled, data_version: None })
+        Ok(Record {
+            pool: pool.clone(),
+            dialect,
+            connection: None,
+            is_pooled,
+            data_version: None,
+            connections: 0,
+        })
     }
 
     /// For a question now and then, over connections of the pool.
     pub(crate) fn pooled(pool: &Pool<DB>, dialect: &'static Dialect) -> Self {
-        Record { pool: pool.clone(), dialect, connection: None, is_pooled: true, data_version: None }
+        Record {
+            pool: pool.clone(),
+            dialect,
+            connection: None,
+            is_pooled: true,
+            data_version: None,
+            connections: 0,
+        }
     }
 
     async fn over(&mut self) -> Result<Over<'_, DB>, sqlx::Error> {
         if self.is_pooled {
-            return Ok(Over::Pooled(self.pool.acquire().await?));
+            return Ok(Over::Pooled(within(self.pool.acquire()).await??));
         }
         if self.connection.is_none() {
-            let mut connection = DB::connect(&self.pool).await?;
-            for statement in self.dialect.set_up {
-                DB::execute(&mut connection, statement, &[]).await?;
-            }
+            let (pool, dialect) = (&self.pool, self.dialect);
+            let connect = async {
+                let mut connection = DB::connect(pool).await?;
+                for statement in dialect.set_up {
+                    DB::execute(&mut connection, statement, &[]).await?;
+                }
+                Ok::<_, sqlx::Error>(connection)
+            };
+            self.connection = Some(within(connect).await??);
             self.data_version = None;
-            self.connection = Some(connection);
+            self.connections += 1;
         }
         self.connection.as_mut().map(Over::Own).ok_or(sqlx::Error::PoolClosed)
     }
@@ -161,15 +189,44 @@ impl<DB: Database> Record<DB> {
         Cursor::parse(self.dialect, text).ok_or_else(|| garbled(TABLE, format!("the cursor {text}")))
     }
 
-    /// Whether others may have committed since this was last asked. It costs less than a look.
-    pub(crate) async fn may_have_changed(&mut self) -> Result<bool, Error> {
+    /// Sees to it that there is a connection, and answers how many of its own there have been: behind a new one the database may have
+    /// crashed and come back.
+    pub(crate) async fn connect(&mut self) -> Result<u64, Error> {
+        let connected = async {
+            self.over().await?;
+            Ok(())
+        };
+        let connected = connected.await;
+        self.believe(connected).map(|()| self.connections)
+    }
+
+    /// Whether others may have committed since all was [read](Self::was_read); `None` if not, else what to tell then. It costs less
+    /// than a look.
+    pub(crate) async fn may_have_changed(&mut self) -> Result<Option<Version>, Error> {
         let Some(ask) = self.dialect.data_version.filter(|_| self.connection.is_some()) else {
-            return Ok(true);
+            return Ok(Some(Version(None)));
         };
         let version = self.all(ask, &[]).await?.pop().and_then(|mut row| row.pop().flatten());
         let same = version.is_some() && version == self.data_version;
+        Ok((!same).then_some(Version(version)))
+    }
+
+    /// Notes that everything was read up to this version.
+    pub(crate) fn was_read(&mut self, Version(version): Version) {
         self.data_version = version;
-        Ok(!same)
+    }
+
+    /// Sees to it that all rows are of this database's own history.
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        let Some([delete, renew]) = self.dialect.strays else { return Ok(()) };
+        let (deleted, renewed) = (self.execute(delete, &[]).await?, self.execute(renew, &[]).await?);
+        if deleted + renewed > 0 {
+            tracing::warn!(
+                deleted,
+                "the outbox had rows of another PostgreSQL, whose dump was restored here"
+            );
+        }
+        Ok(())
     }
 
     /// What a cursor has not passed.
@@ -235,18 +292,22 @@ impl<DB: Database> Record<DB> {
     /// Deletes rows that are older than so many milliseconds, and so many that no more than `most` are left, a part of them at a
     /// time, and only what stands before a position up to which every relay has read. Answers how many.
     pub(crate) async fn prune(&mut self, keep_ms: u64, most: u64, seen: Position) -> Result<u64, Error> {
-        let arguments = [keep_ms, most, PRUNED_AT_ONCE, seen].map(|number| number.to_string());
+        // More than a database counts to is for ever.
+        let arguments = [keep_ms, most, PRUNED_AT_ONCE, seen].map(|number| number.min(FOREVER).to_string());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let oldest = self.all(self.dialect.oldest, &arguments).await?;
         let Some(up_to) = oldest.first().and_then(|row| row.first()?.clone()) else { return Ok(0) };
         let dialect = self.dialect;
         let answer = async {
             let mut over = self.over().await?;
-            let mut change = over.get().begin().await?;
-            DB::execute(&mut change, dialect.raise_floor, &[&up_to]).await?;
-            let deleted = DB::execute(&mut change, dialect.delete, &[&up_to]).await?;
-            change.commit().await?;
-            Ok(deleted)
+            let prune = async {
+                let mut change = over.get().begin().await?;
+                DB::execute(&mut change, dialect.raise_floor, &[&up_to]).await?;
+                let deleted = DB::execute(&mut change, dialect.delete, &[&up_to]).await?;
+                change.commit().await?;
+                Ok::<_, sqlx::Error>(deleted)
+            };
+            Ok(within(prune).await??)
         };
         let answer = answer.await;
         self.believe(answer)
@@ -297,4 +358,17 @@ fn row(texts: &[Option<String>]) -> Result<Row, Error> {
         removes: text(texts, 2, TABLE)?.to_owned(),
         done: done.map_err(|_no_number| garbled(TABLE, "a `done` that is no number".to_owned()))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::{POSTGRES, SQLITE};
+
+    #[test]
+    fn a_look_asks_for_one_row_more_than_it_takes() {
+        for dialect in [&SQLITE, &POSTGRES] {
+            assert!(dialect.tail.ends_with(&format!(" LIMIT {}", MAX_TAIL + 1)), "{}", dialect.tail);
+        }
+    }
 }

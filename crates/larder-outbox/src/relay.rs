@@ -37,6 +37,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(10);
 /// 250 ms: after what did not work it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
 
+/// Who has executed nothing.
+const NOBODY: u64 = 0;
+
 /// What the door and the relay share.
 pub(crate) struct Shared {
     pub(crate) relay: Relay,
@@ -99,8 +102,12 @@ pub(crate) struct Runner<DB: Database> {
     record: Record<DB>,
     passing: Passing,
     cursor: Option<Cursor>,
+    /// By which connection it was taken.
+    connections: u64,
     /// The watermark that was last noted.
     marked: Position,
+    /// The one that is noted next: a second old, so that no crash of the database gives its positions once more.
+    ripe: Position,
     mark_at: Instant,
     prune_at: Instant,
     /// Up to where everything was seen when rows were last deleted.
@@ -109,14 +116,23 @@ pub(crate) struct Runner<DB: Database> {
     told: bool,
 }
 
+/// The life of the server that is served from, as far as the relay knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    /// There is none, or none that was confirmed: what is recorded is for the next confirmation.
+    None,
+    Known(u64),
+    /// It does not say which it is, so that nobody can note what it has executed.
+    Unnamed,
+}
+
 /// What is passed on to the cache.
 struct Passing {
     shared: Arc<Shared>,
     settings: Settings,
     identity: String,
     place: Place,
-    /// The life of the server that was confirmed last. Without one, what is recorded is for the next confirmation.
-    life: Option<u64>,
+    life: Life,
     watched: BTreeMap<u64, Watched>,
     /// From where on the table has to be asked what is left.
     left_from: Option<(Position, Instant)>,
@@ -131,7 +147,7 @@ impl<DB: Database> Runner<DB> {
             settings,
             identity,
             place,
-            life: None,
+            life: Life::None,
             watched: BTreeMap::new(),
             left_from: None,
         };
@@ -139,7 +155,9 @@ impl<DB: Database> Runner<DB> {
             record,
             passing,
             cursor: None,
+            connections: 0,
             marked: 0,
+            ripe: 0,
             mark_at: now,
             prune_at: now + PRUNE_EVERY,
             seen_before: 0,
@@ -208,6 +226,13 @@ impl<DB: Database> Runner<DB> {
     /// Reads what is recorded and was not seen yet.
     pub(crate) async fn read(&mut self) -> Result<(), Error> {
         let round = self.passing.shared.relay.begin();
+        let connections = self.record.connect().await?;
+        if connections != self.connections && !self.record.dialect.counts {
+            // Should the database have crashed meanwhile, transactions have ids again that the cursor has passed.
+            self.cursor = None;
+            self.passing.left_from = (self.passing.life != Life::None).then(|| (0, Instant::now()));
+        }
+        self.connections = connections;
         let from = match self.cursor.clone() {
             Some(cursor) => cursor,
             None => {
@@ -217,7 +242,7 @@ impl<DB: Database> Runner<DB> {
                 self.cursor.insert(cursor).clone()
             }
         };
-        if self.record.may_have_changed().await? {
+        if let Some(version) = self.record.may_have_changed().await? {
             let Tail { rows, is_whole, behind, floor } = self.record.tail(&from).await?;
             self.passing.pass(rows, is_whole).await?;
             if floor >= from.horizon() {
@@ -228,6 +253,7 @@ impl<DB: Database> Runner<DB> {
                 self.passing.shared.relay.apply(&Invalidation::everything()).await?;
             }
             self.cursor = Some(behind);
+            self.record.was_read(version);
         }
         self.passing.shared.relay.end(round);
         Ok(())
@@ -235,22 +261,33 @@ impl<DB: Database> Runner<DB> {
 
     /// Notes in the table what this process has announced itself.
     async fn flush(&mut self) -> Result<(), Error> {
-        for (who, rows) in self.passing.shared.own.take_unmarked() {
-            for rows in rows.chunks(BATCH) {
-                // What is not noted is done once more.
-                self.record.mark(rows, who).await?;
+        let mut flushed = Ok(());
+        for (who, mut rows) in self.passing.shared.own.take_unmarked() {
+            while flushed.is_ok() && !rows.is_empty() {
+                let batch = rows.len().min(BATCH);
+                flushed = self.record.mark(&rows[..batch], who).await.map(drop);
+                if flushed.is_ok() {
+                    rows.drain(..batch);
+                }
+            }
+            if !rows.is_empty() {
+                self.passing.shared.own.put_back(who, rows);
             }
         }
-        Ok(())
+        flushed
     }
 
     /// Passes on what its own process has not announced in time.
     async fn pass_due(&mut self, rushes: bool) -> Result<(), Error> {
-        let Some(life) = self.passing.life else { return Ok(()) };
+        let who = match self.passing.life {
+            Life::None => return Ok(()),
+            Life::Known(who) => Some(who),
+            Life::Unnamed => None,
+        };
         if let Some((from, at)) = self.passing.left_from
             && (rushes || at <= Instant::now())
         {
-            let left = self.pass_left(from, life).await;
+            let left = self.pass_left(from, who).await;
             self.passing.left_from = left.is_err().then(|| (from, Instant::now() + RETRY));
             left?;
         }
@@ -260,8 +297,13 @@ impl<DB: Database> Runner<DB> {
                 return Ok(());
             }
             let places: Vec<own::Place> = due.iter().map(|row| (row.position, row.seq)).collect();
-            let open = self.record.open(&places, life).await?;
-            let open: Vec<Row> = due.into_iter().filter(|row| open.contains(&row.seq)).collect();
+            let open = match who {
+                None => due,
+                Some(who) => {
+                    let open = self.record.open(&places, who).await?;
+                    due.into_iter().filter(|row| open.contains(&row.seq)).collect()
+                }
+            };
             let done = match self.passing.apply(&open).await {
                 Ok(who) => self.note(&open, who).await,
                 Err(error) => Err(error),
@@ -275,10 +317,10 @@ impl<DB: Database> Runner<DB> {
     }
 
     /// Passes on all that is left from a position on.
-    async fn pass_left(&mut self, from: Position, life: u64) -> Result<(), Error> {
+    async fn pass_left(&mut self, from: Position, who: Option<u64>) -> Result<(), Error> {
         let mut last = (0, 0);
         loop {
-            let rows = self.record.missing(from, life, last).await?;
+            let rows = self.record.missing(from, who.unwrap_or(NOBODY), last).await?;
             let Some(row) = rows.last() else { return Ok(()) };
             last = (row.position, row.seq);
             let who = self.passing.apply(&rows).await?;
@@ -297,7 +339,7 @@ impl<DB: Database> Runner<DB> {
 
     /// Makes up for what a life of a server has not heard of, so that it may be served from.
     async fn confirm(&mut self, mut suspect: Suspect) -> Result<(), Error> {
-        self.passing.life = None;
+        self.passing.life = Life::None;
         self.passing.watched.clear();
         self.passing.left_from = None;
         self.flush().await?;
@@ -305,49 +347,69 @@ impl<DB: Database> Runner<DB> {
         // Taken before it is asked what is left: what is committed afterwards is told by the next looks.
         let now = self.record.now().await?;
         self.cursor.get_or_insert_with(|| now.clone());
-        let noted = suspect.watermark().and_then(Watermark::parse);
-        let reaches = noted.filter(|noted| {
-            noted.identity == self.passing.identity && floor < noted.position && noted.position <= now.end()
+        let identity = self.passing.identity.clone();
+        let noted = suspect.watermark().and_then(Watermark::parse).filter(|noted| {
+            noted.identity == identity && floor < noted.position && noted.position <= now.end()
         });
-        let watermark = Watermark { identity: self.passing.identity.clone(), position: now.horizon() };
         let who = suspect.incarnation().map(Incarnation::as_u64);
-        match (who, reaches) {
-            (Some(who), Some(from)) => {
-                self.replay(&mut suspect, from.position, who).await?;
-                suspect.confirm(&watermark.to_bytes());
+        let kept = match (who, noted) {
+            (Some(who), Some(noted)) => {
+                let is_whole = self.replay(&mut suspect, noted.position, who).await?;
+                is_whole.then_some(noted)
             }
-            _ => {
+            _ => None,
+        };
+        let watermark = match kept {
+            Some(noted) => {
+                suspect.confirm(&noted.to_bytes());
+                noted
+            }
+            None => {
                 self.passing.shared.counters.era();
+                // As far back as rows reach at least: what was deleted is told by nobody.
+                let position = now.horizon().saturating_sub(self.record.dialect.margin).max(floor + 1);
+                let watermark = Watermark { identity, position };
                 suspect.begin_era(&watermark.to_bytes());
+                watermark
             }
-        }
-        self.passing.life = who;
-        (self.marked, self.mark_at) = (watermark.position, Instant::now() + MARK_EVERY);
+        };
+        self.passing.life = who.map_or(Life::Unnamed, Life::Known);
+        (self.marked, self.ripe, self.mark_at) = (watermark.position, 0, Instant::now() + MARK_EVERY);
         self.passing.shared.horizon.store(watermark.position, Ordering::Release);
         Ok(())
     }
 
-    async fn replay(&mut self, suspect: &mut Suspect, from: Position, who: u64) -> Result<(), Error> {
+    /// Executes in a suspect life what it has not executed of all that stands from a position on. Answers whether that is everything:
+    /// rows may have been deleted, or one of them says that everything is to be removed, which a new era does.
+    async fn replay(&mut self, suspect: &mut Suspect, from: Position, who: u64) -> Result<bool, Error> {
         let mut last = (0, 0);
         loop {
             let rows = self.record.missing(from, who, last).await?;
-            let Some(row) = rows.last() else { return Ok(()) };
+            let Some(row) = rows.last() else { break };
             last = (row.position, row.seq);
             suspect.apply(&self.passing.all_of(&rows)).await?;
+            if suspect.begins_an_era() {
+                return Ok(false); // none of it is noted before the era has begun
+            }
             self.passing.shared.counters.replayed(rows.len());
             self.note(&rows, Some(who)).await?;
         }
+        Ok(self.record.state().await?.floor < from)
     }
 
     /// Notes in Redis up to where everything is executed.
     async fn mark(&mut self) -> Result<(), Error> {
-        let (Some(life), Some(cursor)) = (self.passing.life, &self.cursor) else { return Ok(()) };
+        let (Life::Known(life), Some(cursor)) = (self.passing.life, &self.cursor) else { return Ok(()) };
         let position = self.passing.executed_up_to(cursor);
         self.passing.shared.horizon.store(position, Ordering::Release);
-        if position <= self.marked || Instant::now() < self.mark_at {
+        if Instant::now() < self.mark_at {
             return Ok(());
         }
         self.mark_at = Instant::now() + MARK_EVERY;
+        let position = std::mem::replace(&mut self.ripe, position);
+        if position <= self.marked {
+            return Ok(());
+        }
         let watermark = Watermark { identity: self.passing.identity.clone(), position };
         // Where it cannot be noted, more is told next time.
         match self.passing.shared.relay.mark(Incarnation::from_u64(life), &watermark.to_bytes()).await {
@@ -383,6 +445,7 @@ impl Passing {
             if is_whole {
                 self.apply(&rows).await?;
             } else {
+                self.shared.own.forget_all();
                 self.shared.relay.forget();
             }
             return Ok(());
@@ -390,19 +453,23 @@ impl Passing {
         let first = rows.first().map_or(0, |row| row.position);
         for row in rows {
             let fate = self.shared.own.met(row.seq);
-            let Some(life) = self.life else { continue };
+            let is_done = |who| self.life == Life::Known(who);
             let grace = match fate {
-                Some(Fate::Announced(Some(who))) if who == life => continue,
+                _ if self.life == Life::None => continue,
+                Some(Fate::Announced(Some(who))) if is_done(who) => continue,
                 // A server that does not say who it is has executed it all the same.
                 Some(Fate::Announced(None)) => continue,
-                _ if row.done == Some(life) => continue,
+                _ if row.done.is_some_and(is_done) => continue,
                 // Another life has executed it, which may be no more: nobody else does it in this one.
                 Some(Fate::Announced(Some(_))) => Duration::ZERO,
                 Some(Fate::Written) | None => self.settings.grace.mul_f64(rand::rng().random_range(1.0..1.5)),
             };
             self.watched.insert(row.seq, Watched { row, due: Instant::now() + grace });
         }
-        if self.life.is_some() && (!is_whole || self.watched.len() > MAX_TAIL) {
+        if !is_whole {
+            self.shared.own.forget_all();
+        }
+        if self.life != Life::None && (!is_whole || self.watched.len() > MAX_TAIL) {
             // The table is asked which are left.
             let watched = self.watched.values().map(|watched| watched.row.position);
             let left = self.left_from.map(|(from, _)| from);
@@ -458,7 +525,7 @@ impl Passing {
     fn is_idle(&self) -> bool {
         self.watched.is_empty()
             && self.left_from.is_none()
-            && (self.life.is_some() || self.place == Place::InProcess)
+            && (self.life != Life::None || self.place == Place::InProcess)
     }
 
     /// Every row before there is executed.

@@ -22,6 +22,9 @@ const LONGEST_POLL: Duration = Duration::from_millis(500);
 /// 80 ms: several times what a removal takes right after its commit, and what it takes to note that.
 const DEFAULT_GRACE: Duration = Duration::from_millis(80);
 
+/// 10 seconds: nobody waits so long for a removal.
+const LONGEST_GRACE: Duration = Duration::from_secs(10);
+
 /// 6 hours: longer than a Redis of `deploy/redis.conf` lies behind with its snapshots, and than most repairs of one take.
 const DEFAULT_KEEP: Duration = Duration::from_secs(6 * 3_600);
 
@@ -78,6 +81,13 @@ impl Settings {
         let wrong = |setting, value: String, rule| Err(Error::Setting { setting, value, rule });
         if self.poll.is_zero() || self.poll > LONGEST_POLL {
             return wrong("poll", format!("{:?}", self.poll), "it lies between nothing and half a second");
+        }
+        if self.grace > LONGEST_GRACE {
+            return wrong(
+                "grace",
+                format!("{:?}", self.grace),
+                "nobody waits longer than 10 seconds for a removal",
+            );
         }
         if self.keep < SHORTEST_KEEP {
             return wrong("keep", format!("{:?}", self.keep), "a row has to stay for a minute at least");

@@ -1,6 +1,7 @@
 //! Triggers that record what raw SQL changes.
 
 use larder::{Id, Space};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Row triggers for a table, which write into the outbox what a change of a row makes untrue, whoever changes it: a shell, a
 /// migration, a program that has never heard of a cache.
@@ -18,7 +19,10 @@ use larder::{Id, Space};
 /// ```
 ///
 /// The statements are to be executed in their order on one connection. What stands in a column, before and after the change, is written as [`Space::key`] and [`Tag::new`](larder::Tag::new) write it. A
-/// column that is `NULL` names nothing.
+/// column that is `NULL` names nothing. `TRUNCATE` removes everything.
+///
+/// In SQLite, a row that `INSERT OR REPLACE` displaces is deleted without a trigger, unless the connection says `PRAGMA
+/// recursive_triggers = ON`; `ON CONFLICT … DO UPDATE` is a change like any other.
 #[derive(Clone, Debug)]
 #[must_use = "it is the statements that make the triggers"]
 pub struct Triggers {
@@ -121,11 +125,26 @@ impl Triggers {
                 "CREATE TRIGGER {name} AFTER {event} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
             ));
         }
+        let (name, everything) = (self.name("TRUNCATE"), Item::Everything.sql(Speech::Postgres, ""));
+        statements.push(format!(
+            "CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $larder$ BEGIN \
+             INSERT INTO larder_outbox (removes) VALUES (json_build_array({everything}::JSON)::TEXT); \
+             RETURN NULL; END $larder$"
+        ));
+        statements.push(format!("DROP TRIGGER IF EXISTS {name} ON {table}"));
+        statements.push(format!(
+            "CREATE TRIGGER {name} AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
+        ));
         statements
     }
 
     fn name(&self, event: &str) -> String {
-        quoted(&format!("larder_outbox_{}_{}", self.table, event.to_lowercase()))
+        // PostgreSQL cuts names at 63 bytes.
+        let table = match self.table.len() {
+            ..=LONGEST_NAME => self.table.clone(),
+            _ => format!("{:016x}", xxh3_64(self.table.as_bytes())),
+        };
+        quoted(&format!("larder_outbox_{}_{table}", event.to_lowercase()))
     }
 
     /// What these rows name, each once, as a query whose column is `item`.
@@ -137,6 +156,9 @@ impl Triggers {
         selects.collect::<Vec<_>>().join(" UNION ")
     }
 }
+
+/// The longest name of a table that stands in that of a trigger, in bytes.
+const LONGEST_NAME: usize = 40;
 
 /// What triggers are made for, and the rows that there are then.
 const EVENTS: [(&str, &[&str]); 3] =

@@ -36,14 +36,18 @@ impl Base {
             }
             Kind::Postgres => (postgres::shared().await.database().await, None),
         };
-        let pool = pool(&url).await;
-        if kind == Kind::Sqlite {
+        Base { _folder: folder, ..Base::at(&url).await }
+    }
+
+    pub(crate) async fn at(url: &str) -> Base {
+        let pool = pool(url).await;
+        if url.starts_with("sqlite") {
             sqlx::query("PRAGMA journal_mode = WAL").execute(&pool).await.unwrap();
         }
         Outbox::<Any>::migrate(&pool).await.unwrap();
         let table = "CREATE TABLE deals (id TEXT PRIMARY KEY, company TEXT, stage BIGINT NOT NULL)";
         sqlx::query(table).execute(&pool).await.unwrap();
-        Base { url, pool, _folder: folder }
+        Base { url: url.to_owned(), pool, _folder: None }
     }
 
     /// Executes a statement of the test's own.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use larder::{Acknowledged, CacheService, Invalidation};
 use larder_outbox::{Error, Outbox, Settings};
 use sqlx::Any;
+use testkit::postgres::PostgresServer;
 use tokio::time::Instant;
 
 use crate::fixture::{Base, KINDS, Kind, Node, changed, put};
@@ -201,6 +202,104 @@ fn nothing_to_remove_is_no_row() {
             };
             assert_eq!(node.outbox.announce(recorded).await, Acknowledged::Applied);
             assert_eq!(base.number("SELECT count(*) FROM larder_outbox").await, 0);
+        }
+    });
+}
+
+#[test]
+fn a_commit_that_failed_is_announced_without_being_believed() {
+    testkit::run(async {
+        // SQLite gives the number of a row that was rolled back to the next one.
+        let base = Base::new(Kind::Sqlite).await;
+        let (one, other) = (Node::new(&base, None).await, Node::new(&base, None).await);
+        one.cache.sync().await.unwrap();
+        one.read("b").await;
+        let mut change = one.pool.begin().await.unwrap();
+        put(&mut change, "a", 1).await;
+        let recorded = one.outbox.add(&mut change, changed("a")).await.unwrap();
+        change.rollback().await.unwrap();
+        assert_eq!(one.outbox.announce_unsure(recorded).await, Acknowledged::Durable);
+        other.write("b", 1).await;
+        one.cache.sync().await.unwrap();
+        assert_eq!(one.read("b").await, 1, "the row of another was taken for its own");
+    });
+}
+
+#[test]
+fn a_database_that_crashed_and_gives_ids_once_more_hides_nothing() {
+    testkit::run(async {
+        let server = PostgresServer::start().await;
+        let base = Base::at(&server.database().await).await;
+        let node = Node::new(&base, None).await;
+        for _ in 0..50 {
+            // Ids that a crash takes back.
+            let mut aborted = base.pool.begin().await.unwrap();
+            put(&mut aborted, "x", 1).await;
+            aborted.rollback().await.unwrap();
+        }
+        node.cache.sync().await.unwrap();
+        assert_eq!(node.read("a").await, 0);
+        let next = async || base.number("SELECT pg_snapshot_xmax(pg_current_snapshot())::TEXT::BIGINT").await;
+        let before = next().await;
+        server.kill().await;
+        server.restart().await;
+        testkit::until("the database answers", async || {
+            sqlx::query("SELECT 1").execute(&base.pool).await.is_ok()
+        })
+        .await;
+        assert!(next().await < before, "ids are given once more");
+        base.sql("INSERT INTO deals (id, stage) VALUES ('a', 1)").await;
+        base.sql("INSERT INTO larder_outbox (removes) VALUES ('[{\"key\":\"deal:a\"}]')").await;
+        testkit::until("the relay reads again", async || node.cache.sync().await.is_ok()).await;
+        assert_eq!(node.read("a").await, 1);
+    });
+}
+
+#[test]
+fn a_dump_of_another_server_begins_a_history_of_its_own() {
+    testkit::run(async {
+        let base = Base::new(Kind::Postgres).await;
+        base.sql("INSERT INTO larder_outbox (xid, removes) VALUES ('1000000000', '[]')").await;
+        base.sql("UPDATE larder_outbox_state SET floor = '999999999'").await;
+        let identity = async || -> String {
+            sqlx::query_scalar("SELECT identity FROM larder_outbox_state")
+                .fetch_one(&base.pool)
+                .await
+                .unwrap()
+        };
+        let before = identity().await;
+        let node = Node::new(&base, None).await;
+        assert_ne!(identity().await, before, "no Redis is believed that heard of the other");
+        node.write("a", 1).await;
+        node.read("a").await;
+        let loads = node.loads();
+        for _ in 0..3 {
+            node.cache.sync().await.unwrap();
+            node.read("a").await;
+        }
+        assert_eq!(node.loads(), loads, "old rows are removed again and again");
+    });
+}
+
+#[test]
+fn rows_that_are_old_or_too_many_are_deleted_and_the_floor_says_so() {
+    testkit::run_within(Duration::from_secs(90), async {
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            let node = Node::with(&base, None, Settings::new().max_rows(10)).await;
+            for stage in 0..30 {
+                node.write("a", stage).await;
+            }
+            testkit::until("most are deleted", async || {
+                base.number("SELECT count(*) FROM larder_outbox").await <= 10
+            })
+            .await;
+            let floor =
+                base.number("SELECT CAST(CAST(floor AS TEXT) AS BIGINT) FROM larder_outbox_state").await;
+            assert!(floor > 0, "{kind:?}");
+            assert!(node.outbox.stats().await.unwrap().pruned >= 20);
+            node.cache.sync().await.unwrap();
+            assert_eq!(node.read("a").await, 29);
         }
     });
 }

@@ -160,3 +160,107 @@ fn a_redis_of_another_database_is_not_believed() {
         }
     });
 }
+
+/// Records what a stranger does, who has no cache.
+async fn strange(base: &Base, sql: &str, removes: &str) {
+    base.sql(sql).await;
+    base.sql(&format!("INSERT INTO larder_outbox (removes) VALUES ('{removes}')")).await;
+}
+
+#[test]
+fn everything_counts_as_removed_only_once_the_era_has_begun() {
+    testkit::run_within(Duration::from_secs(120), async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::builder().aof().start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            read_all(&node, |_| 0).await;
+            redis.kill().await;
+            strange(&base, "INSERT INTO deals (id, stage) VALUES ('d1', 1)", r#"[{"everything":true}]"#)
+                .await;
+            redis.restart_with_data().await;
+            // The era cannot begin, so that the life is given up between the verdict and its root, again and again.
+            redis.command(&["ACL", "SETUSER", "default", "-eval"]).await;
+            let handshakes = async || redis.calls().await.get("client|id").map_or(0, |calls| calls.count);
+            let before = handshakes().await;
+            testkit::until("several attempts", async || handshakes().await > before + 5).await;
+            redis.command(&["ACL", "SETUSER", "default", "+eval"]).await;
+            is_back(&node).await;
+            assert_eq!(read_all(&node, |key| i64::from(key == 1)).await, KEYS as u64, "{kind:?}");
+        }
+    });
+}
+
+#[test]
+fn a_server_that_does_not_say_who_it_is_is_relayed_to_all_the_same() {
+    testkit::run(async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            redis.command(&["ACL", "SETUSER", "default", "-info"]).await;
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            assert_eq!(node.read("d1").await, 0);
+            for stage in 1..4 {
+                strange(
+                    &base,
+                    &format!("INSERT INTO deals (id, stage) VALUES ('d1', {stage}) ON CONFLICT (id) DO UPDATE SET stage = {stage}"),
+                    r#"[{"key":"deal:d1"}]"#,
+                )
+                .await;
+                node.outbox.caught_up(Duration::from_secs(10)).await.unwrap();
+                assert_eq!(node.read("d1").await, stage, "{kind:?}");
+            }
+            assert_eq!(node.write("d1", 9).await, Acknowledged::Applied);
+            assert_eq!(node.read("d1").await, 9);
+        }
+    });
+}
+
+#[test]
+fn what_another_life_has_executed_is_executed_in_this_one() {
+    testkit::run(async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            assert_eq!(node.read("d1").await, 0);
+            // As by a process that still reaches an old primary.
+            base.sql("INSERT INTO deals (id, stage) VALUES ('d1', 1)").await;
+            base.sql("INSERT INTO larder_outbox (removes, done) VALUES ('[{\"key\":\"deal:d1\"}]', 77)")
+                .await;
+            testkit::until("it is removed here too", async || node.read("d1").await == 1).await;
+        }
+    });
+}
+
+#[test]
+fn a_change_of_a_hundred_thousand_rows_while_redis_is_away_leaves_the_rest_warm() {
+    testkit::run_within(Duration::from_secs(180), async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::builder().aof().start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            read_all(&node, |_| 0).await;
+            redis.kill().await;
+            base.sql(
+                "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) \
+                 INSERT INTO larder_outbox (removes) SELECT '[{\"key\":\"deal:' || \
+                 CASE WHEN i < 5 THEN 'd' || i ELSE 'x' || i END || '\"}]' FROM n",
+            )
+            .await;
+            for key in 0..5 {
+                base.sql(&format!("INSERT INTO deals (id, stage) VALUES ('d{key}', 1)")).await;
+            }
+            redis.restart_with_data().await;
+            is_back(&node).await;
+            assert_eq!(read_all(&node, |key| i64::from(key < 5)).await, 5, "{kind:?}: all others are hits");
+            assert_eq!(node.outbox.stats().await.unwrap().replayed, 100_000);
+
+            // And while it is there.
+            base.sql(
+                "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999) \
+                 INSERT INTO larder_outbox (removes) SELECT '[{\"key\":\"deal:d' || (i / 3000) || '\"}]' FROM n",
+            )
+            .await;
+            base.sql("UPDATE deals SET stage = 2").await;
+            node.outbox.caught_up(Duration::from_secs(60)).await.unwrap();
+            assert_eq!(read_all(&node, |key| if key < 5 { 2 } else { 0 }).await, 10, "{kind:?}");
+        }
+    });
+}

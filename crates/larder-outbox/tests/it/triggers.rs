@@ -129,6 +129,36 @@ fn raw_sql_of_a_stranger_is_heard_of_in_every_process() {
 }
 
 #[test]
+fn a_truncated_table_removes_everything() {
+    testkit::run(async {
+        let base = with_triggers(Kind::Postgres, &Triggers::on("deals").key(&DEAL, &["id"])).await;
+        base.sql("TRUNCATE deals").await;
+        assert_eq!(recorded(&base).await, [Invalidation::everything()]);
+    });
+}
+
+#[test]
+fn a_table_with_a_long_name_has_all_its_triggers() {
+    testkit::run(async {
+        let name = format!("deals_{}", "x".repeat(54));
+        for kind in KINDS {
+            let base = Base::new(kind).await;
+            base.sql(&format!("CREATE TABLE {name} (id TEXT PRIMARY KEY)")).await;
+            let triggers = Triggers::on(&name).key(&DEAL, &["id"]);
+            let statements = if kind == Kind::Sqlite { triggers.sqlite() } else { triggers.postgres() };
+            let mut connection = base.pool.acquire().await.unwrap();
+            for statement in statements {
+                sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await.unwrap();
+            }
+            base.sql(&format!("INSERT INTO {name} VALUES ('a')")).await;
+            base.sql(&format!("DELETE FROM {name}")).await;
+            let a = || Invalidation::new().key("deal:a");
+            assert_eq!(recorded(&base).await, [a(), a()], "{kind:?}");
+        }
+    });
+}
+
+#[test]
 fn a_table_on_which_all_depends_removes_everything() {
     testkit::run(async {
         for kind in KINDS {

@@ -51,7 +51,7 @@ impl Remote {
     ) -> Result<ControlFlow<u64, u64>, Trouble> {
         let clears = Clears(Some(self.front())); // which copies match is not known here, unless all of it is done
         let owing = Owing(Some(&self.supervisor));
-        let link = self.supervisor.link()?;
+        let link = self.supervisor.link_for_removal()?;
         let removed = self.look_through(&link, glob, is_meant, watch).await?;
         owing.paid(); // who stops it is told that it is not done
         if removed.is_continue() && link.identity.is_tracked {
@@ -130,6 +130,11 @@ impl Remote {
         Ok(removed)
     }
 
+    /// The connection that may be served from.
+    pub(crate) fn link(&self) -> Result<Arc<Link>, Trouble> {
+        self.supervisor.link()
+    }
+
     /// The connection for what is recorded elsewhere, and repeated where it fails.
     pub(crate) fn link_for_removal(&self) -> Result<Arc<Link>, Trouble> {
         self.supervisor.link_for_removal()
@@ -155,9 +160,14 @@ impl Remote {
     ///
     /// # Cancel safety
     /// Dropped before its end, it has removed some and not others.
-    pub(crate) async fn apply_matching(&self, link: &Arc<Link>, glob: &str) -> Result<(), Trouble> {
+    pub(crate) async fn apply_matching(
+        &self,
+        link: &Arc<Link>,
+        glob: &str,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<(), Trouble> {
         let _clears = Clears(Some(self.front()));
-        let removed = self.look_through(link, glob, |_name| true, None).await;
+        let removed = self.look_through(link, glob, is_meant, None).await;
         removed.map(drop).map_err(|trouble| link.give_up(trouble))
     }
 

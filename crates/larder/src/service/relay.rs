@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 
-use super::removal::Glob;
+use super::removal::{Glob, glob_of};
 use super::{CacheService, Inner, Invalidation};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -213,12 +213,12 @@ impl Relay {
                 Ok(None)
             }
             Some(remote) => {
-                let link = remote.link_for_removal()?;
+                // Whoever vouches for a suspect life begins the era for it.
+                let link = if changed.everything { remote.link()? } else { remote.link_for_removal()? };
                 if changed.everything {
                     remote.apply_clear(&link).await?;
-                } else {
-                    self.inner.apply_over(remote, &link, changed).await?;
                 }
+                self.inner.apply_over(remote, &link, changed).await?;
                 Ok(incarnation(&link))
             }
         }
@@ -259,7 +259,7 @@ impl Suspect {
         self.doubt.watermark.as_deref()
     }
 
-    /// Removes there what a change made untrue.
+    /// Removes there what a change made untrue. Everything is removed by the era that begins with the verdict, and by nothing before it.
     ///
     /// # Errors
     /// [`Unavailable`](ErrorKind::Unavailable) if it did not do it, or nobody knows; this connection is of no more use then.
@@ -267,11 +267,14 @@ impl Suspect {
     /// # Cancel safety
     /// Dropped before its end, it may have removed all, some or nothing.
     pub async fn apply(&mut self, changed: &Invalidation) -> Result<(), Error> {
-        if changed.everything {
-            self.begins_an_era = true;
-        }
-        let Some(remote) = self.inner.remote.as_ref().filter(|_| !self.begins_an_era) else { return Ok(()) };
+        self.begins_an_era |= changed.everything;
+        let Some(remote) = &self.inner.remote else { return Ok(()) };
         Ok(self.inner.apply_over(remote, &self.doubt.link, changed).await?)
+    }
+
+    /// Whether a new era begins with the verdict, whatever it is: what was applied said so. Until then it is not executed.
+    pub fn begins_an_era(&self) -> bool {
+        self.begins_an_era
     }
 
     /// It has heard of every change, up to the watermark and beyond: what is there is served again.
@@ -290,7 +293,6 @@ impl Inner {
     async fn apply_here(&self, changed: &Invalidation) {
         if changed.everything {
             self.local.clear();
-            return;
         }
         for name in &changed.names {
             self.local.remove(self.local.name(name), self.now_ms());
@@ -308,7 +310,7 @@ impl Inner {
         }
     }
 
-    /// Removes over this connection, but not everything.
+    /// Removes over this connection; of everything, what no era ends.
     async fn apply_over(
         &self,
         remote: &Remote,
@@ -322,14 +324,23 @@ impl Inner {
             match self.kind_of(glob) {
                 Glob::Name(name) => names.push(name),
                 Glob::Scope(tag) => tags.push(tag),
-                Glob::Pattern(_) => globs.push(glob),
+                Glob::Pattern(_) => globs.push((glob.clone(), None)),
             }
+        }
+        if changed.everything {
+            let raw = self.registry.spaces().filter(|space| space.raw).map(|space| space.template);
+            globs.extend(raw.map(|template| (glob_of(template), Some(template))));
         }
         if !names.is_empty() || !tags.is_empty() {
             remote.apply(link, &names, &tags).await?;
         }
-        for glob in globs {
-            remote.apply_matching(link, glob).await?;
+        for (glob, template) in globs {
+            let is_meant = |name: &str| {
+                template.is_none_or(|template| {
+                    self.registry.owner(name).is_some_and(|owner| owner.template == template)
+                })
+            };
+            remote.apply_matching(link, &glob, is_meant).await?;
         }
         Ok(())
     }

@@ -220,8 +220,7 @@ impl CacheService {
 
     /// Removes all entries of a raw space, by looking for their names: they are in no era and have no tags.
     async fn clear_raw(&self, remote: &Remote, template: &'static str) -> Result<Removed, Error> {
-        let glob = template.split(':').map(|part| if part.starts_with('{') { "*" } else { part });
-        let glob = glob.collect::<Vec<_>>().join(":");
+        let glob = glob_of(template);
         let scanned = self.scan_there(remote, glob.clone(), Some(template), None).await;
         scanned.map(|_| Removed::UNCOUNTED).inspect_err(|error| self.inner.report("delete", &glob, error))
     }
@@ -260,6 +259,12 @@ pub(super) enum Glob<'a> {
     Scope(Tag),
     /// Any other.
     Pattern(Pattern<'a>),
+}
+
+/// The glob of all names of a space.
+pub(super) fn glob_of(template: &str) -> String {
+    let parts = template.split(':').map(|part| if part.starts_with('{') { "*" } else { part });
+    parts.collect::<Vec<_>>().join(":")
 }
 
 /// The group under which removals that are no names are counted.
