@@ -16,8 +16,8 @@ pub struct Dialect {
     /// What a cursor has not passed, by its arguments, one row more than a look takes at most → the cursor behind it, the floor, and then, where there is a row, seq,
     /// position, what it removes, who has done it.
     pub(crate) tail: &'static str,
-    /// `$1` a position, `$2` who, `$3`, `$4` the position and seq of the last row that was seen, `$5` how many at most → rows from the
-    /// position on that he has not done: seq, position, what they remove, who has done them.
+    /// `$1` who, `$2`, `$3` a position and a seq, `$4` how many at most → rows behind that place that he has not done: seq,
+    /// position, what they remove, who has done them.
     pub(crate) missing: &'static str,
     /// `$1` positions, `$2` seqs, `$3` who → those of these rows that he has not done: seq.
     pub(crate) open: &'static str,
@@ -60,8 +60,8 @@ pub(crate) static SQLITE: Dialect = Dialect {
            CAST(s.floor AS TEXT), CAST(o.seq AS TEXT), CAST(o.seq AS TEXT), o.removes, CAST(o.done AS TEXT) \
            FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.seq >= CAST($1 AS INTEGER) ORDER BY o.seq LIMIT 10001",
     missing: "SELECT CAST(seq AS TEXT), CAST(seq AS TEXT), removes, CAST(done AS TEXT) FROM larder_outbox \
-              WHERE seq >= CAST($1 AS INTEGER) AND done IS NOT CAST($2 AS INTEGER) \
-              AND (seq, seq) > (CAST($3 AS INTEGER), CAST($4 AS INTEGER)) ORDER BY seq LIMIT CAST($5 AS INTEGER)",
+              WHERE $2 IS NOT NULL AND seq > CAST($3 AS INTEGER) AND done IS NOT CAST($1 AS INTEGER) \
+              ORDER BY seq LIMIT CAST($4 AS INTEGER)",
     open: "SELECT CAST(seq AS TEXT) FROM larder_outbox WHERE $1 IS NOT NULL \
            AND seq IN (SELECT value FROM json_each($2)) AND done IS NOT CAST($3 AS INTEGER)",
     mark: "UPDATE larder_outbox SET done = CAST($3 AS INTEGER) WHERE $1 IS NOT NULL \
@@ -93,19 +93,21 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     tail: "SELECT pg_current_snapshot()::TEXT, s.floor::TEXT, o.seq::TEXT, o.xid::TEXT, o.removes, o.done::TEXT \
            FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.xid >= $1::TEXT::XID8 OR o.xid = ANY ($2::TEXT::XID8[]) \
            ORDER BY o.xid, o.seq LIMIT 10001",
-    missing: "SELECT seq::TEXT, xid::TEXT, removes, done::TEXT FROM larder_outbox \
-              WHERE xid >= $1::TEXT::XID8 AND done IS DISTINCT FROM $2::TEXT::BIGINT \
-              AND (xid, seq) > ($3::TEXT::XID8, $4::TEXT::BIGINT) ORDER BY xid, seq LIMIT $5::TEXT::BIGINT",
-    open: "SELECT seq::TEXT FROM larder_outbox WHERE xid = ANY ($1::TEXT::XID8[]) AND seq = ANY ($2::TEXT::BIGINT[]) \
-           AND done IS DISTINCT FROM $3::TEXT::BIGINT",
-    mark: "UPDATE larder_outbox SET done = $3::TEXT::BIGINT WHERE xid = ANY ($1::TEXT::XID8[]) \
-           AND seq = ANY ($2::TEXT::BIGINT[]) AND done IS DISTINCT FROM $3::TEXT::BIGINT",
+    // What is ordered by names its table: the answer has texts of the same names.
+    missing: "SELECT seq::TEXT, xid::TEXT, removes, done::TEXT FROM larder_outbox o \
+              WHERE (xid, seq) > ($2::TEXT::XID8, $3::TEXT::BIGINT) AND done IS DISTINCT FROM $1::TEXT::BIGINT \
+              ORDER BY o.xid, o.seq LIMIT $4::TEXT::BIGINT",
+    // A lookup for each row: a list of numbers as a condition would be compared with all rows of a transaction.
+    open: "SELECT o.seq::TEXT FROM unnest($1::TEXT::XID8[], $2::TEXT::BIGINT[]) AS r (xid, seq) \
+           JOIN larder_outbox o ON o.xid = r.xid AND o.seq = r.seq WHERE o.done IS DISTINCT FROM $3::TEXT::BIGINT",
+    mark: "UPDATE larder_outbox o SET done = $3::TEXT::BIGINT FROM unnest($1::TEXT::XID8[], $2::TEXT::BIGINT[]) AS r (xid, seq) \
+           WHERE o.xid = r.xid AND o.seq = r.seq AND o.done IS DISTINCT FROM $3::TEXT::BIGINT",
     state: "SELECT identity, floor::TEXT FROM larder_outbox_state",
     oldest: "SELECT xid::TEXT FROM (SELECT xid, seq, added_at_ms FROM larder_outbox ORDER BY xid, seq LIMIT $3::TEXT::BIGINT) AS oldest \
              WHERE xid < $4::TEXT::XID8 \
              AND (added_at_ms < (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - $1::TEXT::BIGINT \
              OR seq <= (SELECT seq FROM larder_outbox ORDER BY xid DESC, seq DESC LIMIT 1) - $2::TEXT::BIGINT) \
-             ORDER BY xid DESC LIMIT 1",
+             ORDER BY oldest.xid DESC LIMIT 1",
     raise_floor: "UPDATE larder_outbox_state SET floor = greatest(floor, $1::TEXT::XID8)",
     delete: "DELETE FROM larder_outbox WHERE xid <= $1::TEXT::XID8",
     depth: "SELECT count(*)::TEXT, coalesce(max((EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::BIGINT - added_at_ms), 0)::TEXT \

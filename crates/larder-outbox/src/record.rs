@@ -44,6 +44,14 @@ pub(crate) struct State {
     pub(crate) floor: Position,
 }
 
+/// From where on rows are asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    Position(Position),
+    /// Behind the row at this position with this number.
+    Behind((Position, u64)),
+}
+
 /// What a database says of commits of others.
 #[derive(Debug)]
 pub(crate) struct Version(Option<String>);
@@ -263,17 +271,21 @@ impl<DB: Database> Record<DB> {
         self.believe(answer)
     }
 
-    /// A batch of the rows from a position on that one has not done, behind the last one that was seen.
-    pub(crate) async fn missing(
-        &mut self,
-        from: Position,
-        who: u64,
-        (position, seq): (Position, u64),
-    ) -> Result<Vec<Row>, Error> {
-        let (from, who, position, seq, most) =
-            (from.to_string(), signed(who), position.to_string(), seq.to_string(), BATCH.to_string());
-        let rows = self.all(self.dialect.missing, &[&from, &who, &position, &seq, &most]).await?;
-        rows.iter().map(|texts| row(texts)).collect()
+    /// A batch of the rows from a place on that one has not done; the place behind them comes next.
+    pub(crate) async fn missing(&mut self, from: &mut From, who: u64) -> Result<Vec<Row>, Error> {
+        let (position, seq) = match *from {
+            From::Position(position) if self.dialect.counts => (position, i128::from(position) - 1),
+            From::Position(position) => (position, -1),
+            From::Behind((position, seq)) => (position, i128::from(seq)),
+        };
+        let (who, position, seq, most) =
+            (signed(who), position.to_string(), seq.to_string(), BATCH.to_string());
+        let rows = self.all(self.dialect.missing, &[&who, &position, &seq, &most]).await?;
+        let rows: Vec<Row> = rows.iter().map(|texts| row(texts)).collect::<Result<_, _>>()?;
+        if let Some(last) = rows.last() {
+            *from = From::Behind((last.position, last.seq));
+        }
+        Ok(rows)
     }
 
     /// Those of these rows that one has not done.
@@ -321,9 +333,7 @@ impl<DB: Database> Record<DB> {
     }
 
     fn positions(&self, rows: &[(Position, u64)]) -> String {
-        let mut positions: Vec<Position> = rows.iter().map(|(position, _)| *position).collect();
-        positions.dedup();
-        self.dialect.list(positions)
+        self.dialect.list(rows.iter().map(|(position, _)| *position))
     }
 
     fn seqs(&self, rows: &[(Position, u64)]) -> String {

@@ -23,16 +23,13 @@ use crate::cursor::{Cursor, Position};
 use crate::database::Database;
 use crate::error::Error;
 use crate::own::{self, Fate, Own};
-use crate::record::{BATCH, MAX_TAIL, Record, Row, State, Tail};
+use crate::record::{BATCH, From, MAX_TAIL, Record, Row, State, Tail};
 use crate::settings::Settings;
 use crate::stats::Counters;
 use crate::watermark::Watermark;
 
 /// 1 second: how often the watermark is moved on. A Redis that comes back is told of so much too much at most.
 const MARK_EVERY: Duration = Duration::from_secs(1);
-
-/// 10 seconds: how often old rows are deleted, and how long at least everybody has had to read them.
-const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
 /// 250 ms: after what did not work it is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -141,7 +138,7 @@ struct Passing {
 impl<DB: Database> Runner<DB> {
     pub(crate) fn new(record: Record<DB>, shared: Arc<Shared>, settings: Settings, identity: String) -> Self {
         let place = shared.relay.place();
-        let now = Instant::now();
+        let (now, prune_every) = (Instant::now(), settings.prune_every);
         let passing = Passing {
             shared,
             settings,
@@ -159,7 +156,7 @@ impl<DB: Database> Runner<DB> {
             marked: 0,
             ripe: 0,
             mark_at: now,
-            prune_at: now + PRUNE_EVERY,
+            prune_at: now + prune_every,
             seen_before: 0,
             told: false,
         }
@@ -318,11 +315,12 @@ impl<DB: Database> Runner<DB> {
 
     /// Passes on all that is left from a position on.
     async fn pass_left(&mut self, from: Position, who: Option<u64>) -> Result<(), Error> {
-        let mut last = (0, 0);
+        let mut from = From::Position(from);
         loop {
-            let rows = self.record.missing(from, who.unwrap_or(NOBODY), last).await?;
-            let Some(row) = rows.last() else { return Ok(()) };
-            last = (row.position, row.seq);
+            let rows = self.record.missing(&mut from, who.unwrap_or(NOBODY)).await?;
+            if rows.is_empty() {
+                return Ok(());
+            }
             let who = self.passing.apply(&rows).await?;
             self.note(&rows, who).await?;
         }
@@ -382,11 +380,12 @@ impl<DB: Database> Runner<DB> {
     /// Executes in a suspect life what it has not executed of all that stands from a position on. Answers whether that is everything:
     /// rows may have been deleted, or one of them says that everything is to be removed, which a new era does.
     async fn replay(&mut self, suspect: &mut Suspect, from: Position, who: u64) -> Result<bool, Error> {
-        let mut last = (0, 0);
+        let mut place = From::Position(from);
         loop {
-            let rows = self.record.missing(from, who, last).await?;
-            let Some(row) = rows.last() else { break };
-            last = (row.position, row.seq);
+            let rows = self.record.missing(&mut place, who).await?;
+            if rows.is_empty() {
+                break;
+            }
             suspect.apply(&self.passing.all_of(&rows)).await?;
             if suspect.begins_an_era() {
                 return Ok(false); // none of it is noted before the era has begun
@@ -425,7 +424,7 @@ impl<DB: Database> Runner<DB> {
         if Instant::now() < self.prune_at {
             return Ok(());
         }
-        self.prune_at = Instant::now() + PRUNE_EVERY;
+        self.prune_at = Instant::now() + self.passing.settings.prune_every;
         let keep_ms = u64::try_from(self.passing.settings.keep.as_millis()).unwrap_or(u64::MAX);
         let pruned = self.record.prune(keep_ms, self.passing.settings.max_rows, self.seen_before).await?;
         self.passing.shared.counters.pruned(pruned);

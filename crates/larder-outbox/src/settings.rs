@@ -11,6 +11,7 @@ pub struct Settings {
     pub(crate) grace: Duration,
     pub(crate) keep: Duration,
     pub(crate) max_rows: u64,
+    pub(crate) prune_every: Duration,
 }
 
 /// 25 ms: in one process what another one changed is known after half of it on average.
@@ -34,9 +35,21 @@ const SHORTEST_KEEP: Duration = Duration::from_secs(60);
 /// 1,000,000: some 200 MB.
 const DEFAULT_MAX_ROWS: u64 = 1_000_000;
 
+/// 10 seconds: at a thousand changes a second, as many rows as are deleted at a time.
+const DEFAULT_PRUNE_EVERY: Duration = Duration::from_secs(10);
+
+/// 2 seconds: twice what a process that is told of nothing goes on serving.
+const SHORTEST_PRUNE_EVERY: Duration = Duration::from_secs(2);
+
 impl Default for Settings {
     fn default() -> Self {
-        Settings { poll: DEFAULT_POLL, grace: DEFAULT_GRACE, keep: DEFAULT_KEEP, max_rows: DEFAULT_MAX_ROWS }
+        Settings {
+            poll: DEFAULT_POLL,
+            grace: DEFAULT_GRACE,
+            keep: DEFAULT_KEEP,
+            max_rows: DEFAULT_MAX_ROWS,
+            prune_every: DEFAULT_PRUNE_EVERY,
+        }
     }
 }
 
@@ -77,6 +90,14 @@ impl Settings {
         self
     }
 
+    /// How often old rows are deleted, and how long at least everybody has had to read them: whoever has not looked for so long begins
+    /// with an empty cache. By default every 10 seconds, and not more often than every 2.
+    #[must_use]
+    pub fn prune_every(mut self, every: Duration) -> Self {
+        self.prune_every = every;
+        self
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let wrong = |setting, value: String, rule| Err(Error::Setting { setting, value, rule });
         if self.poll.is_zero() || self.poll > LONGEST_POLL {
@@ -91,6 +112,13 @@ impl Settings {
         }
         if self.keep < SHORTEST_KEEP {
             return wrong("keep", format!("{:?}", self.keep), "a row has to stay for a minute at least");
+        }
+        if self.prune_every < SHORTEST_PRUNE_EVERY {
+            return wrong(
+                "prune_every",
+                format!("{:?}", self.prune_every),
+                "everybody has 2 seconds to read at least",
+            );
         }
         if self.max_rows == 0 {
             return wrong("max_rows", "0".to_owned(), "there has to be room for one");

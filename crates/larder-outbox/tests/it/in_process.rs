@@ -286,7 +286,9 @@ fn rows_that_are_old_or_too_many_are_deleted_and_the_floor_says_so() {
     testkit::run_within(Duration::from_secs(90), async {
         for kind in KINDS {
             let base = Base::new(kind).await;
-            let node = Node::with(&base, None, Settings::new().max_rows(10)).await;
+            let node =
+                Node::with(&base, None, Settings::new().max_rows(10).prune_every(Duration::from_secs(2)))
+                    .await;
             for stage in 0..30 {
                 node.write("a", stage).await;
             }
