@@ -351,7 +351,6 @@ impl Change {
     ///
     /// # Cancel safety
     /// Dropped midway, it may or may not be committed.
-    #[expect(clippy::needless_pass_by_value, reason = "nothing more is written in this transaction")]
     pub async fn commit_bulk(mut self, bulk: Bulk) -> Result<(), Error> {
         Outbox::<Any>::record(&mut self.transaction, bulk.changed()).await.map_err(of_outbox)?;
         Ok(self.transaction.commit().await?)

@@ -43,8 +43,10 @@ pub struct Dialect {
     /// Deletes rows of another history than that of this database, and starts anew if there were any: they would stand at positions that
     /// are still to come.
     pub(crate) strays: Option<[&'static str; 2]>,
-    /// So many positions may be used again after a crash of the database.
-    pub(crate) margin: u64,
+    /// → where the database recovered from its last crash, or `-`: since then positions that were given before may be given once more.
+    pub(crate) recovered: &'static str,
+    /// Keeps others from making the tables at the same time, until the end of the transaction.
+    pub(crate) schema_lock: Option<&'static str>,
     /// What the relay's own connection is told first.
     pub(crate) set_up: &'static [&'static str],
 }
@@ -83,7 +85,8 @@ pub(crate) static SQLITE: Dialect = Dialect {
     // A writer that holds the file is not waited for long: what is read meanwhile matters more.
     set_up: &["PRAGMA busy_timeout = 200", "PRAGMA synchronous = NORMAL"],
     strays: None,
-    margin: 0,
+    recovered: "SELECT '-'",
+    schema_lock: None, // a transaction that writes is alone
 };
 
 pub(crate) static POSTGRES: Dialect = Dialect {
@@ -127,8 +130,10 @@ pub(crate) static POSTGRES: Dialect = Dialect {
         "UPDATE larder_outbox_state SET identity = replace(gen_random_uuid()::TEXT, '-', ''), floor = '0' \
          WHERE floor >= pg_snapshot_xmax(pg_current_snapshot())",
     ]),
-    // After a crash the ids of the last transactions that were rolled back are given once more.
-    margin: 1_000,
+    // After a crash the ids of the last transactions that were rolled back are given once more. This stays as it was at the end of
+    // the last recovery.
+    recovered: "SELECT coalesce(pg_last_wal_replay_lsn()::TEXT, '-')",
+    schema_lock: Some("SELECT pg_advisory_xact_lock(7811302047)::TEXT"),
 };
 
 impl Dialect {

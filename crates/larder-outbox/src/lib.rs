@@ -45,6 +45,7 @@
 //! [`CacheService`](larder::CacheService) itself is not recorded: it is lost to a Redis that comes back with older data. A database that
 //! is put back from a backup holds older rows than the cache: clear the cache then.
 
+mod ablation;
 mod dialect;
 mod error;
 
@@ -65,6 +66,9 @@ mod relay;
 
 mod outbox;
 
+#[cfg(feature = "ablations")]
+#[doc(hidden)]
+pub use ablation::Ablation;
 pub use database::Database;
 pub use error::Error;
 pub use outbox::{Outbox, Recorded};

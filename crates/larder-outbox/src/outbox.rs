@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use sqlx::Pool;
 use tokio::task::JoinSet;
 
+use crate::ablation::{Ablation, Ablations};
 use crate::database::Database;
 use crate::dialect::{Dialect, TABLE};
 use crate::error::Error;
@@ -26,6 +27,7 @@ pub struct Outbox<DB: Database> {
     pool: Pool<DB>,
     dialect: &'static Dialect,
     tasks: Arc<Mutex<JoinSet<()>>>,
+    rules_out: Ablations,
 }
 
 /// What was written into a transaction, to be [announced](Outbox::announce) once that has committed.
@@ -49,14 +51,14 @@ impl<DB: Database> Outbox<DB> {
     /// What the database reports.
     ///
     /// # Cancel safety
-    /// Dropped early, some of it may be there; the next call goes on.
+    /// Dropped early, nothing has happened, or all of it.
     pub async fn migrate(pool: &Pool<DB>) -> Result<(), Error> {
-        let mut connection = pool.acquire().await?;
-        let dialect = DB::dialect(&connection)?;
-        for statement in statements(dialect.schema) {
-            DB::execute(&mut connection, statement, &[]).await?;
+        let mut change = pool.begin().await?;
+        let dialect = DB::dialect(&change)?;
+        for statement in dialect.schema_lock.into_iter().chain(statements(dialect.schema)) {
+            DB::execute(&mut change, statement, &[]).await?;
         }
-        Ok(())
+        Ok(change.commit().await?)
     }
 
     /// Starts the outbox of this cache, and its relay. From then on the cache may serve.
@@ -80,14 +82,14 @@ impl<DB: Database> Outbox<DB> {
         let state = record.state().await?;
         let relay = cache.relay().ok_or(Error::NotRelayed)?;
         let (place, dialect) = (relay.place(), record.dialect);
-        let shared = Arc::new(Shared::new(relay));
+        let (shared, rules_out) = (Arc::new(Shared::new(relay)), settings.rules_out);
         let mut tasks = JoinSet::new();
         if place != Place::Nowhere {
             let mut runner = Runner::new(record, Arc::clone(&shared), settings, state.identity);
             runner.read().await?; // from here on the cache serves
             tasks.spawn(runner.run());
         }
-        Ok(Outbox { shared, pool: pool.clone(), dialect, tasks: Arc::new(Mutex::new(tasks)) })
+        Ok(Outbox { shared, pool: pool.clone(), dialect, tasks: Arc::new(Mutex::new(tasks)), rules_out })
     }
 
     /// Writes into a transaction what its changes make untrue. It is in force when the transaction has committed, at the latest when
@@ -103,7 +105,10 @@ impl<DB: Database> Outbox<DB> {
         transaction: &mut DB::Connection,
         changed: Invalidation,
     ) -> Result<Recorded, Error> {
-        let (changed, row) = write::<DB>(transaction, changed).await?;
+        let (changed, row) = match self.rules_out.is_out(Ablation::OutboxRow) {
+            true => (changed, None),
+            false => write::<DB>(transaction, changed).await?,
+        };
         row.iter().for_each(|(_, seq)| self.shared.own.written(*seq));
         Ok(Recorded { changed, row, shared: Arc::clone(&self.shared), announced: false })
     }
@@ -130,17 +135,20 @@ impl<DB: Database> Outbox<DB> {
     /// Dropped early, the relay announces it.
     pub async fn announce(&self, recorded: Recorded) -> Acknowledged {
         let mut recorded = recorded;
-        let Some(row) = recorded.row else { return Acknowledged::Applied };
+        if recorded.changed.is_empty() {
+            return Acknowledged::Applied;
+        }
         let announced = self.shared.relay.announce(&recorded.changed).await;
         recorded.announced = true;
         match announced {
             Ok(who) => {
-                self.shared.own.announced(row, who.map(larder::Incarnation::as_u64));
+                let who = who.map(larder::Incarnation::as_u64);
+                recorded.row.iter().for_each(|row| self.shared.own.announced(*row, who));
                 Acknowledged::Applied
             }
             Err(error) => {
                 tracing::debug!("the relay has to remove what a change made untrue: {error}");
-                self.shared.own.forget(row.1);
+                recorded.row.iter().for_each(|(_, seq)| self.shared.own.forget(*seq));
                 Acknowledged::Durable
             }
         }
@@ -239,6 +247,7 @@ impl<DB: Database> Clone for Outbox<DB> {
             pool: self.pool.clone(),
             dialect: self.dialect,
             tasks: Arc::clone(&self.tasks),
+            rules_out: self.rules_out,
         }
     }
 }

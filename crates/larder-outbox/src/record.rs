@@ -185,6 +185,13 @@ impl<DB: Database> Record<DB> {
         Ok(State { identity: text(row, 0, STATE)?.to_owned(), floor: number(row, 1, STATE)? })
     }
 
+    /// Where the database recovered from its last crash.
+    pub(crate) async fn recovered(&mut self) -> Result<String, Error> {
+        let rows = self.all(self.dialect.recovered, &[]).await?;
+        let row = rows.first().ok_or_else(|| garbled(TABLE, "no answer".to_owned()))?;
+        Ok(text(row, 0, TABLE)?.to_owned())
+    }
+
     /// A cursor that has passed everything that is committed now.
     pub(crate) async fn now(&mut self) -> Result<Cursor, Error> {
         let rows = self.all(self.dialect.now, &[]).await?;

@@ -19,6 +19,7 @@ use rand::RngExt;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::ablation::Ablation;
 use crate::cursor::{Cursor, Position};
 use crate::database::Database;
 use crate::error::Error;
@@ -103,8 +104,8 @@ pub(crate) struct Runner<DB: Database> {
     connections: u64,
     /// The watermark that was last noted.
     marked: Position,
-    /// The one that is noted next: a second old, so that no crash of the database gives its positions once more.
-    ripe: Position,
+    /// Where the database had recovered from its last crash when this connection was made.
+    recovered: String,
     mark_at: Instant,
     prune_at: Instant,
     /// Up to where everything was seen when rows were last deleted.
@@ -154,7 +155,7 @@ impl<DB: Database> Runner<DB> {
             cursor: None,
             connections: 0,
             marked: 0,
-            ripe: 0,
+            recovered: String::new(),
             mark_at: now,
             prune_at: now + prune_every,
             seen_before: 0,
@@ -227,7 +228,11 @@ impl<DB: Database> Runner<DB> {
         if connections != self.connections && !self.record.dialect.counts {
             // Should the database have crashed meanwhile, transactions have ids again that the cursor has passed.
             self.cursor = None;
+            self.marked = 0;
             self.passing.left_from = (self.passing.life != Life::None).then(|| (0, Instant::now()));
+        }
+        if connections != self.connections || self.recovered.is_empty() {
+            self.recovered = self.record.recovered().await?;
         }
         self.connections = connections;
         let from = match self.cursor.clone() {
@@ -342,6 +347,7 @@ impl<DB: Database> Runner<DB> {
         self.passing.left_from = None;
         self.flush().await?;
         let State { floor, .. } = self.record.state().await?;
+        let recovered = self.record.recovered().await?;
         // Taken before it is asked what is left: what is committed afterwards is told by the next looks.
         let now = self.record.now().await?;
         self.cursor.get_or_insert_with(|| now.clone());
@@ -350,42 +356,41 @@ impl<DB: Database> Runner<DB> {
             noted.identity == identity && floor < noted.position && noted.position <= now.end()
         });
         let who = suspect.incarnation().map(Incarnation::as_u64);
-        let kept = match (who, noted) {
+        let keeps = match (who, noted) {
+            (Some(_), Some(noted)) if self.passing.is_out(Ablation::SuspectGate) => {
+                self.passing.left_from = Some((noted.position, Instant::now()));
+                true
+            }
             (Some(who), Some(noted)) => {
-                let is_whole = self.replay(&mut suspect, noted.position, who).await?;
-                is_whole.then_some(noted)
+                let from = if noted.recovered == recovered { noted.position } else { 0 };
+                self.replay(&mut suspect, from, who).await?
+                    && self.record.state().await?.floor < noted.position
             }
-            _ => None,
+            _ => false,
         };
-        let watermark = match kept {
-            Some(noted) => {
-                suspect.confirm(&noted.to_bytes());
-                noted
-            }
-            None => {
-                self.passing.shared.counters.era();
-                // As far back as rows reach at least: what was deleted is told by nobody.
-                let position = now.horizon().saturating_sub(self.record.dialect.margin).max(floor + 1);
-                let watermark = Watermark { identity, position };
-                suspect.begin_era(&watermark.to_bytes());
-                watermark
-            }
-        };
+        let watermark = Watermark { identity, recovered, position: now.horizon() };
+        if keeps {
+            suspect.confirm(&watermark.to_bytes());
+        } else {
+            self.passing.shared.counters.era();
+            suspect.begin_era(&watermark.to_bytes());
+        }
         self.passing.life = who.map_or(Life::Unnamed, Life::Known);
-        (self.marked, self.ripe, self.mark_at) = (watermark.position, 0, Instant::now() + MARK_EVERY);
+        (self.marked, self.mark_at) = (watermark.position, Instant::now() + MARK_EVERY);
         self.passing.shared.horizon.store(watermark.position, Ordering::Release);
         Ok(())
     }
 
-    /// Executes in a suspect life what it has not executed of all that stands from a position on. Answers whether that is everything:
-    /// rows may have been deleted, or one of them says that everything is to be removed, which a new era does.
+    /// Executes in a suspect life what it has not executed of all that stands from a position on. Answers `false` where one of the rows says
+    /// that everything is to be removed, which a new era does.
     async fn replay(&mut self, suspect: &mut Suspect, from: Position, who: u64) -> Result<bool, Error> {
         let mut place = From::Position(from);
         loop {
-            let rows = self.record.missing(&mut place, who).await?;
-            if rows.is_empty() {
+            let mut rows = self.record.missing(&mut place, who).await?;
+            if rows.is_empty() || self.passing.is_out(Ablation::Replay) {
                 break;
             }
+            rows.retain(|row| !self.passing.is_done(row));
             suspect.apply(&self.passing.all_of(&rows)).await?;
             if suspect.begins_an_era() {
                 return Ok(false); // none of it is noted before the era has begun
@@ -393,7 +398,7 @@ impl<DB: Database> Runner<DB> {
             self.passing.shared.counters.replayed(rows.len());
             self.note(&rows, Some(who)).await?;
         }
-        Ok(self.record.state().await?.floor < from)
+        Ok(true)
     }
 
     /// Notes in Redis up to where everything is executed.
@@ -405,11 +410,11 @@ impl<DB: Database> Runner<DB> {
             return Ok(());
         }
         self.mark_at = Instant::now() + MARK_EVERY;
-        let position = std::mem::replace(&mut self.ripe, position);
         if position <= self.marked {
             return Ok(());
         }
-        let watermark = Watermark { identity: self.passing.identity.clone(), position };
+        let (identity, recovered) = (self.passing.identity.clone(), self.recovered.clone());
+        let watermark = Watermark { identity, recovered, position };
         // Where it cannot be noted, more is told next time.
         match self.passing.shared.relay.mark(Incarnation::from_u64(life), &watermark.to_bytes()).await {
             Ok(true) => self.marked = position,
@@ -458,7 +463,7 @@ impl Passing {
                 Some(Fate::Announced(Some(who))) if is_done(who) => continue,
                 // A server that does not say who it is has executed it all the same.
                 Some(Fate::Announced(None)) => continue,
-                _ if row.done.is_some_and(is_done) => continue,
+                _ if row.done.is_some_and(is_done) || self.is_done(&row) => continue,
                 // Another life has executed it, which may be no more: nobody else does it in this one.
                 Some(Fate::Announced(Some(_))) => Duration::ZERO,
                 Some(Fate::Written) | None => self.settings.grace.mul_f64(rand::rng().random_range(1.0..1.5)),
@@ -477,6 +482,15 @@ impl Passing {
             self.watched.clear();
         }
         Ok(())
+    }
+
+    fn is_out(&self, rule: Ablation) -> bool {
+        self.settings.rules_out.is_out(rule)
+    }
+
+    /// Whether any life has executed a row, where that is taken for enough.
+    fn is_done(&self, row: &Row) -> bool {
+        row.done.is_some() && self.is_out(Ablation::DoneIncarnation)
     }
 
     /// A batch of what is due, or of all that is watched.

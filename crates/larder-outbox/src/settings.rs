@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ablation::Ablations;
 use crate::error::Error;
 
 /// Settings of an [`Outbox`](crate::Outbox); every one has a default that is right for a small service.
@@ -12,6 +13,7 @@ pub struct Settings {
     pub(crate) keep: Duration,
     pub(crate) max_rows: u64,
     pub(crate) prune_every: Duration,
+    pub(crate) rules_out: Ablations,
 }
 
 /// 25 ms: in one process what another one changed is known after half of it on average.
@@ -49,6 +51,7 @@ impl Default for Settings {
             keep: DEFAULT_KEEP,
             max_rows: DEFAULT_MAX_ROWS,
             prune_every: DEFAULT_PRUNE_EVERY,
+            rules_out: Ablations::default(),
         }
     }
 }
@@ -95,6 +98,15 @@ impl Settings {
     #[must_use]
     pub fn prune_every(mut self, every: Duration) -> Self {
         self.prune_every = every;
+        self
+    }
+
+    /// Takes a rule out, to see that tests find what goes wrong. It promises nothing.
+    #[cfg(feature = "ablations")]
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without(mut self, rule: crate::ablation::Ablation) -> Self {
+        self.rules_out = self.rules_out.with(rule);
         self
     }
 

@@ -6,6 +6,8 @@ use crate::cursor::Position;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Watermark {
     pub(crate) identity: String,
+    /// Where the database had recovered from its last crash: after another one, positions are given once more.
+    pub(crate) recovered: String,
     pub(crate) position: Position,
 }
 
@@ -14,15 +16,14 @@ const VERSION: &str = "1";
 
 impl Watermark {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        format!("{VERSION} {} {}", self.identity, self.position).into_bytes()
+        format!("{VERSION} {} {} {}", self.identity, self.recovered, self.position).into_bytes()
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Option<Watermark> {
-        let mut parts = str::from_utf8(bytes).ok()?.splitn(3, ' ');
-        let (VERSION, identity, position) = (parts.next()?, parts.next()?, parts.next()?) else {
-            return None;
-        };
-        Some(Watermark { identity: identity.to_owned(), position: position.parse().ok()? })
+        let parts: Vec<&str> = str::from_utf8(bytes).ok()?.split(' ').collect();
+        let [VERSION, identity, recovered, position] = parts[..] else { return None };
+        let position = position.parse().ok()?;
+        Some(Watermark { identity: identity.to_owned(), recovered: recovered.to_owned(), position })
     }
 }
 
@@ -32,10 +33,10 @@ mod tests {
 
     #[test]
     fn what_is_noted_is_read_back_and_nothing_else_is() {
-        let mark = Watermark { identity: "ab12".to_owned(), position: 77 };
-        assert_eq!(mark.to_bytes(), b"1 ab12 77");
-        assert_eq!(Watermark::parse(b"1 ab12 77"), Some(mark));
-        for wrong in [&b""[..], b"1 ab12", b"2 ab12 77", b"1 ab12 -1", b"1 ab12 77 8", b"\xff"] {
+        let mark = Watermark { identity: "ab12".to_owned(), recovered: "0/15D5A48".to_owned(), position: 77 };
+        assert_eq!(mark.to_bytes(), b"1 ab12 0/15D5A48 77");
+        assert_eq!(Watermark::parse(b"1 ab12 0/15D5A48 77"), Some(mark));
+        for wrong in [&b""[..], b"1 ab12 -", b"2 ab12 - 77", b"1 ab12 - -1", b"1 ab12 - 77 8", b"\xff"] {
             assert_eq!(Watermark::parse(wrong), None);
         }
     }

@@ -19,7 +19,7 @@ pub(crate) fn lint() -> Result<(), Failure> {
 }
 
 /// Set-up, then the tests; `arguments` go to `cargo test`, and choose the crates if they name any. Without any, what a cache over
-/// Redis promises is tested once more with copies in the process.
+/// Redis promises is tested once more with copies in the process, and the application once more on PostgreSQL.
 pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
     needs::set_up()?;
     let mut command = cargo(&["test", "--all-features"]);
@@ -32,7 +32,9 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Failure> {
     }
     // Of the workspace, so that nothing is built anew; no other crate has such tests.
     let mut again = cargo(&["test", "--all-features", "--workspace", "--test", "it", "on_redis::"]);
-    run(again.env("LARDER_TEST_LOCAL_TIER", "1"))
+    run(again.env("LARDER_TEST_LOCAL_TIER", "1"))?;
+    let mut again = cargo(&["test", "--all-features", "--workspace", "--test", "it", "on_a_database::"]);
+    run(again.env("CRM_TEST_DATABASE", "postgres"))
 }
 
 /// Whether the arguments for `cargo test` choose packages themselves. What follows `--` is for the tests.

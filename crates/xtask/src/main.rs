@@ -36,7 +36,8 @@ enum Task {
     /// Set up, then run every test of every crate.
     ///
     /// The same as `cargo xtask setup` and then `cargo test --workspace --all-features`; then once more those of the cache over Redis,
-    /// with copies in the process (`LARDER_TEST_LOCAL_TIER=1`). What follows is handed to `cargo test`, once.
+    /// with copies in the process (`LARDER_TEST_LOCAL_TIER=1`), and those of the application on PostgreSQL (`CRM_TEST_DATABASE=postgres`).
+    /// What follows is handed to `cargo test`, once.
     #[command(
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test deals\n  cargo xtask test -p larder -- --nocapture"
     )]

@@ -44,7 +44,7 @@ const LARDER: House = House {
 const OUTBOX: House = House {
     krate: "larder-outbox",
     floors: &[
-        &["error", "dialect"],              // what can go wrong; the statements
+        &["error", "dialect", "ablation"],  // what can go wrong; the statements
         &["cursor"],                        // up to where the record was read
         &["watermark"],                     // up to where Redis has heard of it
         &["database", "settings", "stats"], // connections of three kinds as one

@@ -2,25 +2,31 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-mod analytics;
-mod companies;
-mod contacts;
-mod deals;
-mod faults;
-mod freshness;
-mod ground;
-mod http;
-mod import_refused;
-mod import_sales;
-mod import_served;
-mod importing;
-mod process;
-mod readme;
-mod redis;
-mod restarts;
-mod running;
-mod sharing;
-mod stores;
-mod users;
-mod warm;
-mod writes;
+/// The one test command runs all of these on SQLite, and by this name once more on PostgreSQL.
+#[path = "."]
+mod on_a_database {
+    pub(crate) mod analytics;
+    pub(crate) mod companies;
+    pub(crate) mod contacts;
+    pub(crate) mod deals;
+    pub(crate) mod faults;
+    pub(crate) mod freshness;
+    pub(crate) mod ground;
+    pub(crate) mod http;
+    pub(crate) mod import_refused;
+    pub(crate) mod import_sales;
+    pub(crate) mod import_served;
+    pub(crate) mod importing;
+    pub(crate) mod process;
+    pub(crate) mod readme;
+    pub(crate) mod redis;
+    pub(crate) mod restarts;
+    pub(crate) mod running;
+    pub(crate) mod sharing;
+    pub(crate) mod stores;
+    pub(crate) mod users;
+    pub(crate) mod warm;
+    pub(crate) mod writes;
+}
+
+use on_a_database::{ground, importing, process, redis, running};

@@ -55,6 +55,10 @@ impl Base {
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&self.pool).await.unwrap();
     }
 
+    pub(crate) fn kind(&self) -> Kind {
+        if self.url.starts_with("sqlite") { Kind::Sqlite } else { Kind::Postgres }
+    }
+
     /// One number.
     pub(crate) async fn number(&self, query: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&self.pool).await.unwrap()
@@ -80,15 +84,21 @@ impl Node {
     }
 
     pub(crate) async fn with(base: &Base, redis: Option<Redis>, settings: Settings) -> Node {
+        let node = Node::start(&base.url, redis, settings).await;
+        node.cache.ready().await;
+        node
+    }
+
+    /// One that goes on before Redis is reached.
+    pub(crate) async fn start(url: &str, redis: Option<Redis>, settings: Settings) -> Node {
         let builder = CacheService::builder().relayed();
         let builder = match redis {
             Some(redis) => builder.redis(redis),
             None => builder,
         };
         let cache = builder.build().unwrap();
-        let pool = pool(&base.url).await;
+        let pool = pool(url).await;
         let outbox = Outbox::start(&pool, &cache, settings).await.unwrap();
-        cache.ready().await;
         Node { cache, outbox, pool, loads: Arc::default() }
     }
 

@@ -9,5 +9,6 @@ mod fixture;
 
 mod databases;
 mod in_process;
-mod on_redis;
+mod killed;
+mod over_redis;
 mod triggers;
