@@ -64,9 +64,11 @@
 //!
 //! While Redis is away, reads load, at most one for each key and process, and nothing is stored; each call fails within its limit
 //! ([`Redis::operation_limit`]), and at once while there is no connection. A removal that Redis did not acknowledge says so
-//! ([`Removed::acknowledged`]), and before this process serves from Redis again it has begun a new era, in which nothing older is
-//! a hit: for a while the cache is cold, and not wrong. What only a process knew that died is lost with it: a change whose
-//! removal it had not sent yet stays unseen until the lifetime of the entry ends.
+//! ([`Acknowledged::Pending`]), and before this process serves from Redis again it has sent it, or begun a new era, in which nothing
+//! older is a hit. So it does where a server comes back that may have lost a removal: for a while the cache is cold, and not wrong. What
+//! only a process knew that died is lost with it: a change whose removal it had not sent yet stays unseen until the lifetime of the
+//! entry ends. `larder-outbox` records removals with the data, in SQLite or PostgreSQL, so that neither happens
+//! ([`Builder::relayed`]).
 //!
 //! The server has to be 7.0 or newer, and a primary. `deploy/redis.conf` and `deploy/users.acl` are a configuration and a user that
 //! do, with the reason for each line.

@@ -94,8 +94,8 @@ async fn remove(cache: &CacheService, removal: Removal) -> Result<Vec<(&'static 
     let there: Option<Arc<u64>> = cache.get(PAGE.key(&("abc123", MATCHING - 1))).await;
     let began = now();
     let (words, is_acknowledged) = match removal {
-        Removal::Glob(glob) => (glob, cache.delete_pattern(glob).await.acknowledged),
-        Removal::Tag => ("the tag", cache.invalidate_tag(tag).await.acknowledged),
+        Removal::Glob(glob) => (glob, cache.delete_pattern(glob).await.is_applied()),
+        Removal::Tag => ("the tag", cache.invalidate_tag(tag).await.is_applied()),
     };
     let elapsed = began.elapsed();
     let is_gone = cache.get(PAGE.key(&("abc123", MATCHING - 1))).await.is_none();

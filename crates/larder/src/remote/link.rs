@@ -47,6 +47,8 @@ pub(crate) struct Link {
     /// Runs what has to be done whoever goes away.
     pub(super) errands: Arc<Errands>,
     pub(super) tie: Arc<Tie>,
+    /// Another connection to the same life, for what makes others wait.
+    pub(super) beside: tokio::sync::OnceCell<MultiplexedConnection>,
     last_answer_ms: AtomicU64,
     /// It was logged that the server is full, and nothing has been filled in since.
     told_full: AtomicBool,
@@ -70,6 +72,7 @@ impl Link {
             questions: Gather::default(),
             errands,
             tie,
+            beside: tokio::sync::OnceCell::new(),
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             told_full: AtomicBool::new(false),
             end: OnceLock::new(),

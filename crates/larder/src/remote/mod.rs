@@ -10,6 +10,7 @@ mod gather;
 mod left_behind;
 mod link;
 mod names;
+mod owed;
 mod read;
 mod removal;
 mod root;
@@ -394,10 +395,10 @@ impl Remote {
     /// one stays; anything else is removed, and loads that are under way fill nothing in.
     ///
     /// # Errors
-    /// Without an answer, this process owes a new era, as for [`remove`](Self::remove).
+    /// Without an answer, this process owes its removal, as for [`remove`](Self::remove).
     ///
     /// # Cancel safety
-    /// Dropped before its answer, it owes the new era too.
+    /// Dropped before its answer, it owes that too.
     pub(crate) async fn succeed(
         &self,
         name: &str,
@@ -406,7 +407,8 @@ impl Remote {
     ) -> Result<Succeeded, Trouble> {
         // Declared first, and so the last to end: what is owed ends the connection, and with it whoever reads meanwhile.
         let _changes = Changes::of(self.front(), slice::from_ref(&name), &[]);
-        let owing = Owing(Some(&self.supervisor));
+        let key = self.supervisor.names().entry(name).into_owned();
+        let owing = Owing::removal(&self.supervisor, vec![key]);
         let link = self.supervisor.link_for_removal()?;
         let now_ms = self.clock.now_ms().saturating_add_signed(link.identity.offset_ms);
         let succeeded = write::succeed(&link, self.supervisor.names(), name, version, fresh, now_ms).await?;

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::Pipeline;
 
@@ -28,7 +29,7 @@ impl Remote {
     /// Dropped before its answer, it owes the new era too.
     pub(crate) async fn clear(&self) -> Result<(), Trouble> {
         let _clears = Clears(Some(self.front()));
-        let owing = Owing(Some(&self.supervisor));
+        let owing = Owing::era(&self.supervisor);
         write::clear(&self.supervisor.link()?, self.supervisor.names()).await?;
         owing.paid();
         Ok(())
@@ -50,10 +51,10 @@ impl Remote {
         watch: Option<Watching>,
     ) -> Result<ControlFlow<u64, u64>, Trouble> {
         let clears = Clears(Some(self.front())); // which copies match is not known here, unless all of it is done
-        let owing = Owing(Some(&self.supervisor));
+        let owing = Owing::era(&self.supervisor);
         let link = self.supervisor.link_for_removal()?;
         let removed = self.look_through(&link, glob, is_meant, watch).await?;
-        owing.paid(); // who stops it is told that it is not done
+        owing.forgiven(); // who stops it is told that it is not done
         if removed.is_continue() && link.identity.is_tracked {
             clears.not(); // what was there has been removed by its name, and what was gone was told
         }
@@ -83,7 +84,9 @@ impl Remote {
                 // `!k*` finds `!k:!odd`, whose name is `!odd`.
                 let found: Vec<&str> = found.filter(|name| pattern.matches(name) && is_meant(name)).collect();
                 let _changes = Changes::of(self.front(), &found, &[]);
-                removed += self.unlink(link, &found, &[]).await?;
+                let keys = self.keys_of(&found, &[]);
+                removed += unlink(link, &keys).await?;
+                self.supervisor.owed().acknowledged(keys);
                 looked_at += SCAN_COUNT as u64;
                 let looked_at = of.map_or(looked_at, |of| looked_at.min(of));
                 cursor = next;
@@ -117,17 +120,60 @@ impl Remote {
     /// there, leases among them.
     ///
     /// # Errors
-    /// Without an answer to each, nobody knows what is removed, and this process owes a new era: it serves nothing from Redis
-    /// before it has begun one.
+    /// Without an answer to each, nobody knows what is removed, and this process owes it: it serves nothing from Redis before it
+    /// has seen all of it removed there, or has begun a new era.
     ///
     /// # Cancel safety
-    /// Dropped before its answer, it owes the new era too.
+    /// Dropped before its answer, it owes that too.
     pub(crate) async fn remove(&self, names: &[impl AsRef<str>], tags: &[Tag]) -> Result<u64, Trouble> {
         let _changes = Changes::of(self.front(), names, tags);
-        let owing = Owing(Some(&self.supervisor));
-        let removed = self.unlink(&*self.supervisor.link_for_removal()?, names, tags).await?;
+        let keys = self.keys_of(names, tags);
+        let owing = Owing::removal(&self.supervisor, keys.clone());
+        let removed = unlink(&*self.supervisor.link_for_removal()?, &keys).await?;
         owing.paid();
         Ok(removed)
+    }
+
+    /// As [`remove`](Self::remove), and waits until so many replicas have it, for `limit` at most. Answers whether they do.
+    ///
+    /// # Errors
+    /// As [`remove`](Self::remove).
+    ///
+    /// # Cancel safety
+    /// As [`remove`](Self::remove).
+    pub(crate) async fn remove_replicated(
+        &self,
+        names: &[impl AsRef<str>],
+        tags: &[Tag],
+        replicas: u32,
+        limit: Duration,
+    ) -> Result<bool, Trouble> {
+        let _changes = Changes::of(self.front(), names, tags);
+        let keys = self.keys_of(names, tags);
+        let owing = Owing::removal(&self.supervisor, keys.clone());
+        let link = self.supervisor.link_for_removal()?;
+        let mut connection = self.supervisor.beside(&link).await?;
+        let mut commands = Pipeline::with_capacity(keys.len() + 1);
+        for key in &keys {
+            commands.cmd("UNLINK").arg(key);
+        }
+        // On another connection it would say nothing of these.
+        commands.cmd("WAIT").arg(replicas).arg(limit.as_millis().max(1));
+        let answers = Box::pin(connection.send_packed_commands(&commands, 0, commands.len()));
+        let answers = tokio::time::timeout_at(link.deadline() + limit, answers).await;
+        let mut answers = match answers {
+            Ok(Ok(answers)) if answers.len() == commands.len() => answers,
+            Ok(Ok(_)) => return Err(link.give_up(Trouble::Garbled)),
+            Ok(Err(error)) => return Err(link.give_up(Trouble::from(error))),
+            Err(_elapsed) => return Err(link.give_up(Trouble::TimedOut)),
+        };
+        let have = answers.pop().ok_or(Trouble::Garbled)?;
+        for answer in answers {
+            link.believe(integer(&answer))?;
+        }
+        let have = link.believe(integer(&have))?;
+        owing.paid();
+        Ok(have >= i64::from(replicas))
     }
 
     /// The connection that may be served from.
@@ -151,7 +197,7 @@ impl Remote {
         tags: &[Tag],
     ) -> Result<(), Trouble> {
         let _changes = Changes::of(self.front(), names, tags);
-        let removed = self.unlink(link, names, tags).await;
+        let removed = unlink(link, &self.keys_of(names, tags)).await;
         // Whatever it is, nobody reads there before it has been made up for.
         removed.map(drop).map_err(|trouble| link.give_up(trouble))
     }
@@ -188,22 +234,27 @@ impl Remote {
         self.supervisor.mark(link, watermark).await
     }
 
-    async fn unlink(&self, link: &Link, names: &[impl AsRef<str>], tags: &[Tag]) -> Result<u64, Trouble> {
+    /// The keys of these names and tags.
+    fn keys_of(&self, names: &[impl AsRef<str>], tags: &[Tag]) -> Vec<String> {
         let of = self.supervisor.names();
         let entries = names.iter().map(|name| of.entry(name.as_ref()).into_owned());
-        let keys: Vec<String> = entries.chain(tags.iter().map(|tag| of.tag(*tag))).collect();
-        let mut removed = 0;
-        for keys in keys.chunks(MAX_PIPELINE) {
-            let mut commands = Pipeline::with_capacity(keys.len());
-            for key in keys {
-                commands.cmd("UNLINK").arg(key);
-            }
-            for answer in link.send(&commands, link.deadline()).await? {
-                removed += link.believe(integer(&answer))?.unsigned_abs();
-            }
-        }
-        Ok(removed)
+        entries.chain(tags.iter().map(|tag| of.tag(*tag))).collect()
     }
+}
+
+/// Removes keys, and answers how many there were.
+pub(super) async fn unlink(link: &Link, keys: &[String]) -> Result<u64, Trouble> {
+    let mut removed = 0;
+    for keys in keys.chunks(MAX_PIPELINE) {
+        let mut commands = Pipeline::with_capacity(keys.len());
+        for key in keys {
+            commands.cmd("UNLINK").arg(key);
+        }
+        for answer in link.send(&commands, link.deadline()).await? {
+            removed += link.believe(integer(&answer))?.unsigned_abs();
+        }
+    }
+    Ok(removed)
 }
 
 /// A change of what lies under some names, and of what depends on some tags. At its end, however it went, their copies end too:
@@ -243,19 +294,47 @@ impl Drop for Clears<'_> {
     }
 }
 
-/// A removal whose outcome is not known yet.
-pub(super) struct Owing<'a>(pub(super) Option<&'a Supervisor>);
+/// A removal whose outcome is not known yet. Dropped, it is owed.
+pub(super) struct Owing<'a> {
+    supervisor: &'a Supervisor,
+    /// What is owed, until it is settled.
+    debt: Option<Debt>,
+}
 
-impl Owing<'_> {
+/// What a removal that was not acknowledged owes.
+pub(super) enum Debt {
+    Era,
+    Keys(Vec<String>),
+}
+
+impl<'a> Owing<'a> {
+    pub(super) fn removal(supervisor: &'a Supervisor, keys: Vec<String>) -> Self {
+        Owing { supervisor, debt: Some(Debt::Keys(keys)) }
+    }
+
+    pub(super) fn era(supervisor: &'a Supervisor) -> Self {
+        Owing { supervisor, debt: Some(Debt::Era) }
+    }
+
+    /// It was acknowledged.
     pub(super) fn paid(mut self) {
-        self.0 = None;
+        match self.debt.take() {
+            Some(Debt::Keys(keys)) => self.supervisor.owed().acknowledged(keys),
+            Some(Debt::Era) => self.supervisor.owed().cleared(),
+            None => {}
+        }
+    }
+
+    /// Nothing is owed for it.
+    pub(super) fn forgiven(mut self) {
+        self.debt = None;
     }
 }
 
 impl Drop for Owing<'_> {
     fn drop(&mut self) {
-        if let Some(supervisor) = self.0 {
-            supervisor.owe();
+        if let Some(debt) = self.debt.take() {
+            self.supervisor.owe(debt);
         }
     }
 }

@@ -30,6 +30,7 @@ pub struct Redis {
     client_pem: Option<(Vec<u8>, Vec<u8>)>,
     operation_limit: Duration,
     local_tier: bool,
+    sole: bool,
 }
 
 impl Redis {
@@ -43,6 +44,7 @@ impl Redis {
             client_pem: None,
             operation_limit: OPERATION_LIMIT,
             local_tier: true,
+            sole: false,
         }
     }
 
@@ -87,6 +89,20 @@ impl Redis {
     pub fn local_tier(mut self, keeps: bool) -> Self {
         self.local_tier = keeps;
         self
+    }
+
+    /// This process is the only one that ever uses this Redis, or this namespace of it. Then a Redis that comes back with older data
+    /// keeps what is still right: it is sent what this process has removed since, as far as this process remembers. With several
+    /// processes each of them would serve what another one had removed; they share a record, as `larder-outbox` keeps it, or begin
+    /// with an empty cache. By default it may not be the only one.
+    #[must_use]
+    pub fn sole(mut self, is_sole: bool) -> Self {
+        self.sole = is_sole;
+        self
+    }
+
+    pub(super) fn is_sole(&self) -> bool {
+        self.sole
     }
 
     pub(super) fn keeps_copies(&self) -> bool {

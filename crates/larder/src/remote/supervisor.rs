@@ -7,7 +7,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,6 +21,8 @@ use super::doubt::{Doubt, Verdict};
 use super::front::{Front, Tie};
 use super::link::{Identity, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
+use super::owed::Owed;
+use super::removal::{Debt, unlink};
 use super::root::{Incarnation, Root, field};
 use super::script::NEW_ROOT;
 use super::settings::Redis;
@@ -66,8 +68,7 @@ pub(crate) struct Supervisor {
     errands: Arc<Errands>,
     front: Arc<Front>,
     state: watch::Sender<State>,
-    /// Removals that failed or whose outcome is unknown, ever.
-    owed: AtomicU64,
+    owed: Owed,
     /// The connections that were given up: what they sent may still arrive.
     predecessors: Mutex<Vec<Identity>>,
     /// Where it is asked whether a life of a server may be trusted, if anybody knows.
@@ -108,7 +109,7 @@ impl Supervisor {
             clock,
             errands,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
-            owed: AtomicU64::new(0),
+            owed: Owed::new(redis.is_sole()),
             predecessors: Mutex::default(),
             doubts,
         })
@@ -165,21 +166,28 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn owed(&self) -> &Owed {
+        &self.owed
+    }
+
     /// Notes that a removal failed, or that nobody knows whether it was executed: before this process serves from Redis
-    /// again, a new era begins.
-    pub(crate) fn owe(&self) {
+    /// again, it is executed, or a new era begins.
+    pub(super) fn owe(&self, debt: Debt) {
         let mut link = None;
         // Under the lock under which a connection is published: either it is published before and given up here, or its
         // handshake sees that something is owed.
         self.state.send_if_modified(|state| {
-            self.owed.fetch_add(1, Ordering::AcqRel);
+            match debt {
+                Debt::Era => self.owed.era(),
+                Debt::Keys(keys) => self.owed.removal(keys),
+            }
             if let State::Up(up) = state {
                 link = Some(Arc::clone(up));
             }
             false
         });
         if let Some(link) = link {
-            link.give_up(Trouble::Away("a removal failed, so that a new era has to begin".to_owned()));
+            link.give_up(Trouble::Away("a removal failed, which has to be made up for".to_owned()));
         }
     }
 
@@ -235,7 +243,10 @@ impl Supervisor {
         }
         tracing::info!(version = link.identity.version, "connected to Redis");
         // A root of another era ends the copies.
-        let trouble = self.keep(&link, |root, sent_ms| drop(link.root(root, sent_ms))).await;
+        let trouble = tokio::select! {
+            trouble = self.keep(&link, |root, sent_ms| drop(link.root(root, sent_ms))) => trouble,
+            () = self.keep_marking(&link) => unreachable!("it marks for ever"),
+        };
         self.succeed(&link.identity);
         Ok(trouble)
     }
@@ -243,12 +254,15 @@ impl Supervisor {
     /// Sees to it that nothing is served of what may not be, and lets everybody use the connection.
     async fn settle(&self, link: &Arc<Link>, paid: &mut u64) -> Result<(), Trouble> {
         loop {
-            let owed = self.owed.load(Ordering::Acquire);
+            let owed = self.owed.ever();
             let verdict = self.verdict(link).await?;
-            let settled = self.settle_root(link, owed > *paid, verdict).await;
+            // To whichever life it is: where its era is kept, nothing of what was owed is left there.
+            unlink(link, &self.owed.keys()).await?;
+            let settled = self.settle_root(link, self.owed.is_an_era(*paid), verdict).await;
             let era = settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
             self.front.reconnected(era);
             *paid = owed;
+            self.owed.pay(owed);
             if self.publish(link, owed) {
                 return Ok(());
             }
@@ -258,7 +272,9 @@ impl Supervisor {
     /// Asks whoever knows of every change whether this life of a server has heard of them. Without anybody who does, one that is not the
     /// root's has not.
     async fn verdict(&self, link: &Arc<Link>) -> Result<Option<Verdict>, Trouble> {
-        let Some(doubts) = &self.doubts else { return Ok(None) };
+        if self.doubts.is_none() && !self.owed.is_sole() {
+            return Ok(None);
+        }
         let mut ask = Pipeline::with_capacity(2);
         ask.add_command(self.get_root()).cmd("GETEX").arg(self.names.watermark());
         let answers = link.send(&ask, link.deadline()).await?;
@@ -266,6 +282,14 @@ impl Supervisor {
         // Of what has lost its root nothing is left to vouch for.
         let root = string(root).ok().flatten().and_then(|root| Root::parse(&root));
         let watermark = string(watermark).ok().flatten().filter(|_| root.is_some());
+        let Some(doubts) = &self.doubts else {
+            let is_same = root.is_some_and(|root| root.incarnation == link.identity.incarnation);
+            let lost = if is_same { Some(Vec::new()) } else { self.owed.since(watermark.as_deref()) };
+            unlink(link, lost.as_deref().unwrap_or_default()).await?;
+            let Some((last, watermark)) = self.owed.any_mark() else { return Ok(None) };
+            self.owed.marked(last);
+            return Ok(Some(Verdict { keeps: lost.is_some(), watermark }));
+        };
         let (doubt, verdict) = Doubt::new(Arc::clone(link), watermark);
         let nobody = |_closed| Trouble::Away("whoever knows of the changes has ended".to_owned());
         doubts.send(doubt).await.map_err(|closed| nobody(closed.to_string()))?;
@@ -283,12 +307,24 @@ impl Supervisor {
     /// Lets everybody use a connection, unless a removal has failed since its handshake began.
     fn publish(&self, link: &Arc<Link>, owed: u64) -> bool {
         self.state.send_if_modified(|state| {
-            let may = self.owed.load(Ordering::Acquire) == owed;
+            let may = self.owed.ever() == owed;
             if may {
                 *state = State::Up(Arc::clone(link));
             }
             may
         })
+    }
+
+    /// Notes in Redis, now and then, up to where this process has removed there, if that helps anybody.
+    async fn keep_marking(&self, link: &Link) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
+            if let Some((last, mark)) = self.owed.new_mark()
+                && self.mark(link, &mark).await.is_ok()
+            {
+                self.owed.marked(last);
+            }
+        }
     }
 
     /// Keeps a connection from falling silent, until it ends; `heard` gets the answers, and when they were asked for.
@@ -325,6 +361,23 @@ impl Supervisor {
         let identity = self.identify(&mut connection, may_be_told).await?;
         self.end_predecessors(&mut connection, &identity).await?;
         Ok(Link::new(connection, identity, self.operation_limit, Arc::clone(&self.errands), tie))
+    }
+
+    /// Another connection to the life of a server that a link leads to. It ends with the link.
+    pub(super) async fn beside(&self, link: &Link) -> Result<MultiplexedConnection, Trouble> {
+        let open = async {
+            let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+            let info = text(connection.send_packed_command(&cmd("INFO")).await?)?;
+            if Incarnation::of_info(&info) == link.identity.incarnation {
+                Ok(connection)
+            } else {
+                Err(Trouble::Away("another server answers by now".to_owned()))
+            }
+        };
+        let open =
+            async { tokio::time::timeout(HANDSHAKE_LIMIT, open).await.unwrap_or(Err(Trouble::TimedOut)) };
+        link.beside.get_or_try_init(|| open).await.cloned()
     }
 
     /// Opens a connection, over which this process can be told of changes if the answer says so.
@@ -427,7 +480,7 @@ impl Supervisor {
             let answer = connection.send_packed_command(cmd("CLIENT").arg("KILL").arg("ID").arg(id)).await?;
             if let Err(trouble) = integer(&answer) {
                 tracing::warn!("an earlier connection cannot be ended, so that a new era begins: {trouble}");
-                self.owe();
+                self.owe(Debt::Era);
             }
         }
         self.predecessors.lock().clear();

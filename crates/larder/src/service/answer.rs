@@ -4,6 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::{Error, ErrorKind};
+
 /// A value, and how it was come by.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -107,28 +109,29 @@ pub enum Refusal {
     Failed,
 }
 
-/// How much is certain of a removal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// How much is certain of a removal, the least certain first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Acknowledged {
+    /// Nobody knows, and nothing is recorded. This process serves nothing from Redis before it has made up for it; if it dies before, it
+    /// is lost.
+    Pending,
+    /// It is committed with the data and will be applied, whatever dies now; until then readers in Redis may find what was removed.
+    Durable,
     /// It is in force: no read that starts now returns what was removed, but for [copies](crate::Redis::local_tier) of other
     /// processes, for a second at most. Without Redis it is in force in this process, and in others when their relay has seen it.
     Applied,
     /// It is [`Applied`](Self::Applied), and as many replicas as were asked for have it.
     Replicated,
-    /// It is committed with the data and will be applied, whatever dies now; until then readers in Redis may find what was removed.
-    Durable,
-    /// Nobody knows, and nothing is recorded: before this process serves from Redis again, it sees to it that nothing older is a hit.
-    Pending,
 }
 
 /// The answer to a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
-    /// Whether the removal is in force: no read that starts now returns what was removed, but for
-    /// [copies](crate::Redis::local_tier) of other processes, for a second at most.
-    pub acknowledged: bool,
+    /// How much is certain of it; `None` if it was not done, and nothing will come of it: its watcher stopped it, or it could not
+    /// be what was asked.
+    pub acknowledged: Option<Acknowledged>,
     /// How many values it took away, where that is known: a tag, a scope, a space and everything are removed without
     /// counting.
     pub count: Option<u64>,
@@ -136,31 +139,44 @@ pub struct Removed {
 
 impl Removed {
     pub(super) fn counted(count: u64) -> Self {
-        Removed { acknowledged: true, count: Some(count) }
+        Removed { acknowledged: Some(Acknowledged::Applied), count: Some(count) }
     }
 
     /// What looked at every name, to its end or until it was stopped.
     pub(super) fn scanned(removed: ControlFlow<u64, u64>) -> Self {
-        let acknowledged = removed.is_continue();
+        let acknowledged = removed.is_continue().then_some(Acknowledged::Applied);
         let (ControlFlow::Continue(count) | ControlFlow::Break(count)) = removed;
         Removed { acknowledged, count: Some(count) }
     }
 
-    pub(super) const UNCOUNTED: Removed = Removed { acknowledged: true, count: None };
+    pub(super) const UNCOUNTED: Removed = Removed { acknowledged: Some(Acknowledged::Applied), count: None };
 
-    pub(super) const FAILED: Removed = Removed { acknowledged: false, count: None };
+    /// What did not succeed: over Redis it is owed, what was no removal is not.
+    pub(super) fn failed(error: &Error) -> Self {
+        let is_owed = error.kind() == ErrorKind::Unavailable;
+        Removed { acknowledged: is_owed.then_some(Acknowledged::Pending), count: None }
+    }
 
-    /// Both, as one.
+    /// Whether it is in force, here at least.
+    pub fn is_applied(self) -> bool {
+        matches!(self.acknowledged, Some(Acknowledged::Applied | Acknowledged::Replicated))
+    }
+
+    /// The same, which so many replicas have as were asked for.
+    pub(super) fn replicated(self) -> Self {
+        let acknowledged = self.acknowledged.map(|level| match level {
+            Acknowledged::Applied => Acknowledged::Replicated,
+            level => level,
+        });
+        Removed { acknowledged, ..self }
+    }
+
+    /// Both, as one: no more certain than the less certain of the two.
     pub(super) fn and(self, other: Removed) -> Self {
+        let both = self.acknowledged.zip(other.acknowledged);
         Removed {
-            acknowledged: self.acknowledged && other.acknowledged,
+            acknowledged: both.map(|(one, other)| one.min(other)),
             count: self.count.zip(other.count).map(|(a, b)| a + b),
         }
-    }
-}
-
-impl From<Removed> for bool {
-    fn from(removed: Removed) -> bool {
-        removed.acknowledged
     }
 }

@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
+#[expect(unused_imports, reason = "the documentation names it")]
+use super::Acknowledged;
 use super::{CacheService, Inner, Invalidation, Removed};
 use crate::error::{Error, ErrorKind};
 use crate::key::{AsName, Id, MAX_NAME_BYTES, Pattern, Space, Tag};
@@ -61,7 +64,7 @@ impl CacheService {
         let glob = glob.as_ref();
         self.try_delete_pattern(glob).await.unwrap_or_else(|error| {
             self.inner.report("delete", glob, &error);
-            Removed::FAILED
+            Removed::failed(&error)
         })
     }
 
@@ -196,6 +199,39 @@ impl CacheService {
         removed
     }
 
+    /// Removes all that one change made untrue, and waits for so many replicas to have it too, for `limit` at most: the answer is
+    /// [`Replicated`](Acknowledged::Replicated) if they do, so that it survives a failover to any of them, else
+    /// [`Applied`](Acknowledged::Applied). What looks through all names, and everything, is removed as by
+    /// [`invalidate`](Self::invalidate). Without Redis it is that too.
+    ///
+    /// Removals that wait are sent over a connection of their own, on which the next one waits for the one before.
+    ///
+    /// # Cancel safety
+    /// Once polled, it is done, whoever goes away.
+    pub async fn invalidate_replicated(
+        &self,
+        changed: &Invalidation,
+        replicas: u32,
+        limit: Duration,
+    ) -> Removed {
+        let named = self.inner.named(changed).filter(|_| !changed.everything);
+        let (Some(remote), Some((names, tags))) = (&self.inner.remote, named) else {
+            return self.invalidate(changed).await;
+        };
+        names.iter().for_each(|name| self.inner.count(name, Count::Delete));
+        tags.iter().for_each(|_| self.inner.count_tag());
+        let removes = remote.clone();
+        let removal = async move { removes.remove_replicated(&names, &tags, replicas, limit).await };
+        match remote.to_the_end(removal).await.map_err(Error::from) {
+            Ok(true) => Removed::UNCOUNTED.replicated(),
+            Ok(false) => Removed::UNCOUNTED,
+            Err(error) => {
+                self.inner.report("delete", TAGS, &error);
+                Removed::failed(&error)
+            }
+        }
+    }
+
     /// Removes everything, at the same cost for any number of entries; the memory is reclaimed by and by. The entries of
     /// [raw](Space::raw) spaces in Redis are looked for by their names.
     ///
@@ -215,7 +251,7 @@ impl CacheService {
             let cleared = self.clear_raw(remote, raw.template).await;
             removed = removed.and(cleared);
         }
-        removed.unwrap_or(Removed::FAILED)
+        removed.unwrap_or_else(|error| Removed::failed(&error))
     }
 
     /// Removes all entries of a raw space, by looking for their names: they are in no era and have no tags.
@@ -283,7 +319,10 @@ impl<K: Id + ?Sized, V> Space<K, V> {
         match &cache.inner.remote {
             Some(remote) if self.info().raw => {
                 cache.inner.count_tag();
-                cache.clear_raw(remote, self.template()).await.unwrap_or(Removed::FAILED)
+                {
+                    let cleared = cache.clear_raw(remote, self.template()).await;
+                    cleared.unwrap_or_else(|error| Removed::failed(&error))
+                }
             }
             _ => cache.invalidate_tag(Tag::space(self.template())).await,
         }
@@ -298,6 +337,19 @@ impl Inner {
         }
         let scope = pattern.as_prefix().and_then(|prefix| self.registry.scope_of_prefix(prefix));
         scope.map_or(Glob::Pattern(pattern), Glob::Scope)
+    }
+
+    /// The names and tags of an invalidation, if that is all it has.
+    fn named(&self, changed: &Invalidation) -> Option<(Vec<String>, Vec<Tag>)> {
+        let (mut names, mut tags) = (changed.names.clone(), changed.tags.to_vec());
+        for glob in &changed.patterns {
+            match self.kind_of(glob) {
+                Glob::Name(name) => names.push(name.to_owned()),
+                Glob::Scope(tag) => tags.push(tag),
+                Glob::Pattern(_) => return None,
+            }
+        }
+        Some((names, tags))
     }
 
     pub(super) async fn remove(&self, name: &str) -> Removed {
@@ -317,7 +369,7 @@ impl Inner {
             Ok(_) => Removed::UNCOUNTED,
             Err(error) => {
                 self.report("delete", first.as_deref().unwrap_or(TAGS), &error);
-                Removed::FAILED
+                Removed::failed(&error)
             }
         }
     }

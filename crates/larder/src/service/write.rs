@@ -240,7 +240,7 @@ impl Inner {
             return Ok(Stored::no(Refusal::Bypass));
         }
         let replaced = self.replace_older(key, value).await;
-        if replaced.is_err() && !self.remove(key.name()).await.acknowledged {
+        if replaced.is_err() && !self.remove(key.name()).await.is_applied() {
             let message = "the row was not written through, and what is older is not removed";
             return Err(Error::new(ErrorKind::Unavailable, message));
         }

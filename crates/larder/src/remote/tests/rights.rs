@@ -7,6 +7,7 @@ use testkit::redis::RedisServer;
 use tokio::task::JoinSet;
 
 use super::super::read::{Ask, Found, Intent, Seen};
+use super::super::removal::Debt;
 use super::super::settings::Redis;
 use super::super::trouble::Trouble;
 use super::super::{Fresh, Remote};
@@ -107,7 +108,7 @@ fn a_full_server_begins_a_new_era_and_says_that_it_is_full() {
         assert!(remote.release("large", (word, &capture), &[]).await.expect("Redis is there").done);
         remote.clear().await.expect("48 bytes in place of 48");
         assert_eq!(look(&remote, "k").await, None);
-        remote.supervisor.owe();
+        remote.supervisor.owe(Debt::Era);
         is_up_again(&remote).await;
     });
 }

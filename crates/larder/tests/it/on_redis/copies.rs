@@ -125,7 +125,7 @@ fn what_a_reader_is_told_of_its_tags_is_copied_too() {
         for source in [Source::Remote, Source::Local] {
             assert_eq!(here.lookup::<u32>("tagged").await.map(|read| read.source), Some(source));
         }
-        assert!(other.invalidate_tag(Tag::named("t")).await.acknowledged);
+        assert!(other.invalidate_tag(Tag::named("t")).await.is_applied());
         here.sync().await.expect("Redis is there");
         assert_eq!(here.get::<u32>("tagged").await, None);
     });
@@ -158,7 +158,7 @@ fn where_nobody_tells_of_changes_a_copy_is_kept_for_a_second() {
             let (here, other) = (cache_at(&url).await, cache_at(&server.url()).await);
             assert_eq!(here.health().await.status, Status::Degraded, "{silence:?}");
             copied(&here, "k", Policy::new().tag(tag()), 1).await;
-            assert!(other.invalidate_tag(tag()).await.acknowledged);
+            assert!(other.invalidate_tag(tag()).await.is_applied());
             let since = Instant::now();
             until("the copy is not served", async || {
                 let is_served = here.get::<u32>("k").await.is_some();
@@ -168,12 +168,12 @@ fn where_nobody_tells_of_changes_a_copy_is_kept_for_a_second() {
             .await;
             // Whoever wants to know does not wait for it.
             copied(&here, "k", Policy::new().tag(tag()), 2).await;
-            assert!(other.delete("k").await.acknowledged);
+            assert!(other.delete("k").await.is_applied());
             here.sync().await.expect("Redis is there");
             assert_eq!(here.get::<u32>("k").await, None, "{silence:?}");
             // What this process changes it knows.
             copied(&here, "k", Policy::new().tag(tag()), 3).await;
-            assert!(here.delete("k").await.acknowledged);
+            assert!(here.delete("k").await.is_applied());
             assert_eq!(here.get::<u32>("k").await, None, "{silence:?}");
         }
     });
@@ -244,10 +244,10 @@ fn what_a_process_changes_while_redis_is_away_it_does_not_go_on_serving() {
             let (cache, _server) = left_alone().await;
             assert!(cache.get(NEEDED.key(&1)).await.is_some());
             let acknowledged = match change {
-                "key" => cache.delete(NEEDED.key(&1)).await.acknowledged,
-                "tag" => cache.invalidate_tag(tag()).await.acknowledged,
-                "pattern" => cache.delete_pattern("need*").await.acknowledged,
-                "everything" => cache.clear().await.acknowledged,
+                "key" => cache.delete(NEEDED.key(&1)).await.is_applied(),
+                "tag" => cache.invalidate_tag(tag()).await.is_applied(),
+                "pattern" => cache.delete_pattern("need*").await.is_applied(),
+                "everything" => cache.clear().await.is_applied(),
                 _ => cache.set(NEEDED.key(&1), 2, Policy::new()).await.is_stored(),
             };
             assert!(!acknowledged, "{change}");
@@ -321,10 +321,10 @@ impl End {
 
     async fn comes(self, other: &CacheService, server: &RedisServer) {
         let acknowledged = match self {
-            End::Removal => other.delete("k").await.acknowledged,
-            End::Pattern => other.delete_pattern("k*").await.acknowledged,
-            End::Tag => other.invalidate_tag(tag()).await.acknowledged,
-            End::Everything => other.clear().await.acknowledged,
+            End::Removal => other.delete("k").await.is_applied(),
+            End::Pattern => other.delete_pattern("k*").await.is_applied(),
+            End::Tag => other.invalidate_tag(tag()).await.is_applied(),
+            End::Everything => other.clear().await.is_applied(),
             End::Set => other.set("k", 0, Policy::new().tag(tag())).await.is_stored(),
             End::Del => server.cli(&["DEL", "k"]).await.trim() == "1",
             End::FlushAll => server.cli(&["FLUSHALL"]).await.trim() == "OK",
@@ -350,7 +350,7 @@ fn whatever_ends_a_value_in_redis_ends_its_copies() {
             assert_ne!(read.as_deref(), Some(&n), "{end:?} ends the copy");
             here.ready().await;
             other.ready().await;
-            assert!(here.delete("k").await.acknowledged);
+            assert!(here.delete("k").await.is_applied());
         }
     });
 }

@@ -33,7 +33,7 @@ impl Change {
         let key = Race::name(row);
         match self {
             Change::Unlink => drop(server.command(&["UNLINK", &key]).await),
-            Change::Tag => assert!(other.invalidate_tag(Tag::new("raced", row)).await.acknowledged),
+            Change::Tag => assert!(other.invalidate_tag(Tag::new("raced", row)).await.is_applied()),
             Change::Set => assert!(other.set(&key, Row { version }, Race::policy(row)).await.is_stored()),
             Change::FlushAll if row % MANY < MANY - 1 => {}
             Change::FlushAll => drop(server.command(&["FLUSHALL"]).await),

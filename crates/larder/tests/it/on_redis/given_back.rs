@@ -150,7 +150,7 @@ fn who_is_dropped_while_it_takes_the_place_of_what_it_cannot_use_leaves_no_lease
         here.ready().await;
         let tagged = || Policy::new().tag(Tag::named("t"));
         here.get_or_set("k", tagged(), || brings(1)).await.expect("it cannot fail");
-        assert!(here.invalidate_tag(Tag::named("t")).await.acknowledged);
+        assert!(here.invalidate_tag(Tag::named("t")).await.is_applied());
         proxy.delay(Duration::from_millis(200)); // so that the lease lies there before its answer comes
         let mut call = JoinSet::new();
         let cache = here.clone();

@@ -48,6 +48,7 @@ mod copies_raced;
 mod foreign;
 mod given_back;
 mod processes;
+mod recovery;
 mod stampede;
 mod tags;
 mod waiting;

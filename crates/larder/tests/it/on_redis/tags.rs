@@ -90,7 +90,7 @@ async fn commands_of_invalidating(cache: &CacheService, server: &RedisServer, me
     let last = format!("member:{members}:{}", members - 1);
     assert_eq!(cache.get::<u32>(&last).await.as_deref(), Some(&(members - 1)));
     server.reset_stats().await;
-    assert!(cache.invalidate_tag(tag).await.acknowledged);
+    assert!(cache.invalidate_tag(tag).await.is_applied());
     let calls = server.calls().await;
     assert_eq!(cache.get::<u32>(&last).await, None);
     let not_its_own = ["config|resetstat", "info", "getex", "ping"]; // the testkit's, and the heartbeat's

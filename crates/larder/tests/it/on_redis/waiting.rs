@@ -33,7 +33,7 @@ fn who_declares_more_takes_nothing_that_does_not_depend_on_it() {
         waits.spawn(read(only_one));
         until("one waits", async || here.stats().local.loading == 1).await;
         assert!(
-            other.invalidate_tag(two).await.acknowledged,
+            other.invalidate_tag(two).await.is_applied(),
             "of which the load of the other process knows nothing"
         );
         let mut follows = JoinSet::new();

@@ -60,15 +60,15 @@ impl Change {
     /// Announces that this row is of this version now.
     pub(super) async fn announce(self, cache: &CacheService, name: &str, version: u64) {
         let acknowledged = match self {
-            Change::Delete => cache.delete(name).await.acknowledged,
+            Change::Delete => cache.delete(name).await.is_applied(),
             Change::Set => cache.set(name, Row { version }, policy(name)).await.is_stored(),
-            Change::Pattern => cache.delete_pattern(format!("?{}", &name[1..])).await.acknowledged,
-            Change::Tag => cache.invalidate_tag(Tag::new("row", name)).await.acknowledged,
+            Change::Pattern => cache.delete_pattern(format!("?{}", &name[1..])).await.is_applied(),
+            Change::Tag => cache.invalidate_tag(Tag::new("row", name)).await.is_applied(),
             Change::Scope => {
                 let (scope, _id) = name.rsplit_once(':').expect("it has a scope");
-                cache.delete_pattern(format!("{scope}:*")).await.acknowledged
+                cache.delete_pattern(format!("{scope}:*")).await.is_applied()
             }
-            Change::Clear => cache.clear().await.acknowledged,
+            Change::Clear => cache.clear().await.is_applied(),
         };
         assert!(acknowledged, "{self:?}");
     }

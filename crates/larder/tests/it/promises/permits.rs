@@ -102,7 +102,7 @@ fn a_fill_is_refused_after_whatever_removed_or_set_its_entry() {
                 6 => cache.delete_many([key.clone()]).await,
                 _ => cache.delete_pattern(key.as_str()).await,
             };
-            assert!(removed.acknowledged);
+            assert!(removed.is_applied());
             let (read, stored) = permit.try_fill(change as i32).await;
             assert_eq!((*read.value, read.stored), (change as i32, false), "after change {change}");
             assert_eq!(stored.refusal, Some(Refusal::Superseded), "after change {change}");

@@ -164,7 +164,7 @@ fn a_tag_takes_all_that_depend_on_it_and_nothing_else() {
         cache.set("of-b", 1, Policy::new().tag(b)).await;
         cache.set("of-none", 1, Policy::new()).await;
         let removed = cache.invalidate_tag(a).await;
-        assert_eq!((removed.acknowledged, removed.count), (true, None));
+        assert_eq!((removed.is_applied(), removed.count), (true, None));
         let there = cache.get_many::<i32, _>(["of-a", "of-both", "of-b", "of-none"]).await;
         assert_eq!(there.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true, true]);
         cache.set("of-a", 2, Policy::new().tag(a)).await;
@@ -294,7 +294,7 @@ fn names_longer_than_the_limit_are_loaded_and_not_stored() {
         let error = cache.try_delete_pattern(&too_long).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
         let removed = cache.delete_pattern(&too_long).await;
-        assert_eq!((removed.acknowledged, removed.count), (false, None));
+        assert_eq!((removed.is_applied(), removed.count), (false, None));
     });
 }
 
@@ -327,7 +327,7 @@ fn clear_takes_everything_and_the_cache_serves_again() {
             cache.set(format!("k:{i}"), i, Ttl::FOREVER).await;
         }
         let removed = cache.clear().await;
-        assert_eq!((removed.acknowledged, removed.count), (true, None));
+        assert_eq!((removed.is_applied(), removed.count), (true, None));
         for i in 0..100 {
             assert_eq!(cache.get::<i32>(format!("k:{i}")).await, None);
         }

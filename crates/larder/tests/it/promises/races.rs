@@ -68,15 +68,15 @@ impl Removal {
     async fn announce(self, cache: &CacheService, company: u64, version: u64) {
         let key = PAGE.key(&(company, 1));
         let acknowledged = match self {
-            Removal::Delete => cache.delete(&key).await.acknowledged,
-            Removal::DeleteMany => cache.delete_many(["another", key.as_str()]).await.acknowledged,
-            Removal::LiteralPattern => cache.delete_pattern(key.as_str()).await.acknowledged,
-            Removal::Glob => cache.delete_pattern(format!("deals:*:{company}:page:[0-9]")).await.acknowledged,
-            Removal::Scope => cache.delete_pattern(format!("deals:company:{company}:*")).await.acknowledged,
-            Removal::Tag => cache.invalidate_tag(Tag::new("deals", company)).await.acknowledged,
-            Removal::Invalidation => cache.invalidate(&Invalidation::new().key(&key)).await.acknowledged,
-            Removal::ClearSpace => PAGE.clear(cache).await.acknowledged,
-            Removal::ClearAll => cache.clear().await.acknowledged,
+            Removal::Delete => cache.delete(&key).await.is_applied(),
+            Removal::DeleteMany => cache.delete_many(["another", key.as_str()]).await.is_applied(),
+            Removal::LiteralPattern => cache.delete_pattern(key.as_str()).await.is_applied(),
+            Removal::Glob => cache.delete_pattern(format!("deals:*:{company}:page:[0-9]")).await.is_applied(),
+            Removal::Scope => cache.delete_pattern(format!("deals:company:{company}:*")).await.is_applied(),
+            Removal::Tag => cache.invalidate_tag(Tag::new("deals", company)).await.is_applied(),
+            Removal::Invalidation => cache.invalidate(&Invalidation::new().key(&key)).await.is_applied(),
+            Removal::ClearSpace => PAGE.clear(cache).await.is_applied(),
+            Removal::ClearAll => cache.clear().await.is_applied(),
             Removal::Set => cache.set(&key, Row { version }, Ttl::SHORT).await.is_stored(),
             Removal::SetVersioned => {
                 // Nothing is there to replace: it acts as a removal, which needs no answer of yes.

@@ -134,7 +134,7 @@ fn a_scope_takes_every_name_under_it_whatever_its_space_and_no_other() {
         fill().await;
         let removed = cache.delete_pattern("deals:company:a:*").await;
         assert_eq!(
-            (removed.acknowledged, removed.count),
+            (removed.is_applied(), removed.count),
             (true, None),
             "it costs the same at any size, and cannot count"
         );
@@ -175,7 +175,7 @@ fn clearing_a_space_takes_its_names_and_no_others() {
             cache.set("deals:company:a:page:2:x", 1_u32, Policy::new()).await;
         };
         fill().await;
-        assert!(PAGE.clear(&cache).await.acknowledged);
+        assert!(PAGE.clear(&cache).await.is_applied());
         assert_eq!(cache.get(PAGE.key(&("a", 1))).await, None);
         assert_eq!(
             cache.get(PAGE.key(&("a", 2))).await,
@@ -200,11 +200,11 @@ fn an_invalidation_is_the_sum_of_its_parts() {
         cache.set("tagged", 1, Policy::new().tag(tag)).await;
         let mut what = Invalidation::new().key("k:1").key("absent").pattern("p:*");
         let removed = cache.invalidate(&what).await;
-        assert_eq!((removed.acknowledged, removed.count), (true, Some(3)));
+        assert_eq!((removed.is_applied(), removed.count), (true, Some(3)));
         assert!(cache.get::<i32>("tagged").await.is_some());
         what.merge(Invalidation::new().tag(tag).key("k:2"));
         let removed = cache.invalidate(&what).await;
-        assert_eq!((removed.acknowledged, removed.count), (true, None), "a tag cannot count");
+        assert_eq!((removed.is_applied(), removed.count), (true, None), "a tag cannot count");
         for name in ["k:1", "k:2", "p:1", "p:2", "tagged"] {
             assert_eq!(cache.get::<i32>(name).await, None, "{name}");
         }
@@ -212,9 +212,9 @@ fn an_invalidation_is_the_sum_of_its_parts() {
 
         assert!(Invalidation::new().is_empty());
         let nothing = cache.invalidate(&Invalidation::new()).await;
-        assert_eq!((nothing.acknowledged, nothing.count), (true, Some(0)));
+        assert_eq!((nothing.is_applied(), nothing.count), (true, Some(0)));
         let too_long = cache.invalidate(&Invalidation::new().key("q:1").pattern("x".repeat(5_000))).await;
-        assert!(!too_long.acknowledged, "one part that is not done is not acknowledged");
+        assert!(!too_long.is_applied(), "one part that is not done is not acknowledged");
         assert_eq!(cache.get::<i32>("q:1").await, None, "but the others are done");
     });
 }
@@ -312,7 +312,7 @@ fn a_pattern_of_an_odd_id_takes_what_is_under_it_and_nothing_else() {
             for owner in owners {
                 cache.get_or_set(PAGE.key(&(owner, 1)), Policy::new(), || brings(1)).await.unwrap();
             }
-            assert!(cache.delete_pattern(PAGE.under(&removed)).await.acknowledged);
+            assert!(cache.delete_pattern(PAGE.under(&removed)).await.is_applied());
             for owner in owners {
                 let there = cache.get(PAGE.key(&(owner, 1))).await.is_some();
                 assert_eq!(there, owner != removed, "{owner:?} after the removal of {removed:?}");
@@ -331,7 +331,7 @@ fn a_raw_space_is_cleared_and_forgets_what_is_deleted() {
             assert_eq!(value.as_deref().map(String::as_str), Ok("v"));
             assert!(cache.get(RAW.key(&1)).await.is_some());
             let removed = if clears { RAW.clear(&cache).await } else { cache.delete(RAW.key(&1)).await };
-            assert!(removed.acknowledged);
+            assert!(removed.is_applied());
             assert_eq!(cache.get(RAW.key(&1)).await, None);
         }
     });

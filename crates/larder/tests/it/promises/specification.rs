@@ -58,8 +58,8 @@ impl Deals {
     /// "Event-Based (Manual Invalidation)".
     async fn update_deal(&self, id: &str, title: &str) {
         self.commit(deal(id, title));
-        assert!(self.cache.delete(format!("deal:{id}")).await.acknowledged);
-        assert!(self.cache.delete_pattern("pipeline:stats:abc123").await.acknowledged);
+        assert!(self.cache.delete(format!("deal:{id}")).await.is_applied());
+        assert!(self.cache.delete_pattern("pipeline:stats:abc123").await.is_applied());
     }
 }
 

@@ -322,7 +322,7 @@ impl Pair {
         };
         let Removed { acknowledged, count, .. } = removed;
         let found = self.model.remove(change);
-        prop_assert!(acknowledged);
+        prop_assert_eq!(acknowledged, Some(larder::Acknowledged::Applied));
         prop_assert!(may_count(count, found), "{change:?} took {count:?} and not {found:?}");
         Ok(())
     }
