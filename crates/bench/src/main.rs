@@ -5,6 +5,9 @@
 //!
 //! `bench faults`: larder, the CRM and the caches of the Node world while their Redis is killed, paused, full, …; that goes to
 //! `bench/runs/DATE-HOST-faults/`.
+//!
+//! `bench outbox`: what it costs to record changes with the data, and how soon others hear of them; that goes to
+//! `bench/runs/DATE-HOST-outbox/`.
 
 mod data;
 mod faults;
@@ -12,6 +15,7 @@ mod growth;
 mod hits;
 mod machine;
 mod memory;
+mod outbox;
 mod plot;
 mod record;
 mod remote;
@@ -45,7 +49,11 @@ enum Suite {
     ///
     /// Needs redis-server, of which it starts one of its own. Build with `--release`.
     Remote(remote::Options),
-    /// Reads and writes over HTTP while Redis fails in eleven ways, of larder, of the CRM and of caches on Node.
+    /// What it costs to record invalidations with the data, in SQLite and PostgreSQL, and how soon others hear of them. Takes some minutes.
+    ///
+    /// Needs redis-server and PostgreSQL, of which it starts one of its own each. Build with `--release`.
+    Outbox(outbox::Options),
+    /// Reads and writes over HTTP while Redis fails in twelve ways, of larder, of the CRM and of caches on Node.
     ///
     /// Needs redis-server; the subjects on Node also need node (20.6 or newer) and npm, which installs them from
     /// bench/peers/package-lock.json. Writes its table to standard output, and all of it to bench/runs/. Takes about ten
@@ -80,6 +88,7 @@ fn main() -> ExitCode {
         Suite::Local(options) => local(&options),
         Suite::Remote(options) => remote::run(&options),
         Suite::Memory(options) => memory::run(&options),
+        Suite::Outbox(options) => outbox::run(&options),
         Suite::Faults(options) => faults::run(&options),
         Suite::ServeSubject(options) => serve::run(&options),
     };

@@ -5,17 +5,24 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Args;
-use larder::{CacheService, Policy, Space, Ttl};
+use larder::{CacheService, Invalidation, Policy, Space, Ttl};
+use larder_outbox::Outbox;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use sqlx::Sqlite;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use tokio::net::TcpListener;
 
 use crate::Failure;
@@ -36,6 +43,9 @@ pub(crate) struct Serve {
     /// The Redis, as redis://127.0.0.1:6379/
     #[arg(long)]
     redis: String,
+    /// A SQLite file in which changes are recorded
+    #[arg(long, value_name = "FILE")]
+    outbox: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -53,6 +63,7 @@ struct Health {
 /// The cache, and the table that is the source of truth.
 struct Subject {
     cache: CacheService,
+    record: Option<(SqlitePool, Outbox<Sqlite>)>,
     versions: Mutex<HashMap<u64, u64>>,
     loads: AtomicU64,
 }
@@ -81,10 +92,32 @@ async fn read(State(subject): State<Arc<Subject>>, Path(row): Path<u64>) -> Json
 
 /// Answers success whatever the removal says of itself, as the other subjects do: a value that stays is then found to be
 /// stale.
-async fn write(State(subject): State<Arc<Subject>>, Path(row): Path<u64>) -> Json<Row> {
+async fn write(State(subject): State<Arc<Subject>>, Path(row): Path<u64>) -> Result<Json<Row>, StatusCode> {
+    match &subject.record {
+        None => {
+            let raised = subject.raise(row);
+            subject.cache.delete(ROW.key(&row)).await;
+            Ok(Json(raised))
+        }
+        Some(record) => {
+            let written = write_recorded(&subject, record, row).await;
+            written.map(Json).map_err(|_of_sqlite| StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+/// The row is changed when what it makes untrue is committed.
+async fn write_recorded(
+    subject: &Subject,
+    (pool, outbox): &(SqlitePool, Outbox<Sqlite>),
+    row: u64,
+) -> Result<Row, larder_outbox::Error> {
+    let mut change = pool.begin().await?;
+    let recorded = outbox.add(&mut change, Invalidation::new().key(ROW.key(&row))).await?;
+    change.commit().await?;
     let raised = subject.raise(row);
-    subject.cache.delete(ROW.key(&row)).await;
-    Json(raised)
+    outbox.announce(recorded).await;
+    Ok(raised)
 }
 
 async fn health(State(subject): State<Arc<Subject>>) -> Json<Health> {
@@ -94,12 +127,28 @@ async fn health(State(subject): State<Arc<Subject>>) -> Json<Health> {
 
 pub(crate) fn run(options: &Serve) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(&options.redis))
+    runtime.block_on(serve(options))
 }
 
-async fn serve(redis: &str) -> Result<(), Failure> {
-    let cache = CacheService::builder().redis(redis).space(&ROW).build()?;
-    let subject = Subject { cache, versions: Mutex::default(), loads: AtomicU64::new(0) };
+async fn serve(Serve { redis, outbox }: &Serve) -> Result<(), Failure> {
+    let builder = CacheService::builder().redis(redis.as_str()).space(&ROW);
+    let builder = if outbox.is_some() { builder.relayed() } else { builder };
+    let cache = builder.build()?;
+    let record = match outbox {
+        None => None,
+        Some(file) => {
+            let options = SqliteConnectOptions::new()
+                .filename(file)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Normal);
+            let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+            Outbox::migrate(&pool).await?;
+            let outbox = Outbox::start(&pool, &cache, larder_outbox::Settings::new()).await?;
+            Some((pool, outbox))
+        }
+    };
+    let subject = Subject { cache, record, versions: Mutex::default(), loads: AtomicU64::new(0) };
     let routes = Router::new()
         .route("/read/{row}", get(read))
         .route("/write/{row}", post(write))

@@ -1,4 +1,4 @@
-//! What befalls a Redis: eleven faults by their names, each of which begins and ends when a test says so.
+//! What befalls a Redis: twelve faults by their names, each of which begins and ends when a test says so.
 
 use std::fmt;
 use std::time::Duration;
@@ -47,6 +47,9 @@ pub enum Fault {
     /// `maxmemory` is reached, the policy is `allkeys-lru`, and something else writes so much that hardly a key lasts
     /// for a tenth of a second.
     Evicting,
+    /// Its disk is full, so that its log of writes fails: writes are answered `MISCONF`, reads work. It writes its log every second
+    /// meanwhile.
+    DiskFull,
     /// Every answer arrives with all its bits inverted. In the end answers are as they should be, on the connections
     /// that are there too: nobody but the client closes them.
     Garbage,
@@ -65,12 +68,13 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, in the order in which tables show them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Killed,
         Self::Paused,
         Self::Refusing,
         Self::Full,
         Self::Evicting,
+        Self::DiskFull,
         Self::Garbage,
         Self::Flushed,
         Self::RestartedEmpty,
@@ -88,6 +92,7 @@ impl Fault {
             Self::Refusing => "refusing",
             Self::Full => "full",
             Self::Evicting => "evicting",
+            Self::DiskFull => "disk-full",
             Self::Garbage => "garbage",
             Self::Flushed => "flushed",
             Self::RestartedEmpty => "restarted-empty",
@@ -133,6 +138,7 @@ impl Fault {
                 server.squeeze_memory().await;
                 faulty.throw_ballast();
             }
+            Self::DiskFull => server.fill_disk().await,
             Self::Garbage => proxy.garble(),
             Self::Flushed => {
                 let reply = server.command(&["FLUSHALL"]).await;
@@ -167,6 +173,7 @@ impl Fault {
             }
             Self::Paused => server.resume().await,
             Self::Full => server.free_memory().await,
+            Self::DiskFull => server.free_disk().await,
             Self::Evicting => {
                 faulty.stop_throwing().await;
                 server.free_memory().await;

@@ -1,7 +1,7 @@
 //! A real PostgreSQL for one test, or for all tests of a process.
 //!
 //! It runs in a folder of its own and on a port of its own, and never outlives the test. Nothing that it writes is forced to the
-//! disk: what is tested is what processes see of each other, and not the end of the machine.
+//! disk unless that is asked for: what is tested is what processes see of each other, and not the end of the machine.
 
 use std::env;
 use std::ffi::OsString;
@@ -98,6 +98,23 @@ impl PostgresServer {
     ///
     /// Dropping it ends the server.
     pub async fn start() -> Self {
+        Self::start_with(&["fsync=off", "full_page_writes=off"]).await
+    }
+
+    /// Starts a server that forces to the disk what it commits, as one that is installed does: for measurements.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the server.
+    pub async fn start_durable() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(settings: &[&str]) -> Self {
         let programs = programs().expect("PostgreSQL is installed; `cargo xtask setup` does it");
         let home = tempfile::Builder::new().prefix("testkit-postgres-").tempdir();
         let home = home.expect("a temporary folder can be made");
@@ -124,14 +141,13 @@ impl PostgresServer {
         let mut command = becomes;
         command.push(programs.join("postgres").into_os_string());
         command.extend(["-D".into(), data.into_os_string(), "-p".into(), port.number().to_string().into()]);
-        for setting in [
+        let ours = [
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
-            "fsync=off",
-            "full_page_writes=off",
             "shared_buffers=64MB",
             "max_connections=200",
-        ] {
+        ];
+        for setting in ours.iter().chain(settings) {
             command.extend(["-c".into(), setting.into()]);
         }
         // QUIT: it ends at once, and with it all that it has started.

@@ -26,6 +26,10 @@ impl Process {
         Self { what, pid, handle }
     }
 
+    pub(crate) fn id(&self) -> Pid {
+        self.pid
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid.as_raw_pid().cast_unsigned()
     }

@@ -16,9 +16,10 @@ use crate::process::Process;
 /// until the next start, so a signal never meets a stranger.
 ///
 /// `HUP` is what the system sends to a group of processes with a stopped one in it, such as a paused server, when the
-/// process that started the group is gone: just when there is something to clean up.
+/// process that started the group is gone: just when there is something to clean up. `XFSZ` is what a server gets whose files may
+/// not grow; ignored, which it inherits, it gets an error instead, as from a disk that is full.
 const SUPERVISE: &str = r#"
-trap '' HUP
+trap '' HUP XFSZ
 home=$1
 ends=$2
 shift 2

@@ -23,6 +23,9 @@ pub(crate) const ROWS: usize = 50;
 /// Of those, the first 25 are changed once each while the fault lasts, and by nobody else.
 pub(crate) const CHANGED: usize = 25;
 
+/// Rows behind those that are read before the fault and by nobody while it lasts, and never changed: 25.
+pub(crate) const UNCHANGED: usize = 25;
+
 /// Rows that nobody has read before, for seeing whether values are stored again: 150, one each 100 ms.
 pub(crate) const PROBES: usize = 150;
 
@@ -68,6 +71,8 @@ pub(crate) struct Outcome {
     pub(crate) stores_after: Option<Duration>,
     /// How many of the changed rows were loaded once more when they were read a second time in the end.
     pub(crate) loaded_again: Option<u64>,
+    /// How many of the rows that were never changed had to be loaded again after the fault.
+    pub(crate) lost: Option<u64>,
     /// What the subject said of its Redis during the fault, and after it.
     pub(crate) says: [String; 2],
 }
@@ -89,7 +94,7 @@ pub(crate) async fn run(
     let http = Client::builder().timeout(LIMIT).no_proxy().build()?;
     let faulty = Faulty::start().await;
     let running = subject::start(name, &faulty.url(), seed_cache, &http).await?;
-    let scene = Arc::new(Scene::new(running, http, ROWS + PROBES));
+    let scene = Arc::new(Scene::new(running, http, ROWS + UNCHANGED + PROBES));
     warm(&scene).await;
     faulty.remember().await;
 
@@ -122,6 +127,7 @@ pub(crate) async fn run(
         tally = tally.and(of_change);
     }
     let after = health(&scene).await;
+    let lost = load_unchanged(&scene).await;
     let (verdicts, loaded_again) = look_twice(&scene).await;
     let count = |wanted| verdicts.iter().filter(|verdict| **verdict == wanted).count();
     Ok(Outcome {
@@ -133,6 +139,7 @@ pub(crate) async fn run(
         unreadable_rows: count(Read::Failed),
         stores_after,
         loaded_again,
+        lost,
         says: [during, after].map(|health| health.says.unwrap_or_else(|| "-".to_owned())),
     })
 }
@@ -140,7 +147,7 @@ pub(crate) async fn run(
 /// Reads every row until all are in the cache, as far as three rounds bring them there.
 async fn warm(scene: &Scene) {
     for _ in 0..3 {
-        for row in 0..ROWS {
+        for row in 0..ROWS + UNCHANGED {
             scene.read(row, &mut Tally::default()).await;
         }
     }
@@ -189,7 +196,7 @@ async fn health(scene: &Scene) -> Health {
 /// Asks for rows that nobody has asked for, until one of them is found in Redis; answers how long that took.
 async fn store_again(scene: &Scene, faulty: &Faulty, since: Instant) -> Option<Duration> {
     let probing = async {
-        for row in ROWS..ROWS + PROBES {
+        for row in ROWS + UNCHANGED..ROWS + UNCHANGED + PROBES {
             // Not counted: probes are no readers. They have a longest, too: that of a reader beside them.
             let read = scene.running.subject.read(&scene.http, row).send();
             if timeout(PROBE_EVERY * 10, read).await.is_ok() && is_stored(scene, faulty, row).await {
@@ -208,6 +215,15 @@ async fn is_stored(scene: &Scene, faulty: &Faulty, row: usize) -> bool {
     let pattern = format!("*{}", scene.running.subject.key(row));
     let keys = faulty.server().command(&["KEYS", &pattern]).await;
     !keys.array().is_empty()
+}
+
+/// Reads the rows that were never changed, and answers how many of them had to be loaded.
+async fn load_unchanged(scene: &Scene) -> Option<u64> {
+    let before = health(scene).await.loads?;
+    for row in ROWS..ROWS + UNCHANGED {
+        scene.read(row, &mut Tally::default()).await;
+    }
+    Some(health(scene).await.loads? - before)
 }
 
 /// Reads the changed rows twice: what the second read says of each, and how many loads that took.

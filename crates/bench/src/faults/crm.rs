@@ -6,7 +6,7 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::case::{PROBES, ROWS};
+use super::case::{PROBES, ROWS, UNCHANGED};
 use super::subject::{Health, Subject};
 use crate::Failure;
 
@@ -40,11 +40,11 @@ impl Crm {
             let page = get(http, &format!("{base}/api/companies/{id}/deals?per_page=200")).await?;
             deals.extend(items(&page).iter().filter_map(|deal| deal["id"].as_str().map(str::to_owned)));
         }
-        if deals.len() < ROWS + PROBES {
+        if deals.len() < ROWS + UNCHANGED + PROBES {
             return Err(format!(
                 "the demo data of the CRM has {} deals on its first pages; {} are needed",
                 deals.len(),
-                ROWS + PROBES
+                ROWS + UNCHANGED + PROBES
             )
             .into());
         }

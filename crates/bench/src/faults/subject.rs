@@ -42,6 +42,8 @@ pub(crate) struct Health {
 pub(crate) enum Name {
     /// larder, behind three routes
     Larder,
+    /// the same, with its outbox in SQLite
+    LarderOutbox,
     /// the CRM of this workspace: reads and changes of deals
     Crm,
     /// the specified service on ioredis with its defaults
@@ -55,12 +57,20 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Larder, Self::Crm, Self::Ioredis, Self::IoredisFailfast, Self::Bento, Self::BentoL2];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Larder,
+        Self::LarderOutbox,
+        Self::Crm,
+        Self::Ioredis,
+        Self::IoredisFailfast,
+        Self::Bento,
+        Self::BentoL2,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Larder => "larder",
+            Self::LarderOutbox => "larder-outbox",
             Self::Crm => "crm",
             Self::Ioredis => "ioredis",
             Self::IoredisFailfast => "ioredis-failfast",
@@ -70,7 +80,7 @@ impl Name {
     }
 
     pub(crate) fn is_of_node(self) -> bool {
-        !matches!(self, Self::Larder | Self::Crm)
+        !matches!(self, Self::Larder | Self::LarderOutbox | Self::Crm)
     }
 }
 
@@ -88,10 +98,15 @@ pub(crate) async fn start(
     http: &Client,
 ) -> Result<Running, Failure> {
     match name {
-        Name::Larder => {
+        Name::Larder | Name::LarderOutbox => {
             let mut command = Command::new(std::env::current_exe()?);
             command.args(["serve-subject", "--redis", redis]);
-            let process = Process::start(&mut command).await?;
+            let folder = tempfile::tempdir()?;
+            if name == Name::LarderOutbox {
+                command.arg("--outbox").arg(folder.path().join("outbox.db"));
+            }
+            let mut process = Process::start(&mut command).await?;
+            process.folder = Some(folder);
             Ok(Running { subject: Box::new(Rows { base: process.base.clone() }), _process: process })
         }
         Name::Crm => {

@@ -3,14 +3,14 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::case::{CHANGED, Outcome};
+use super::case::{CHANGED, Outcome, UNCHANGED};
 use super::name_of;
 use super::subject::Name;
 
 /// Each question: its title, what a cell says, and the cell.
 type Question = (&'static str, &'static str, fn(&Outcome) -> String);
 
-const QUESTIONS: [Question; 6] = [
+const QUESTIONS: [Question; 7] = [
     (
         "Longest read and write",
         "In milliseconds, read / write, from the beginning of the fault until 2 s after its end.",
@@ -20,6 +20,15 @@ const QUESTIONS: [Question; 6] = [
         "Stale afterwards",
         "Of 25 rows changed during the fault, how many are older in the end than what was acknowledged: until their TTL.",
         |outcome| bold(outcome.stale_rows as u64),
+    ),
+    (
+        "Still there",
+        "Of 25 rows that were cached before the fault and never changed, how many are found afterwards without a load.",
+        |outcome| {
+            outcome
+                .lost
+                .map_or_else(|| "-".to_owned(), |lost| (UNCHANGED as u64).saturating_sub(lost).to_string())
+        },
     ),
     (
         "Stale reads",
@@ -126,6 +135,7 @@ mod tests {
             unreadable_rows: 0,
             stores_after: Some(Duration::from_millis(120)),
             loaded_again: Some(0),
+            lost: Some(2),
             says: ["connected".to_owned(), "-".to_owned()],
         }
     }

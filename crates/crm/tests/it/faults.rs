@@ -57,6 +57,7 @@ withstood! {
     redis_that_refuses_connections_is_withstood: Refusing,
     redis_that_is_full_is_withstood: Full,
     redis_that_evicts_all_the_time_is_withstood: Evicting,
+    redis_whose_disk_is_full_is_withstood: DiskFull,
     redis_that_answers_garbage_is_withstood: Garbage,
     redis_that_is_flushed_is_withstood: Flushed,
     redis_that_starts_again_empty_is_withstood: RestartedEmpty,
@@ -68,7 +69,7 @@ withstood! {
 /// What health says of Redis while the fault lasts.
 fn health_during(fault: Fault) -> &'static str {
     match fault {
-        Fault::Killed | Fault::Paused | Fault::Refusing | Fault::Garbage => "disconnected",
+        Fault::Killed | Fault::Paused | Fault::Refusing | Fault::DiskFull | Fault::Garbage => "disconnected",
         Fault::Full => "degraded",
         _ => "connected",
     }

@@ -118,6 +118,19 @@ fn two_processes_grow_to_redis_as_printed() {
 }
 
 #[test]
+fn postgres_is_one_setting_as_printed() {
+    testkit::run_within(LIMIT, async {
+        let readme = readme();
+        let blocks = blocks(section(&readme, "Grow to PostgreSQL"));
+        let serve = "CRM_DATABASE_URL=postgres://localhost/crm cargo run --release";
+        assert_eq!(blocks[0].lines().collect::<Vec<_>>(), ["createdb crm", serve]);
+        let directory = tempfile::tempdir().unwrap();
+        let url = testkit::postgres::shared().await.database().await; // empty, as `createdb` makes it
+        assert!(Serving::start(directory.path(), &["--database-url", &url]).terminate());
+    });
+}
+
+#[test]
 fn the_sample_is_imported_and_served_as_printed() {
     testkit::run_sync(LIMIT, || {
         let directory = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use larder::{Acknowledged, Redis};
 use larder_outbox::{Ablation, Settings};
+use testkit::faults::{Fault, Faulty};
 use testkit::redis::RedisServer;
 
 use crate::fixture::{Base, KINDS, Kind, Node};
@@ -293,6 +294,35 @@ fn a_change_of_a_hundred_thousand_rows_while_redis_is_away_leaves_the_rest_warm(
             base.sql("UPDATE deals SET stage = 2").await;
             node.outbox.caught_up(Duration::from_secs(60)).await.unwrap();
             assert_eq!(read_all(&node, |key| if key < 5 { 2 } else { 0 }).await, 10, "{kind:?}");
+        }
+    });
+}
+
+#[test]
+fn whatever_befalls_redis_nothing_is_stale_afterwards_and_what_came_back_is_kept() {
+    testkit::run_within(Duration::from_secs(300), async {
+        for kind in KINDS {
+            for fault in Fault::ALL {
+                let (base, redis) = (Base::new(kind).await, Faulty::start().await);
+                let node = Node::new(&base, Some(Redis::at(redis.url()).local_tier(false))).await;
+                read_all(&node, |_| 0).await;
+                redis.remember().await;
+                if !fault.is_moment() {
+                    fault.begin(&redis).await;
+                }
+                for key in 0..5 {
+                    node.write(&id(key), 1).await;
+                }
+                if fault.is_moment() {
+                    fault.begin(&redis).await;
+                }
+                fault.end(&redis).await;
+                is_back(&node).await;
+                node.outbox.caught_up(Duration::from_secs(20)).await.unwrap();
+                let loads = read_all(&node, |key| i64::from(key < 5)).await;
+                let is_gone = matches!(fault, Fault::Evicting | Fault::Flushed | Fault::RestartedEmpty);
+                assert!(is_gone || loads == 5, "{kind:?}, {fault}: {loads} loads for 5 that were changed");
+            }
         }
     });
 }

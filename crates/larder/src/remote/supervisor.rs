@@ -446,12 +446,17 @@ impl Supervisor {
         let incarnation = Incarnation::of_info(&info);
         let told = self.front.was_told();
         let is_tracked = match tracking {
-            [tracks, registers, changes, _removes] => match (refusal(tracks), refusal(registers)) {
-                (Some(trouble), _) | (_, Some(trouble)) => Err(trouble.to_string()),
-                // A server that is full takes no change to tell of, and is believed.
-                _ if told || refusal(changes) == Some(Trouble::Full) => Ok(()),
-                _ => Err("it was asked to, and did not".to_owned()),
-            },
+            [tracks, registers, changes, _removes] => {
+                match (refusal(tracks), refusal(registers), refusal(changes)) {
+                    (Some(trouble), ..) | (_, Some(trouble), _) => Err(trouble.to_string()),
+                    // A server that is full takes no change to tell of, and is believed.
+                    (.., Some(Trouble::Full)) => Ok(()),
+                    // For the moment it takes none at all, and can be asked another time.
+                    (.., Some(trouble @ Trouble::Refused(_))) => return Err(trouble),
+                    _ if told => Ok(()),
+                    _ => Err("it was asked to, and did not".to_owned()),
+                }
+            }
             _ => Err("it speaks no RESP3".to_owned()),
         };
         if let (true, Err(why)) = (self.front.keeps(), &is_tracked) {

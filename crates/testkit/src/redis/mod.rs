@@ -5,6 +5,7 @@
 
 mod builder;
 mod connection;
+mod disk;
 mod home;
 mod life;
 mod memory;

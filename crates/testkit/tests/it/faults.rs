@@ -72,6 +72,11 @@ async fn assert_faulty(faulty: &Faulty, fault: Fault, client: &mut Connection) {
             assert!(ask(client, &["SET", "deal:44", "new"]).await.is_error("OOM"));
             assert_eq!(ask(client, &["GET", "deal:42"]).await, bulk("won"));
         }
+        Fault::DiskFull => {
+            assert!(ask(client, &["SET", "deal:44", "new"]).await.is_error("MISCONF"));
+            assert!(ask(client, &["UNLINK", "deal:42"]).await.is_error("MISCONF"), "a removal is a write");
+            assert_eq!(ask(client, &["GET", "deal:42"]).await, bulk("won"));
+        }
         Fault::Evicting => {
             until("the eviction of a key that is read all the time", async || {
                 faulty.server().command(&["GET", "deal:42"]).await.is_nil()
