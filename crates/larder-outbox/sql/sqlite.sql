@@ -5,8 +5,9 @@
 
 -- A row for each change. It stays for as long as a Redis may come back with data from before it.
 CREATE TABLE IF NOT EXISTS larder_outbox (
-    -- Rows are committed in this order, since SQLite has one writer at a time; AUTOINCREMENT gives no number twice that was committed.
-    seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Rows are committed in this order, since SQLite has one writer at a time. The last row is never deleted, so that no number is
+    -- given twice that was committed; AUTOINCREMENT would write one more page for each change.
+    seq         INTEGER PRIMARY KEY,
     -- What to remove: the JSON of larder's `Invalidation`.
     removes     TEXT    NOT NULL,
     -- When it was written, in milliseconds since 1970.

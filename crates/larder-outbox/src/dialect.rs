@@ -57,8 +57,8 @@ pub(crate) const STATE: &str = "larder_outbox_state";
 pub(crate) static SQLITE: Dialect = Dialect {
     schema: include_str!("../sql/sqlite.sql"),
     add: "INSERT INTO larder_outbox (removes) VALUES ($1) RETURNING CAST(seq AS TEXT), CAST(seq AS TEXT)",
-    now: "SELECT CAST(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'larder_outbox'), 0) + 1 AS TEXT)",
-    tail: "SELECT CAST(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'larder_outbox'), 0) + 1 AS TEXT), \
+    now: "SELECT CAST(coalesce((SELECT max(seq) FROM larder_outbox), 0) + 1 AS TEXT)",
+    tail: "SELECT CAST(coalesce((SELECT max(seq) FROM larder_outbox), 0) + 1 AS TEXT), \
            CAST(s.floor AS TEXT), CAST(o.seq AS TEXT), CAST(o.seq AS TEXT), o.removes, CAST(o.done AS TEXT) \
            FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.seq >= CAST($1 AS INTEGER) ORDER BY o.seq LIMIT 10001",
     missing: "SELECT CAST(seq AS TEXT), CAST(seq AS TEXT), removes, CAST(done AS TEXT) FROM larder_outbox \
@@ -71,7 +71,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
     state: "SELECT identity, CAST(floor AS TEXT) FROM larder_outbox_state",
     oldest: "SELECT CAST(max(seq) AS TEXT) FROM \
              (SELECT seq, added_at_ms FROM larder_outbox ORDER BY seq LIMIT CAST($3 AS INTEGER)) \
-             WHERE seq < CAST($4 AS INTEGER) \
+             WHERE seq < CAST($4 AS INTEGER) AND seq < (SELECT max(seq) FROM larder_outbox) \
              AND (added_at_ms < CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) - CAST($1 AS INTEGER) \
              OR seq <= (SELECT max(seq) FROM larder_outbox) - CAST($2 AS INTEGER))",
     raise_floor: "UPDATE larder_outbox_state SET floor = max(floor, CAST($1 AS INTEGER))",

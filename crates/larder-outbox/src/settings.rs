@@ -22,8 +22,8 @@ const DEFAULT_POLL: Duration = Duration::from_millis(25);
 /// 500 ms: half of what a hit may be older than what another process changed.
 const LONGEST_POLL: Duration = Duration::from_millis(500);
 
-/// 80 ms: several times what a removal takes right after its commit, and what it takes to note that.
-const DEFAULT_GRACE: Duration = Duration::from_millis(80);
+/// 50 ms: several times what a removal takes right after its commit, and twice what it takes to note that.
+const DEFAULT_GRACE: Duration = Duration::from_millis(50);
 
 /// 10 seconds: nobody waits so long for a removal.
 const LONGEST_GRACE: Duration = Duration::from_secs(10);
@@ -70,7 +70,7 @@ impl Settings {
         self
     }
 
-    /// How long the relay leaves a change to the process that made it, before it removes in Redis in its place. By default 80 ms; each
+    /// How long the relay leaves a change to the process that made it, before it removes in Redis in its place. By default 50 ms; each
     /// waits up to half as long again, at random, so that not all do it at once.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {

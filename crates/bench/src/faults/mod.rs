@@ -18,6 +18,7 @@ use testkit::faults::Fault;
 
 use crate::{Failure, machine, must_be_release, tell};
 use subject::Name;
+pub(crate) use table::distinct;
 
 /// How long any request may take: 30 s. Whoever waits longer has gone.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);

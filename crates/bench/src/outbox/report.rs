@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::Options;
 use super::cost;
 use super::lag::{Lag, RATE};
+use crate::faults::distinct;
 use crate::record::{Sample, csv, summaries};
 use crate::{Failure, machine};
 
@@ -62,9 +63,7 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
     for unit in [cost::RATE, cost::BYTES] {
         let all = summaries(costs, cost::GROUP);
         let of_unit: Vec<_> = all.iter().filter(|summary| summary.case.unit == unit).collect();
-        let mut sets: Vec<&str> = of_unit.iter().map(|summary| summary.case.set.as_str()).collect();
-        sets.dedup();
-        for set in sets {
+        for set in distinct(of_unit.iter().map(|summary| summary.case.set.as_str())) {
             writeln!(text, "\n### {set}: {unit}\n\n| | median (least–most) | ratio |\n|---|---:|---:|")?;
             let of_set: Vec<_> = of_unit.iter().filter(|summary| summary.case.set == set).collect();
             let base = of_set.iter().find(|summary| summary.case.side == cost::BASELINE);
@@ -82,7 +81,7 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
         text,
         "\n## How soon do others hear of a change?\n\n{RATE} changes a second for {} seconds, each in a transaction of its own by a \
          writer that announces nothing. From the answer to the commit until a look each millisecond finds the value gone. In one process \
-         the relay looks every 25 ms; over Redis it leaves a change to its own process for 80 to 120 ms before it removes it \
+         the relay looks every 25 ms; over Redis it leaves a change to its own process for 50 to 75 ms before it removes it \
          in its place. A process that announces its changes itself does so at once.\n",
         options.seconds
     )?;
