@@ -21,7 +21,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 const CONNECTIONS: u32 = 8;
 /// How long a request waits for a connection before it is told to come back: well below the request's own limit.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long SQLite waits for another writer, in milliseconds, before it answers `database is locked`.
+/// How long a database waits for another writer, in milliseconds, before it says that it is locked.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
 tokio::task_local! {
@@ -254,7 +254,9 @@ impl Database {
 
 async fn set_up(connection: &mut AnyConnection, kind: Kind) -> Result<(), sqlx::Error> {
     if kind == Kind::Postgres {
-        return Ok(());
+        // As long as SQLite waits for another writer.
+        let limit = sqlx::AssertSqlSafe(format!("SET lock_timeout = {BUSY_TIMEOUT_MS}"));
+        return sqlx::query(limit).execute(connection).await.map(drop);
     }
     // WAL: readers do not wait for the writer. NORMAL: a crash of the machine may cost the last commits, never the file.
     for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON"] {

@@ -124,7 +124,9 @@ impl From<sqlx::Error> for Error {
                 Self::Unavailable(Arc::new(error))
             }
             // SQLite's words for a writer that waited longer than busy_timeout: codes 5 (BUSY) and 6 (LOCKED).
-            sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("5" | "6" | "517")) => {
+            sqlx::Error::Database(inner)
+                if matches!(inner.code().as_deref(), Some("5" | "6" | "261" | "517")) =>
+            {
                 Self::Unavailable(Arc::new(error))
             }
             // PostgreSQL's: somebody else has written the row since this transaction began (40001), or two have waited for each
@@ -132,9 +134,16 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::Database(inner) if matches!(inner.code().as_deref(), Some("40001" | "40P01")) => {
                 Self::PreconditionFailed
             }
-            // It is stopping or starting (57P01 to 57P03), or has too many connections (53300).
+            // What it refers to was there when it was looked for, and is gone.
+            sqlx::Error::Database(inner) if inner.is_foreign_key_violation() => {
+                Self::Conflict("something that it refers to is gone: read it again".to_owned())
+            }
+            // It is stopping or starting (57P01 to 57P03), has too many connections (53300), or somebody else holds the row (55P03).
             sqlx::Error::Database(inner)
-                if matches!(inner.code().as_deref(), Some("57P01" | "57P02" | "57P03" | "53300")) =>
+                if matches!(
+                    inner.code().as_deref(),
+                    Some("57P01" | "57P02" | "57P03" | "53300" | "55P03")
+                ) =>
             {
                 Self::Unavailable(Arc::new(error))
             }

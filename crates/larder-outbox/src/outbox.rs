@@ -71,7 +71,7 @@ impl<DB: Database> Outbox<DB> {
     /// outbox already; [`Setting`](Error::Setting); what the database reports, if the tables are not there for instance.
     ///
     /// # Cancel safety
-    /// Nothing has happened, but that the cache cannot be given another outbox.
+    /// Nothing has happened, but that the cache cannot be given another outbox, and that rows of another history are gone.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
@@ -174,7 +174,7 @@ impl<DB: Database> Outbox<DB> {
     /// triggers have recorded, for instance. To read one's own raw SQL.
     ///
     /// # Errors
-    /// [`Cache`](Error::Cache) if that takes longer than `limit`.
+    /// [`Behind`](Error::Behind) if that takes longer than `limit`.
     ///
     /// # Cancel safety
     /// Nothing has happened; the relay goes on.

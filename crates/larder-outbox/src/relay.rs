@@ -68,6 +68,9 @@ impl Shared {
     }
 
     pub(crate) async fn caught_up(&self, limit: Duration) -> Result<(), Error> {
+        if self.relay.place() == Place::Nowhere {
+            return Ok(()); // there is nothing to be removed from
+        }
         let mut ticket = 0;
         self.rushes.send_modify(|rushes| {
             *rushes += 1;
@@ -213,11 +216,12 @@ impl<DB: Database> Runner<DB> {
     /// One look at what is new, and all that is due.
     async fn look(&mut self, rushes: bool) -> Result<(), Error> {
         self.read().await?;
-        self.flush().await?;
         if self.passing.place == Place::Redis {
             self.pass_due(rushes).await?;
             self.mark().await?;
         }
+        // Behind what others wait for: where somebody else writes for long, nothing can be noted or deleted meanwhile.
+        self.flush().await?;
         self.prune().await
     }
 
@@ -251,6 +255,11 @@ impl<DB: Database> Runner<DB> {
                 tracing::warn!(
                     "rows of the outbox were deleted before they were seen, so that the cache begins anew"
                 );
+                self.passing.shared.counters.era();
+                self.passing.shared.relay.apply(&Invalidation::everything()).await?;
+            }
+            if behind.horizon() < from.horizon() {
+                tracing::warn!("the outbox was emptied by somebody else, so that the cache begins anew");
                 self.passing.shared.counters.era();
                 self.passing.shared.relay.apply(&Invalidation::everything()).await?;
             }
@@ -306,13 +315,12 @@ impl<DB: Database> Runner<DB> {
                     due.into_iter().filter(|row| open.contains(&row.seq)).collect()
                 }
             };
-            let done = match self.passing.apply(&open).await {
+            match self.passing.apply(&open).await {
                 Ok(who) => self.note(&open, who).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = done {
-                self.passing.postpone(&places);
-                return Err(error);
+                Err(error) => {
+                    self.passing.postpone(&places);
+                    return Err(error);
+                }
             }
             places.iter().for_each(|(_, seq)| drop(self.passing.watched.remove(seq)));
         }
@@ -327,17 +335,19 @@ impl<DB: Database> Runner<DB> {
                 return Ok(());
             }
             let who = self.passing.apply(&rows).await?;
-            self.note(&rows, who).await?;
+            self.note(&rows, who).await;
         }
     }
 
-    async fn note(&mut self, rows: &[Row], who: Option<u64>) -> Result<(), Error> {
+    /// Notes what was executed. Where that fails it is noted later, and may be executed once more by others.
+    async fn note(&mut self, rows: &[Row], who: Option<u64>) {
         self.passing.shared.counters.applied(rows.len());
         let places: Vec<own::Place> = rows.iter().map(|row| (row.position, row.seq)).collect();
-        if let Some(who) = who.filter(|_| !places.is_empty()) {
-            self.record.mark(&places, who).await?;
+        if let Some(who) = who.filter(|_| !places.is_empty())
+            && self.record.mark(&places, who).await.is_err()
+        {
+            self.passing.shared.own.put_back(who, places);
         }
-        Ok(())
     }
 
     /// Makes up for what a life of a server has not heard of, so that it may be served from.
@@ -345,7 +355,6 @@ impl<DB: Database> Runner<DB> {
         self.passing.life = Life::None;
         self.passing.watched.clear();
         self.passing.left_from = None;
-        self.flush().await?;
         let State { floor, .. } = self.record.state().await?;
         let recovered = self.record.recovered().await?;
         // Taken before it is asked what is left: what is committed afterwards is told by the next looks.
@@ -396,7 +405,7 @@ impl<DB: Database> Runner<DB> {
                 return Ok(false); // none of it is noted before the era has begun
             }
             self.passing.shared.counters.replayed(rows.len());
-            self.note(&rows, Some(who)).await?;
+            self.note(&rows, Some(who)).await;
         }
         Ok(true)
     }

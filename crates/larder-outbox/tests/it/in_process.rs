@@ -305,3 +305,21 @@ fn rows_that_are_old_or_too_many_are_deleted_and_the_floor_says_so() {
         }
     });
 }
+
+#[test]
+fn an_outbox_that_somebody_emptied_is_noticed() {
+    testkit::run(async {
+        let base = Base::new(Kind::Sqlite).await;
+        let node = Node::new(&base, None).await;
+        for stage in 1..5 {
+            node.write("b", stage).await;
+        }
+        node.cache.sync().await.unwrap();
+        assert_eq!(node.read("a").await, 0);
+        base.sql("DELETE FROM larder_outbox").await;
+        base.sql("INSERT INTO deals (id, stage) VALUES ('a', 1)").await;
+        base.sql("INSERT INTO larder_outbox (removes) VALUES ('[{\"key\":\"deal:a\"}]')").await;
+        node.cache.sync().await.unwrap();
+        assert_eq!(node.read("a").await, 1);
+    });
+}

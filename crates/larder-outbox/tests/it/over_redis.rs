@@ -326,3 +326,40 @@ fn whatever_befalls_redis_nothing_is_stale_afterwards_and_what_came_back_is_kept
         }
     });
 }
+
+#[test]
+fn a_row_that_this_user_may_not_execute_begins_a_new_era_and_is_in_nobodys_way() {
+    testkit::run(async {
+        for kind in KINDS {
+            let (base, redis) = (Base::new(kind).await, RedisServer::start().await);
+            let node = Node::new(&base, Some(plain(&redis))).await;
+            read_all(&node, |_| 0).await;
+            redis.command(&["ACL", "SETUSER", "default", "resetkeys", "~deal:*", "~!*"]).await;
+            strange(
+                &base,
+                "INSERT INTO deals (id, stage) VALUES ('d1', 1)",
+                r#"[{"key":"other"},{"key":"deal:d1"}]"#,
+            )
+            .await;
+            node.outbox.caught_up(Duration::from_secs(10)).await.unwrap();
+            assert_eq!(read_all(&node, |key| i64::from(key == 1)).await, KEYS as u64, "{kind:?}");
+            assert_eq!(read_all(&node, |key| i64::from(key == 1)).await, 0, "{kind:?}: and goes on");
+        }
+    });
+}
+
+#[test]
+fn while_somebody_writes_for_long_others_are_told_all_the_same() {
+    testkit::run(async {
+        let (base, redis) = (Base::new(Kind::Sqlite).await, RedisServer::start().await);
+        let node = Node::new(&base, Some(plain(&redis))).await;
+        assert_eq!(node.read("d1").await, 0);
+        strange(&base, "INSERT INTO deals (id, stage) VALUES ('d1', 1)", r#"[{"key":"deal:d1"}]"#).await;
+        let long = base.pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+        testkit::until("it is removed, though nobody can note it", async || node.read("d1").await == 1).await;
+        redis.restart_empty().await;
+        is_back(&node).await;
+        assert_eq!(node.read("d1").await, 1);
+        long.rollback().await.unwrap();
+    });
+}

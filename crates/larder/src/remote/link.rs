@@ -48,7 +48,7 @@ pub(crate) struct Link {
     pub(super) errands: Arc<Errands>,
     pub(super) tie: Arc<Tie>,
     /// Another connection to the same life, for what makes others wait.
-    pub(super) beside: tokio::sync::OnceCell<MultiplexedConnection>,
+    pub(super) beside: tokio::sync::Mutex<Option<MultiplexedConnection>>,
     last_answer_ms: AtomicU64,
     /// It was logged that the server is full, and nothing has been filled in since.
     told_full: AtomicBool,
@@ -72,7 +72,7 @@ impl Link {
             questions: Gather::default(),
             errands,
             tie,
-            beside: tokio::sync::OnceCell::new(),
+            beside: tokio::sync::Mutex::default(),
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
             told_full: AtomicBool::new(false),
             end: OnceLock::new(),

@@ -412,7 +412,7 @@ impl Remote {
         let link = self.supervisor.link_for_removal()?;
         let now_ms = self.clock.now_ms().saturating_add_signed(link.identity.offset_ms);
         let succeeded = write::succeed(&link, self.supervisor.names(), name, version, fresh, now_ms).await?;
-        owing.paid();
+        owing.paid(&link);
         Ok(succeeded)
     }
 

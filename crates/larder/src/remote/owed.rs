@@ -1,7 +1,6 @@
 //! Removals that this process still has to see executed, and, where it is alone, those that a server may lose.
 //!
-//! A removal that failed, or whose outcome is unknown, is **owed**: it is sent first on the next connection to the same life of a
-//! server. Whoever is the [only one](super::Redis::sole) to use a Redis also keeps a ring of those that were acknowledged, and a
+//! A removal that failed, or whose outcome is unknown, is **owed**: it is sent first on the next connection. Whoever is the [only one](super::Redis::sole) to use a Redis also keeps a ring of those that were acknowledged, and a
 //! mark in Redis of the last of them: a life that comes back with older data is sent all since its mark. Both are bounded;
 //! what they do not reach is a new era's.
 
@@ -124,6 +123,9 @@ impl Owed {
 
     /// Notes keys whose removal was acknowledged.
     pub(super) fn acknowledged(&self, keys: Vec<String>) {
+        if keys.is_empty() {
+            return;
+        }
         if let Some(ring) = &mut self.0.lock().ring {
             ring.last += 1;
             ring.log.push(ring.last, keys);
@@ -220,6 +222,9 @@ mod tests {
         owed.acknowledged(keys(&["c"]));
         assert_eq!(owed.since(Some(&first)), Some(keys(&["a", "b", "c"])));
         assert_eq!(owed.since(Some(&second)), Some(keys(&["c"])));
+        owed.acknowledged(Vec::new());
+        assert_eq!(mark().as_deref().and_then(|mark| owed.since(Some(mark))), Some(vec![]));
+        assert_eq!(mark(), None, "nothing is no removal");
         assert_eq!(
             owed.since(Some(&Owed::new(true).new_mark().expect("a new one").1)),
             None,

@@ -30,8 +30,9 @@ impl Remote {
     pub(crate) async fn clear(&self) -> Result<(), Trouble> {
         let _clears = Clears(Some(self.front()));
         let owing = Owing::era(&self.supervisor);
-        write::clear(&self.supervisor.link()?, self.supervisor.names()).await?;
-        owing.paid();
+        let link = self.supervisor.link()?;
+        write::clear(&link, self.supervisor.names()).await?;
+        owing.paid(&link);
         Ok(())
     }
 
@@ -54,6 +55,10 @@ impl Remote {
         let owing = Owing::era(&self.supervisor);
         let link = self.supervisor.link_for_removal()?;
         let removed = self.look_through(&link, glob, is_meant, watch).await?;
+        if removed.is_continue() {
+            // By names that are there now: an older state may have others.
+            self.supervisor.owed().cleared();
+        }
         owing.forgiven(); // who stops it is told that it is not done
         if removed.is_continue() && link.identity.is_tracked {
             clears.not(); // what was there has been removed by its name, and what was gone was told
@@ -86,7 +91,6 @@ impl Remote {
                 let _changes = Changes::of(self.front(), &found, &[]);
                 let keys = self.keys_of(&found, &[]);
                 removed += unlink(link, &keys).await?;
-                self.supervisor.owed().acknowledged(keys);
                 looked_at += SCAN_COUNT as u64;
                 let looked_at = of.map_or(looked_at, |of| looked_at.min(of));
                 cursor = next;
@@ -129,8 +133,9 @@ impl Remote {
         let _changes = Changes::of(self.front(), names, tags);
         let keys = self.keys_of(names, tags);
         let owing = Owing::removal(&self.supervisor, keys.clone());
-        let removed = unlink(&*self.supervisor.link_for_removal()?, &keys).await?;
-        owing.paid();
+        let link = self.supervisor.link_for_removal()?;
+        let removed = unlink(&link, &keys).await?;
+        owing.paid(&link);
         Ok(removed)
     }
 
@@ -152,7 +157,12 @@ impl Remote {
         let keys = self.keys_of(names, tags);
         let owing = Owing::removal(&self.supervisor, keys.clone());
         let link = self.supervisor.link_for_removal()?;
-        let mut connection = self.supervisor.beside(&link).await?;
+        // One waits behind the other there; its time begins with its turn.
+        let mut beside = link.beside.lock().await;
+        let mut connection = match &*beside {
+            Some(connection) => connection.clone(),
+            None => beside.insert(self.supervisor.beside(&link).await?).clone(),
+        };
         let mut commands = Pipeline::with_capacity(keys.len() + 1);
         for key in &keys {
             commands.cmd("UNLINK").arg(key);
@@ -172,7 +182,7 @@ impl Remote {
             link.believe(integer(&answer))?;
         }
         let have = link.believe(integer(&have))?;
-        owing.paid();
+        owing.paid(&link);
         Ok(have >= i64::from(replicas))
     }
 
@@ -198,8 +208,7 @@ impl Remote {
     ) -> Result<(), Trouble> {
         let _changes = Changes::of(self.front(), names, tags);
         let removed = unlink(link, &self.keys_of(names, tags)).await;
-        // Whatever it is, nobody reads there before it has been made up for.
-        removed.map(drop).map_err(|trouble| link.give_up(trouble))
+        removed.map(drop).map_err(|trouble| doubt(link, trouble))
     }
 
     /// As [`remove_matching`](Self::remove_matching), for whoever repeats it where it fails: nothing is owed.
@@ -214,7 +223,7 @@ impl Remote {
     ) -> Result<(), Trouble> {
         let _clears = Clears(Some(self.front()));
         let removed = self.look_through(link, glob, is_meant, None).await;
-        removed.map(drop).map_err(|trouble| link.give_up(trouble))
+        removed.map(drop).map_err(|trouble| doubt(link, trouble))
     }
 
     /// As [`clear`](Self::clear), for whoever repeats it where it fails: nothing is owed.
@@ -240,6 +249,12 @@ impl Remote {
         let entries = names.iter().map(|name| of.entry(name.as_ref()).into_owned());
         entries.chain(tags.iter().map(|tag| of.tag(*tag))).collect()
     }
+}
+
+/// Hands on why a recorded removal failed. Nobody reads on that connection any more before it has been made up for, unless this user may
+/// not do it at all: then a new era has to.
+fn doubt(link: &Link, trouble: Trouble) -> Trouble {
+    if matches!(trouble, Trouble::Forbidden(_)) { trouble } else { link.give_up(trouble) }
 }
 
 /// Removes keys, and answers how many there were.
@@ -316,10 +331,10 @@ impl<'a> Owing<'a> {
         Owing { supervisor, debt: Some(Debt::Era) }
     }
 
-    /// It was acknowledged.
-    pub(super) fn paid(mut self) {
+    /// It was acknowledged over this link.
+    pub(super) fn paid(mut self, link: &Link) {
         match self.debt.take() {
-            Some(Debt::Keys(keys)) => self.supervisor.owed().acknowledged(keys),
+            Some(Debt::Keys(keys)) => self.supervisor.acknowledge(link, keys),
             Some(Debt::Era) => self.supervisor.owed().cleared(),
             None => {}
         }

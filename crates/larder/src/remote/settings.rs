@@ -92,7 +92,8 @@ impl Redis {
     }
 
     /// This process is the only one that ever uses this Redis, or this namespace of it. Then a Redis that comes back with older data
-    /// keeps what is still right: it is sent what this process has removed since, as far as this process remembers. With several
+    /// keeps what is still right: it is sent what this process has removed since, as far as this process remembers; what it has
+    /// removed by a glob, or all at once, begins a new era there. A value that was overwritten by a bare `set` may come back. With several
     /// processes each of them would serve what another one had removed; they share a record, as `larder-outbox` keeps it, or begin
     /// with an empty cache. By default it may not be the only one.
     #[must_use]

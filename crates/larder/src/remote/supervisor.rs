@@ -69,6 +69,8 @@ pub(crate) struct Supervisor {
     front: Arc<Front>,
     state: watch::Sender<State>,
     owed: Owed,
+    /// The life of a server that was served from last. What was removed in another one meanwhile, this one has not heard of.
+    last_life: Mutex<Option<Incarnation>>,
     /// The connections that were given up: what they sent may still arrive.
     predecessors: Mutex<Vec<Identity>>,
     /// Where it is asked whether a life of a server may be trusted, if anybody knows.
@@ -109,7 +111,8 @@ impl Supervisor {
             clock,
             errands,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
-            owed: Owed::new(redis.is_sole()),
+            owed: Owed::new(redis.is_sole() && doubts.is_none()),
+            last_life: Mutex::default(),
             predecessors: Mutex::default(),
             doubts,
         })
@@ -222,25 +225,16 @@ impl Supervisor {
 
     /// Makes a connection and keeps it to its end. An error says why there was none.
     async fn serve(&self, paid: &mut u64) -> Result<Trouble, Trouble> {
-        let connecting = async {
-            let link = self.connect().await?;
-            // From here on removals are executed, so that those that come meanwhile need no new era.
-            self.state.send_replace(State::Suspect(Arc::clone(&link)));
-            if self.doubts.is_none() {
-                self.settle(&link, paid).await?;
-            }
-            Ok(link)
+        let link = tokio::time::timeout(HANDSHAKE_LIMIT, self.connect()).await;
+        let link = link.unwrap_or(Err(Trouble::TimedOut))?;
+        // From here on removals are executed, so that those that come meanwhile need no new era.
+        self.state.send_replace(State::Suspect(Arc::clone(&link)));
+        // It takes as long as there is to make up for, and the connection is kept meanwhile.
+        let settled = tokio::select! {
+            trouble = self.keep(&link, |_root, _sent_ms| {}) => Err(trouble),
+            settled = self.settle(&link, paid) => settled,
         };
-        let link = tokio::time::timeout(HANDSHAKE_LIMIT, connecting).await;
-        let link = link.unwrap_or(Err(Trouble::TimedOut)).inspect_err(|_| self.give_up_suspect())?;
-        if self.doubts.is_some() {
-            // It takes as long as there is to make up for, and the connection is kept meanwhile.
-            let settled = tokio::select! {
-                trouble = self.keep(&link, |_root, _sent_ms| {}) => Err(trouble),
-                settled = self.settle(&link, paid) => settled,
-            };
-            settled.inspect_err(|_| self.give_up_suspect())?;
-        }
+        settled.inspect_err(|_| self.give_up_suspect())?;
         tracing::info!(version = link.identity.version, "connected to Redis");
         // A root of another era ends the copies.
         let trouble = tokio::select! {
@@ -257,15 +251,50 @@ impl Supervisor {
             let owed = self.owed.ever();
             let verdict = self.verdict(link).await?;
             // To whichever life it is: where its era is kept, nothing of what was owed is left there.
-            unlink(link, &self.owed.keys()).await?;
-            let settled = self.settle_root(link, self.owed.is_an_era(*paid), verdict).await;
+            let keys = self.owed.keys();
+            let mut wants_an_era = self.owed.is_an_era(*paid);
+            match unlink(link, &keys).await {
+                Ok(_removed) => self.owed.acknowledged(keys),
+                // What this user may not remove, a new era does.
+                Err(Trouble::Forbidden(_)) => wants_an_era = true,
+                Err(trouble) => return Err(trouble),
+            }
+            let life = link.identity.incarnation;
+            wants_an_era |= verdict.is_none() && !self.is_the_last_life(life);
+            let settled = self.settle_root(link, wants_an_era, verdict).await;
             let era = settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
+            if wants_an_era {
+                self.owed.cleared();
+            }
             self.front.reconnected(era);
+            *self.last_life.lock() = Some(life);
             *paid = owed;
             self.owed.pay(owed);
             if self.publish(link, owed) {
                 return Ok(());
             }
+        }
+    }
+
+    /// Whether no other life was served from since this one, or none at all.
+    fn is_the_last_life(&self, life: Incarnation) -> bool {
+        self.last_life.lock().is_none_or(|last| last == life)
+    }
+
+    /// Notes that keys were removed over this link, if it is still the one: else its successor may have been settled without them, and
+    /// they are owed.
+    pub(super) fn acknowledge(&self, link: &Link, keys: Vec<String>) {
+        let mut keys = Some(keys);
+        self.state.send_if_modified(|state| {
+            if let State::Up(current) | State::Suspect(current) = state
+                && std::ptr::eq(Arc::as_ptr(current), link)
+            {
+                self.owed.acknowledged(keys.take().unwrap_or_default());
+            }
+            false
+        });
+        if let Some(keys) = keys.filter(|_| self.owed.is_sole()) {
+            self.owe(Debt::Keys(keys));
         }
     }
 
@@ -283,7 +312,9 @@ impl Supervisor {
         let root = string(root).ok().flatten().and_then(|root| Root::parse(&root));
         let watermark = string(watermark).ok().flatten().filter(|_| root.is_some());
         let Some(doubts) = &self.doubts else {
-            let is_same = root.is_some_and(|root| root.incarnation == link.identity.incarnation);
+            let life = link.identity.incarnation;
+            let is_same = root.is_some_and(|root| root.incarnation == life)
+                && self.last_life.lock().is_some_and(|last| last == life);
             let lost = if is_same { Some(Vec::new()) } else { self.owed.since(watermark.as_deref()) };
             unlink(link, lost.as_deref().unwrap_or_default()).await?;
             let Some((last, watermark)) = self.owed.any_mark() else { return Ok(None) };
@@ -363,7 +394,7 @@ impl Supervisor {
         Ok(Link::new(connection, identity, self.operation_limit, Arc::clone(&self.errands), tie))
     }
 
-    /// Another connection to the life of a server that a link leads to. It ends with the link.
+    /// Opens another connection to the life of a server that a link leads to.
     pub(super) async fn beside(&self, link: &Link) -> Result<MultiplexedConnection, Trouble> {
         let open = async {
             let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
@@ -375,9 +406,7 @@ impl Supervisor {
                 Err(Trouble::Away("another server answers by now".to_owned()))
             }
         };
-        let open =
-            async { tokio::time::timeout(HANDSHAKE_LIMIT, open).await.unwrap_or(Err(Trouble::TimedOut)) };
-        link.beside.get_or_try_init(|| open).await.cloned()
+        tokio::time::timeout(HANDSHAKE_LIMIT, open).await.unwrap_or(Err(Trouble::TimedOut))
     }
 
     /// Opens a connection, over which this process can be told of changes if the answer says so.

@@ -218,8 +218,16 @@ impl Relay {
                 if changed.everything {
                     remote.apply_clear(&link).await?;
                 }
-                self.inner.apply_over(remote, &link, changed).await?;
-                Ok(incarnation(&link))
+                match self.inner.apply_over(remote, &link, changed).await {
+                    // What this user may not remove by its name, a new era does.
+                    Err(Trouble::Forbidden(_)) if !changed.everything => {
+                        let link = remote.link()?;
+                        remote.apply_clear(&link).await?;
+                        Ok(incarnation(&link))
+                    }
+                    Ok(()) | Err(Trouble::Forbidden(_)) => Ok(incarnation(&link)),
+                    Err(trouble) => Err(trouble.into()),
+                }
             }
         }
     }
@@ -269,7 +277,13 @@ impl Suspect {
     pub async fn apply(&mut self, changed: &Invalidation) -> Result<(), Error> {
         self.begins_an_era |= changed.everything;
         let Some(remote) = &self.inner.remote else { return Ok(()) };
-        Ok(self.inner.apply_over(remote, &self.doubt.link, changed).await?)
+        match self.inner.apply_over(remote, &self.doubt.link, changed).await {
+            Err(Trouble::Forbidden(_)) => {
+                self.begins_an_era = true;
+                Ok(())
+            }
+            applied => Ok(applied?),
+        }
     }
 
     /// Whether a new era begins with the verdict, whatever it is: what was applied said so. Until then it is not executed.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
@@ -59,7 +60,7 @@ pub struct FaultProxy {
 /// What the tasks of a proxy share.
 #[derive(Debug)]
 struct State {
-    server: SocketAddr,
+    server: Mutex<SocketAddr>,
     faults: watch::Sender<Faults>,
     /// The numbers of the connections that are there.
     open: watch::Sender<BTreeSet<u64>>,
@@ -89,7 +90,7 @@ impl FaultProxy {
         let port = Port::claim();
         let listener = listen(&port).await;
         let state = Arc::new(State {
-            server,
+            server: Mutex::new(server),
             faults: watch::Sender::default(),
             open: watch::Sender::default(),
             accepted: AtomicU64::new(0),
@@ -98,6 +99,16 @@ impl FaultProxy {
         let mut listening = JoinSet::new();
         listening.spawn(serve(listener, port.address(), Arc::clone(&state), ordered));
         Self { port, state, orders, _listening: listening }
+    }
+
+    /// Leads whoever connects from now on to another server, and [cuts](FaultProxy::cut) those that are there: a name that moves.
+    ///
+    /// # Cancel safety
+    ///
+    /// Those that are there may be cut a moment later.
+    pub async fn lead_to(&self, server: SocketAddr) {
+        *self.state.server.lock() = server;
+        self.cut().await;
     }
 
     /// Where clients connect, instead of to the server.

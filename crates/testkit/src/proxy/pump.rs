@@ -39,7 +39,8 @@ async fn connect(client: TcpStream, state: &State) -> io::Result<()> {
     if state.faults.borrow().is_silent() {
         return swallow_for_ever(client).await;
     }
-    let server = timeout(CONNECT_LIMIT, TcpStream::connect(state.server)).await??;
+    let server = *state.server.lock();
+    let server = timeout(CONNECT_LIMIT, TcpStream::connect(server)).await??;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.into_split();

@@ -78,19 +78,41 @@ fn what_cannot_be_named_or_is_too_much_begins_a_new_era() {
     });
 }
 
+/// How something is removed that a backup still has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Removal {
+    Acknowledged,
+    /// It fails at first, and is made up for on the next connection.
+    Paid,
+    Everything,
+    Glob,
+}
+
 /// How many are loaded behind a restart with a backup, of before one was removed.
-async fn loads_behind_a_backup(is_sole: bool, cleared: bool) -> u32 {
+async fn loads_behind_a_backup(is_sole: bool, removal: Removal) -> u32 {
     let server = RedisServer::start().await;
-    let cache = cache(Redis::at(server.url()).sole(is_sole)).await;
+    let proxy = FaultProxy::to(server.address()).await;
+    let cache = cache(Redis::at(server.url_at(proxy.address())).sole(is_sole)).await;
     loads(&cache, 1).await;
     let backup = server.snapshot().await;
-    let removed = if cleared { cache.clear().await } else { cache.delete(name(1)).await };
-    assert!(removed.is_applied());
+    match removal {
+        Removal::Acknowledged => assert!(cache.delete(name(1)).await.is_applied()),
+        Removal::Everything => assert!(cache.clear().await.is_applied()),
+        Removal::Glob => assert!(cache.delete_pattern("k1*").await.is_applied()),
+        Removal::Paid => {
+            proxy.refuse().await;
+            proxy.cut().await;
+            until("it is noticed", async || cache.health().await.status == Status::Disconnected).await;
+            assert!(!cache.delete(name(1)).await.is_applied());
+            proxy.accept().await;
+            is_back(&cache).await;
+        }
+    }
     assert!(cache.invalidate_tag(Tag::new("row", 2)).await.is_applied());
     server.restart_with_snapshot(&backup).await;
     is_back(&cache).await;
     for key in [1, 2] {
-        assert_eq!(cache.get::<u32>(name(key)).await, None, "sole: {is_sole}, cleared: {cleared}");
+        assert_eq!(cache.get::<u32>(name(key)).await, None, "sole: {is_sole}, {removal:?}");
     }
     loads(&cache, 2).await
 }
@@ -98,13 +120,14 @@ async fn loads_behind_a_backup(is_sole: bool, cleared: bool) -> u32 {
 #[test]
 fn who_is_the_only_one_sends_a_server_with_older_data_what_it_has_lost() {
     testkit::run(async {
-        assert_eq!(loads_behind_a_backup(true, false).await, 2);
-        assert_eq!(loads_behind_a_backup(true, true).await, KEYS, "an era cannot be sent once more");
-        assert_eq!(
-            loads_behind_a_backup(false, false).await,
-            KEYS,
-            "others may have removed what it does not know"
-        );
+        assert_eq!(loads_behind_a_backup(true, Removal::Acknowledged).await, 2);
+        assert_eq!(loads_behind_a_backup(true, Removal::Paid).await, 2);
+        for removal in [Removal::Everything, Removal::Glob] {
+            let loads = loads_behind_a_backup(true, removal).await;
+            assert_eq!(loads, KEYS, "{removal:?} cannot be sent once more");
+        }
+        let loads = loads_behind_a_backup(false, Removal::Acknowledged).await;
+        assert_eq!(loads, KEYS, "others may have removed what it does not know");
     });
 }
 
@@ -146,7 +169,46 @@ fn a_removal_is_said_to_be_replicated_when_replicas_have_it() {
         assert_eq!(removed.acknowledged, Some(Acknowledged::Replicated));
         assert_eq!(replica.command(&["EXISTS", &name(1)]).await.int(), 0);
         assert_eq!(loads(&cache, 1).await, 2);
-        let two = cache.invalidate_replicated(&changed(), 2, limit).await;
-        assert_eq!(two.acknowledged, Some(Acknowledged::Applied), "there is one");
+        // Two that wait, one behind the other, each for its own time.
+        let long = Duration::from_millis(600);
+        let changed = [changed(), changed()];
+        let both = tokio::join!(
+            cache.invalidate_replicated(&changed[0], 2, long),
+            cache.invalidate_replicated(&changed[1], 2, long)
+        );
+        for removed in [both.0, both.1] {
+            assert_eq!(removed.acknowledged, Some(Acknowledged::Applied), "there is one replica");
+        }
+    });
+}
+
+#[test]
+fn what_this_user_may_not_remove_begins_a_new_era_and_is_in_nobodys_way() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let cache = cache(Redis::at(server.url())).await;
+        loads(&cache, 1).await;
+        server.command(&["ACL", "SETUSER", "default", "resetkeys", "~k*", "~!*"]).await;
+        assert!(!cache.delete("other").await.is_applied());
+        is_back(&cache).await;
+        assert_eq!(loads(&cache, 2).await, KEYS);
+        assert_eq!(loads(&cache, 2).await, 0, "and goes on");
+    });
+}
+
+#[test]
+fn a_server_that_was_left_for_another_has_not_heard_of_what_happened_there() {
+    testkit::run(async {
+        let (one, other) = (RedisServer::start().await, RedisServer::start().await);
+        let proxy = FaultProxy::to(one.address()).await;
+        let cache = cache(Redis::at(one.url_at(proxy.address()))).await;
+        loads(&cache, 1).await;
+        proxy.lead_to(other.address()).await;
+        is_back(&cache).await;
+        loads(&cache, 1).await;
+        assert!(cache.delete(name(1)).await.is_applied(), "by the other");
+        proxy.lead_to(one.address()).await;
+        is_back(&cache).await;
+        assert_eq!(loads(&cache, 2).await, KEYS, "the first has the value of before");
     });
 }
