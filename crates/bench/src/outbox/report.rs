@@ -60,23 +60,7 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
          untrue is a key and two tags. `Over Redis` includes the removal there and noting that it is done, a batch each 25 ms. \
          A ratio is the median, over the rounds, of a side's number divided by that of the change alone in the same round."
     )?;
-    for unit in [cost::RATE, cost::BYTES] {
-        let all = summaries(costs, cost::GROUP);
-        let of_unit: Vec<_> = all.iter().filter(|summary| summary.case.unit == unit).collect();
-        for set in distinct(of_unit.iter().map(|summary| summary.case.set.as_str())) {
-            writeln!(text, "\n### {set}: {unit}\n\n| | median (least–most) | ratio |\n|---|---:|---:|")?;
-            let of_set: Vec<_> = of_unit.iter().filter(|summary| summary.case.set == set).collect();
-            let base = of_set.iter().find(|summary| summary.case.side == cost::BASELINE);
-            for summary in &of_set {
-                let ratio = base.map_or(f64::NAN, |base| summary.ratio_to(base));
-                writeln!(
-                    text,
-                    "| {} | {:.0} ({:.0}–{:.0}) | {ratio:.2} |",
-                    summary.case.side, summary.median, summary.min, summary.max
-                )?;
-            }
-        }
-    }
+    text += &tables(costs)?;
     writeln!(
         text,
         "\n## How soon do others hear of a change?\n\n{RATE} changes a second for {} seconds, each in a transaction of its own by a \
@@ -96,6 +80,28 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
             ms(p99),
             ms(max)
         )?;
+    }
+    Ok(text)
+}
+
+fn tables(costs: &[Sample]) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    for unit in [cost::RATE, cost::BYTES] {
+        let all = summaries(costs, cost::GROUP);
+        let of_unit: Vec<_> = all.iter().filter(|summary| summary.case.unit == unit).collect();
+        for set in distinct(of_unit.iter().map(|summary| summary.case.set.as_str())) {
+            writeln!(text, "\n### {set}: {unit}\n\n| | median (least–most) | ratio |\n|---|---:|---:|")?;
+            let of_set: Vec<_> = of_unit.iter().filter(|summary| summary.case.set == set).collect();
+            let base = of_set.iter().find(|summary| summary.case.side == cost::BASELINE);
+            for summary in &of_set {
+                let ratio = base.map_or(f64::NAN, |base| summary.ratio_to(base));
+                writeln!(
+                    text,
+                    "| {} | {:.0} ({:.0}–{:.0}) | {ratio:.2} |",
+                    summary.case.side, summary.median, summary.min, summary.max
+                )?;
+            }
+        }
     }
     Ok(text)
 }

@@ -16,6 +16,7 @@ mod removal;
 mod root;
 mod script;
 mod settings;
+mod settling;
 mod supervisor;
 mod trouble;
 mod write;

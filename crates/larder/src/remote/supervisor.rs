@@ -17,18 +17,16 @@ use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::doubt::{Doubt, Verdict};
+use super::doubt::Doubt;
 use super::front::{Front, Tie};
 use super::link::{Identity, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
 use super::owed::Owed;
-use super::removal::{Debt, unlink};
-use super::root::{Incarnation, Root, field};
-use super::script::NEW_ROOT;
+use super::removal::Debt;
+use super::root::{Incarnation, field};
 use super::settings::Redis;
-use super::trouble::{Trouble, integer, okay, string, text};
+use super::trouble::{Trouble, integer, okay, text};
 use crate::clock::Clock;
-use crate::entry::Era;
 use crate::error::{Error, ErrorKind};
 use crate::local::Local;
 use crate::tasks::Errands;
@@ -48,9 +46,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// 1 second: the longest pause, and how long a connection has to last for the pauses to begin anew.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a root that others change meanwhile is looked at anew within a handshake.
-const ROOT_ATTEMPTS: usize = 3;
-
 /// The oldest version that knows `SET … NX GET`.
 const OLDEST_VERSION: u32 = 7;
 
@@ -62,19 +57,19 @@ pub(crate) struct Supervisor {
     client: Client,
     /// The one whose connections are told of changes, where copies are kept.
     told_client: Option<Client>,
-    names: Arc<Names>,
+    pub(super) names: Arc<Names>,
     operation_limit: Duration,
     clock: Clock,
     errands: Arc<Errands>,
-    front: Arc<Front>,
+    pub(super) front: Arc<Front>,
     state: watch::Sender<State>,
-    owed: Owed,
+    pub(super) owed: Owed,
     /// The life of a server that was served from last. What was removed in another one meanwhile, this one has not heard of.
-    last_life: Mutex<Option<Incarnation>>,
+    pub(super) last_life: Mutex<Option<Incarnation>>,
     /// The connections that were given up: what they sent may still arrive.
     predecessors: Mutex<Vec<Identity>>,
     /// Where it is asked whether a life of a server may be trusted, if anybody knows.
-    doubts: Option<mpsc::Sender<Doubt>>,
+    pub(super) doubts: Option<mpsc::Sender<Doubt>>,
 }
 
 /// Whether there is a connection.
@@ -245,42 +240,6 @@ impl Supervisor {
         Ok(trouble)
     }
 
-    /// Sees to it that nothing is served of what may not be, and lets everybody use the connection.
-    async fn settle(&self, link: &Arc<Link>, paid: &mut u64) -> Result<(), Trouble> {
-        loop {
-            let owed = self.owed.ever();
-            let verdict = self.verdict(link).await?;
-            // To whichever life it is: where its era is kept, nothing of what was owed is left there.
-            let keys = self.owed.keys();
-            let mut wants_an_era = self.owed.is_an_era(*paid);
-            match unlink(link, &keys).await {
-                Ok(_removed) => self.owed.acknowledged(keys),
-                // What this user may not remove, a new era does.
-                Err(Trouble::Forbidden(_)) => wants_an_era = true,
-                Err(trouble) => return Err(trouble),
-            }
-            let life = link.identity.incarnation;
-            wants_an_era |= verdict.is_none() && !self.is_the_last_life(life);
-            let settled = self.settle_root(link, wants_an_era, verdict).await;
-            let era = settled.inspect_err(|trouble| drop(link.give_up(trouble.clone())))?;
-            if wants_an_era {
-                self.owed.cleared();
-            }
-            self.front.reconnected(era);
-            *self.last_life.lock() = Some(life);
-            *paid = owed;
-            self.owed.pay(owed);
-            if self.publish(link, owed) {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Whether no other life was served from since this one, or none at all.
-    fn is_the_last_life(&self, life: Incarnation) -> bool {
-        self.last_life.lock().is_none_or(|last| last == life)
-    }
-
     /// Notes that keys were removed over this link, if it is still the one: else its successor may have been settled without them, and
     /// they are owed.
     pub(super) fn acknowledge(&self, link: &Link, keys: Vec<String>) {
@@ -298,35 +257,6 @@ impl Supervisor {
         }
     }
 
-    /// Asks whoever knows of every change whether this life of a server has heard of them. Without anybody who does, one that is not the
-    /// root's has not.
-    async fn verdict(&self, link: &Arc<Link>) -> Result<Option<Verdict>, Trouble> {
-        if self.doubts.is_none() && !self.owed.is_sole() {
-            return Ok(None);
-        }
-        let mut ask = Pipeline::with_capacity(2);
-        ask.add_command(self.get_root()).cmd("GETEX").arg(self.names.watermark());
-        let answers = link.send(&ask, link.deadline()).await?;
-        let [root, watermark]: [Value; 2] = answers.try_into().map_err(|_other| Trouble::Garbled)?;
-        // Of what has lost its root nothing is left to vouch for.
-        let root = string(root).ok().flatten().and_then(|root| Root::parse(&root));
-        let watermark = string(watermark).ok().flatten().filter(|_| root.is_some());
-        let Some(doubts) = &self.doubts else {
-            let life = link.identity.incarnation;
-            let is_same = root.is_some_and(|root| root.incarnation == life)
-                && self.last_life.lock().is_some_and(|last| last == life);
-            let lost = if is_same { Some(Vec::new()) } else { self.owed.since(watermark.as_deref()) };
-            unlink(link, lost.as_deref().unwrap_or_default()).await?;
-            let Some((last, watermark)) = self.owed.any_mark() else { return Ok(None) };
-            self.owed.marked(last);
-            return Ok(Some(Verdict { keeps: lost.is_some(), watermark }));
-        };
-        let (doubt, verdict) = Doubt::new(Arc::clone(link), watermark);
-        let nobody = |_closed| Trouble::Away("whoever knows of the changes has ended".to_owned());
-        doubts.send(doubt).await.map_err(|closed| nobody(closed.to_string()))?;
-        verdict.await.map(Some).map_err(|closed| nobody(closed.to_string()))
-    }
-
     /// Ends a connection whose handshake did not end.
     fn give_up_suspect(&self) {
         if let State::Suspect(link) | State::Up(link) = &*self.state.borrow() {
@@ -336,7 +266,7 @@ impl Supervisor {
     }
 
     /// Lets everybody use a connection, unless a removal has failed since its handshake began.
-    fn publish(&self, link: &Arc<Link>, owed: u64) -> bool {
+    pub(super) fn publish(&self, link: &Arc<Link>, owed: u64) -> bool {
         self.state.send_if_modified(|state| {
             let may = self.owed.ever() == owed;
             if may {
@@ -521,64 +451,13 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Sees to it that the root is of this incarnation, and that a new era begins where one has to: where one is owed, where the verdict
-    /// says so, and without a verdict in another incarnation than the root's.
-    async fn settle_root(
-        &self,
-        link: &Link,
-        mut owed: bool,
-        verdict: Option<Verdict>,
-    ) -> Result<Era, Trouble> {
-        let incarnation = link.identity.incarnation;
-        let (keeps, watermark) = match verdict {
-            None => (false, None),
-            Some(Verdict { keeps, watermark }) => {
-                owed |= !keeps;
-                (keeps, Some(watermark))
-            }
-        };
-        let mut seen = None;
-        for _ in 0..ROOT_ATTEMPTS {
-            let there = match string(link.ask(self.get_root()).await?) {
-                Err(Trouble::WrongType) => {
-                    link.ask(cmd("UNLINK").arg(self.names.root()).take()).await?;
-                    continue;
-                }
-                there => there?,
-            };
-            let root = there.as_deref().and_then(Root::parse).filter(|_| incarnation.is_known());
-            let era = root.map(|root| root.era);
-            // Somebody else began an era, after what is owed.
-            owed &= *seen.get_or_insert(era) == era;
-            let new = match root {
-                Some(root) if !owed && root.incarnation == incarnation => root,
-                Some(root) if !owed && keeps => Root { incarnation, ..root },
-                _ => Root::new(incarnation),
-            };
-            let put = if root == Some(new) {
-                true
-            } else {
-                let mut put = NEW_ROOT.on(&[self.names.root()]);
-                put.arg(there.unwrap_or_default()).arg(&new.to_bytes()[..]);
-                integer(&link.ask(put).await?)? == 1
-            };
-            if put {
-                if let Some(watermark) = watermark {
-                    self.mark(link, &watermark).await?;
-                }
-                return Ok(new.era);
-            }
-        }
-        Err(Trouble::Refused("its root is changed all the time".to_owned()))
-    }
-
     /// Notes in Redis up to where every change has been heard of. On this connection, behind what it is true of.
     pub(crate) async fn mark(&self, link: &Link, watermark: &[u8]) -> Result<(), Trouble> {
         let set = cmd("SET").arg(self.names.watermark()).arg(watermark).take();
         link.believe(okay(&link.ask(set).await?)).map(drop)
     }
 
-    fn get_root(&self) -> Cmd {
+    pub(super) fn get_root(&self) -> Cmd {
         cmd("GETEX").arg(self.names.root()).take()
     }
 }
