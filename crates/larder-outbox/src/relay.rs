@@ -263,6 +263,9 @@ impl<DB: Database> Runner<DB> {
                 self.passing.shared.counters.era();
                 self.passing.shared.relay.apply(&Invalidation::everything()).await?;
             }
+            if self.passing.place == Place::InProcess {
+                self.passing.shared.horizon.store(behind.horizon(), Ordering::Release);
+            }
             self.cursor = Some(behind);
             self.record.was_read(version);
         }

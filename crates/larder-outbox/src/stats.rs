@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Rows that no Redis has executed as far as the table says. Without Redis it is those that were recorded lately.
+    /// Rows that no Redis has executed as far as the table says. Without Redis it is those that this process has not seen.
     pub depth: u64,
     /// How long ago the oldest of them was recorded.
     pub lag: Duration,

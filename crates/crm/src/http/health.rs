@@ -22,6 +22,33 @@ struct Health {
     redis: Option<RedisLine>,
     memory: MemoryHealth,
     database: DatabaseHealth,
+    /// `null` while the database does not answer.
+    outbox: Option<OutboxHealth>,
+}
+
+/// How the record of changes does, and the relay of this process.
+#[derive(Debug, Serialize)]
+struct OutboxHealth {
+    /// Changes that are not passed on yet, and how old the oldest of them is.
+    depth: u64,
+    lag_ms: u128,
+    /// Changes that this process has passed on, and those among them of which a Redis that came back had not heard.
+    applied: u64,
+    replayed: u64,
+    /// How often a cache began anew, since the record did not reach back.
+    eras: u64,
+}
+
+impl From<larder_outbox::Stats> for OutboxHealth {
+    fn from(stats: larder_outbox::Stats) -> Self {
+        Self {
+            depth: stats.depth,
+            lag_ms: stats.lag.as_millis(),
+            applied: stats.applied,
+            replayed: stats.replayed,
+            eras: stats.eras,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -120,6 +147,7 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
             capacity_bytes: local.capacity,
         },
         database: DatabaseHealth { status: database, kind: app.database.kind().name() },
+        outbox: app.outbox.stats().await.ok().map(OutboxHealth::from),
     };
     ([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
 }

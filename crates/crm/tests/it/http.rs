@@ -197,10 +197,16 @@ fn health_is_the_document_of_the_specification_and_more_beside_it() {
         assert_eq!(health["cache"], cache);
         assert_eq!(health["database"], json!({"status": "connected", "kind": data.database.kind().name()}));
         assert_eq!(health["memory"]["entries"], 1);
+        let outbox = json!({"depth": 0, "lag_ms": 0, "applied": 0, "replayed": 0, "eras": 0});
+        assert_eq!(health["outbox"], outbox);
         assert_eq!(server.get("/livez").await.text, "alive\n");
         assert_eq!(server.get("/readyz").await.text, "ready\n");
         data.database.close().await;
-        assert_eq!(server.get("/api/health").await.json()["database"]["status"], "disconnected");
+        let health = server.get("/api/health").await.json();
+        assert_eq!(
+            (&health["database"]["status"], &health["outbox"]),
+            (&json!("disconnected"), &json!(null))
+        );
         let ready = server.get("/readyz").await;
         assert_eq!((ready.status, ready.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
         assert!(!ready.text.contains("PoolClosed") && !ready.text.contains("closed pool"), "{}", ready.text);
