@@ -45,6 +45,8 @@ pub struct Dialect {
     pub(crate) strays: Option<[&'static str; 2]>,
     /// → where the database recovered from its last crash, or `-`: since then positions that were given before may be given once more.
     pub(crate) recovered: &'static str,
+    /// Begins a transaction that writes.
+    pub(crate) begin: &'static str,
     /// Keeps others from making the tables at the same time, until the end of the transaction.
     pub(crate) schema_lock: Option<&'static str>,
     /// What the relay's own connection is told first.
@@ -86,7 +88,9 @@ pub(crate) static SQLITE: Dialect = Dialect {
     set_up: &["PRAGMA busy_timeout = 200", "PRAGMA synchronous = NORMAL"],
     strays: None,
     recovered: "SELECT '-'",
-    schema_lock: None, // a transaction that writes is alone
+    // One that reads first and then writes would fail where somebody else writes.
+    begin: "BEGIN IMMEDIATE",
+    schema_lock: None, // it is alone
 };
 
 pub(crate) static POSTGRES: Dialect = Dialect {
@@ -133,6 +137,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     // After a crash the ids of the last transactions that were rolled back are given once more. This stays as it was at the end of
     // the last recovery.
     recovered: "SELECT coalesce(pg_last_wal_replay_lsn()::TEXT, '-')",
+    begin: "BEGIN",
     schema_lock: Some("SELECT pg_advisory_xact_lock(7811302047)::TEXT"),
 };
 

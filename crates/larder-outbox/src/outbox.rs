@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use larder::{Acknowledged, CacheService, Invalidation, Place};
 use parking_lot::Mutex;
-use sqlx::Pool;
+use sqlx::{AssertSqlSafe, Connection, Pool};
 use tokio::task::JoinSet;
 
 use crate::ablation::{Ablation, Ablations};
@@ -53,8 +53,14 @@ impl<DB: Database> Outbox<DB> {
     /// # Cancel safety
     /// Dropped early, nothing has happened, or all of it.
     pub async fn migrate(pool: &Pool<DB>) -> Result<(), Error> {
-        let mut change = pool.begin().await?;
-        let dialect = DB::dialect(&change)?;
+        let mut connection = pool.acquire().await?;
+        let dialect = DB::dialect(&connection)?;
+        // Where they are there, nobody who writes for long is in the way.
+        let is_there = DB::fetch(&mut connection, dialect.state, &[]).next().await;
+        if matches!(is_there, Some(Ok(_))) {
+            return Ok(());
+        }
+        let mut change = connection.begin_with(AssertSqlSafe(dialect.begin.to_owned())).await?;
         for statement in dialect.schema_lock.into_iter().chain(statements(dialect.schema)) {
             DB::execute(&mut change, statement, &[]).await?;
         }
