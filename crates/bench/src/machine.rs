@@ -1,5 +1,6 @@
 //! On what it was measured. No name of a machine, no path.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The versions that matter, of what is compared and of what stands under it.
@@ -9,21 +10,46 @@ pub(crate) const LOCAL: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash"
 pub(crate) const REMOTE: [&str; 6] =
     ["redis", "tokio", "serde_json", "rmp-serde", "amalgam-cache", "multi-tier-cache"];
 
-pub(crate) fn cores() -> usize {
+fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// The model of the processor, as the system gives it.
-pub(crate) fn processor() -> String {
+fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(':').nth(1));
     model.map_or_else(|| "unknown".to_owned(), |model| model.trim().to_owned())
 }
 
 /// How many tasks wanted a core in the last minute: whether the machine was busy with other things.
-pub(crate) fn load() -> String {
+fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
+}
+
+/// The line of a run's README that says on what it was measured, and how busy that was.
+pub(crate) fn line() -> String {
+    format!(
+        "- processor: {}, {} cores; Linux load in the last minute of the run: {}",
+        processor(),
+        cores(),
+        load()
+    )
+}
+
+/// Where a run is written to: `folder` if one was named, otherwise `bench/runs/DATE-HOST` and then `suffix`.
+pub(crate) fn run_folder(folder: Option<&Path>, host: Option<&str>, suffix: &str) -> PathBuf {
+    if let Some(folder) = folder {
+        return folder.to_owned();
+    }
+    let host = host.map_or_else(|| format!("{}core", cores()), str::to_owned);
+    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
+    testkit::workspace_root().join(format!("bench/runs/{date}-{host}{suffix}"))
+}
+
+/// The folder of a run as it is shown: from the root of the repository, if it lies there.
+pub(crate) fn shown(folder: &Path) -> String {
+    folder.strip_prefix(testkit::workspace_root()).unwrap_or(folder).display().to_string()
 }
 
 pub(crate) fn rustc() -> String {

@@ -50,11 +50,7 @@ const GROUPS: [(&str, &str, &str, &str); 5] = [
 
 /// Writes `bench/runs/DATE-HOST/` and answers its path from the root of the repository.
 pub(crate) fn write(samples: &[Sample], stage: &Stage, host: Option<&str>) -> Result<String, Failure> {
-    let cores = machine::cores();
-    let host = host.map_or_else(|| format!("{cores}core"), str::to_owned);
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    let folder = format!("bench/runs/{date}-{host}");
-    let place = testkit::workspace_root().join(&folder);
+    let place = machine::run_folder(None, host, "");
     std::fs::create_dir_all(&place)?;
     std::fs::write(place.join("raw.csv"), csv(samples))?;
     for (file, title, group) in [
@@ -66,22 +62,17 @@ pub(crate) fn write(samples: &[Sample], stage: &Stage, host: Option<&str>) -> Re
             plot::over_entries(title, ("entries", 1e3..1e6), "nanoseconds", &summaries(samples, group))?,
         )?;
     }
-    std::fs::write(place.join("README.md"), readme(samples, stage, cores)?)?;
-    Ok(folder)
+    std::fs::write(place.join("README.md"), readme(samples, stage)?)?;
+    Ok(machine::shown(&place))
 }
 
-fn readme(samples: &[Sample], stage: &Stage, cores: usize) -> Result<String, Failure> {
+fn readme(samples: &[Sample], stage: &Stage) -> Result<String, Failure> {
     let mut text = String::from("# larder's in-process tier beside the bare parts\n\n");
     writeln!(
         text,
         "Made by `cargo run --release -p bench -- local`. Every measurement is in [raw.csv](raw.csv).\n"
     )?;
-    writeln!(
-        text,
-        "- processor: {}, {cores} cores; Linux load in the last minute of the run: {}",
-        machine::processor(),
-        machine::load()
-    )?;
+    writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
     writeln!(text, "- {}", machine::versions(&machine::LOCAL))?;
     writeln!(

@@ -39,12 +39,7 @@ pub(crate) fn write(
     host: Option<&str>,
     folder: Option<&Path>,
 ) -> Result<String, Failure> {
-    let host = host.map_or_else(|| format!("{}core", machine::cores()), str::to_owned);
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    let named = folder.map(Path::to_owned);
-    let place = named.unwrap_or_else(|| Path::new("bench/runs").join(format!("{date}-{host}-faults")));
-    let shown = place.display().to_string();
-    let place = if folder.is_some() { place } else { testkit::workspace_root().join(place) };
+    let place = machine::run_folder(folder, host, "-faults");
     std::fs::create_dir_all(&place)?;
     let samples: Vec<Sample> = outcomes.iter().flat_map(samples).collect();
     std::fs::write(place.join("raw.csv"), csv(&samples))?;
@@ -52,7 +47,7 @@ pub(crate) fn write(
         std::fs::write(place.join(file), bars::draw(title, outcomes, value)?)?;
     }
     std::fs::write(place.join("README.md"), readme(outcomes, table, hold)?)?;
-    Ok(shown)
+    Ok(machine::shown(&place))
 }
 
 /// A plot: its file, its title, and what it shows.
@@ -98,13 +93,7 @@ fn readme(outcomes: &[Outcome], table: &str, hold: Duration) -> Result<String, F
         "Made by `cargo run --release -p bench -- faults`. Every number is in [raw.csv](raw.csv); what they mean stands in \
          docs/faults.md.\n"
     )?;
-    writeln!(
-        text,
-        "- processor: {}, {} cores; Linux load in the last minute of the run: {}",
-        machine::processor(),
-        machine::cores(),
-        machine::load()
-    )?;
+    writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
     let unknown = || "not there".to_owned();
     writeln!(text, "- {}", machine::version_of("redis-server").unwrap_or_else(unknown))?;

@@ -10,16 +10,11 @@ use crate::record::{Sample, csv, summaries};
 use crate::{Failure, machine};
 
 pub(crate) fn write(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, Failure> {
-    let host = options.host.clone().unwrap_or_else(|| format!("{}core", machine::cores()));
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    let place = match &options.folder {
-        Some(folder) => folder.clone(),
-        None => testkit::workspace_root().join(format!("bench/runs/{date}-{host}-outbox")),
-    };
+    let place = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-outbox");
     std::fs::create_dir_all(&place)?;
     std::fs::write(place.join("raw.csv"), csv(costs))?;
     std::fs::write(place.join("README.md"), readme(costs, lags, options)?)?;
-    Ok(place.display().to_string())
+    Ok(machine::shown(&place))
 }
 
 fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, Failure> {
@@ -28,13 +23,7 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
         text,
         "Made by `cargo xtask bench outbox`. Every measurement of the cost is in [raw.csv](raw.csv).\n"
     )?;
-    writeln!(
-        text,
-        "- processor: {}, {} cores; Linux load in the last minute of the run: {}",
-        machine::processor(),
-        machine::cores(),
-        machine::load()
-    )?;
+    writeln!(text, "{}", machine::line())?;
     writeln!(
         text,
         "- {}, profile `release` (thin LTO); {}",

@@ -88,12 +88,7 @@ const PLOTS: [Plot; 2] = [
 
 /// Writes the folder and answers where it is.
 pub(crate) fn write(samples: &[Sample], rounds: usize, options: &Options) -> Result<String, Failure> {
-    let host = options.host.clone().unwrap_or_else(|| format!("{}core", machine::cores()));
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    let place = match &options.folder {
-        Some(folder) => folder.clone(),
-        None => testkit::workspace_root().join(format!("bench/runs/{date}-{host}-remote")),
-    };
+    let place = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-remote");
     std::fs::create_dir_all(&place)?;
     std::fs::write(place.join("raw.csv"), csv(samples))?;
     let mut text = head(rounds)?;
@@ -107,17 +102,15 @@ pub(crate) fn write(samples: &[Sample], rounds: usize, options: &Options) -> Res
     }
     text += &tables(samples)?;
     std::fs::write(place.join("README.md"), text)?;
-    let shown = place.strip_prefix(testkit::workspace_root()).unwrap_or(&place);
-    Ok(shown.display().to_string())
+    Ok(machine::shown(&place))
 }
 
 fn head(rounds: usize) -> Result<String, Failure> {
     let mut text = String::from("# larder over Redis beside the bare client\n\n");
     writeln!(text, "Made by `cargo xtask bench remote`. Every measurement is in [raw.csv](raw.csv).\n")?;
-    let (processor, cores, load) = (machine::processor(), machine::cores(), machine::load());
     writeln!(
         text,
-        "- processor: {processor}, {cores} cores; Linux load in the last minute of the run: {load}\n\
+        "{}\n\
          - {}, profile `release` (thin LTO)\n\
          - {}\n\
          - {}\n\
@@ -126,6 +119,7 @@ fn head(rounds: usize) -> Result<String, Failure> {
          persistence; the bare client is `redis`' MultiplexedConnection as it comes, larder holds one of the same version\n\
          - client CPU is the processor time of the client's process, the system's work for its sockets included; the client has \
          one thread, or a Tokio runtime with two workers where it says so",
+        machine::line(),
         machine::rustc(),
         machine::version_of("redis-server")
             .unwrap_or_else(|| "redis-server of an unknown version".to_owned()),
