@@ -99,7 +99,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     now: "SELECT pg_current_snapshot()::TEXT",
     tail: "SELECT pg_current_snapshot()::TEXT, s.floor::TEXT, o.seq::TEXT, o.xid::TEXT, o.removes, o.done::TEXT \
            FROM larder_outbox_state s LEFT JOIN larder_outbox o ON o.xid >= $1::TEXT::XID8 OR o.xid = ANY ($2::TEXT::XID8[]) \
-           ORDER BY o.xid, o.seq LIMIT 10001",
+           WHERE s.only_row = 1 ORDER BY o.xid, o.seq LIMIT 10001",
     // What is ordered by names its table: the answer has texts of the same names.
     missing: "SELECT seq::TEXT, xid::TEXT, removes, done::TEXT FROM larder_outbox o \
               WHERE (xid, seq) > ($2::TEXT::XID8, $3::TEXT::BIGINT) AND done IS DISTINCT FROM $1::TEXT::BIGINT \
@@ -122,9 +122,11 @@ pub(crate) static POSTGRES: Dialect = Dialect {
     list: ['{', '}'],
     counts: false,
     data_version: None,
-    // The same for what is done. A plan made for all positions alike would look through the whole table.
+    // The same for what is done. A plan made for all positions alike would look through the whole table, and a table whose statistics
+    // were never gathered looks large enough to compile its statements, for a hundred times as long as they take.
     set_up: &[
         "SET application_name = 'larder-outbox'",
+        "SET jit = off",
         "SET synchronous_commit = off",
         "SET plan_cache_mode = force_custom_plan",
     ],

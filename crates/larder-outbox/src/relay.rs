@@ -251,15 +251,15 @@ impl<DB: Database> Runner<DB> {
         if let Some(version) = self.record.may_have_changed().await? {
             let Tail { rows, is_whole, behind, floor } = self.record.tail(&from).await?;
             self.passing.pass(rows, is_whole).await?;
-            if floor >= from.horizon() {
-                tracing::warn!(
-                    "rows of the outbox were deleted before they were seen, so that the cache begins anew"
-                );
-                self.passing.shared.counters.era();
-                self.passing.shared.relay.apply(&Invalidation::everything()).await?;
-            }
-            if behind.horizon() < from.horizon() {
-                tracing::warn!("the outbox was emptied by somebody else, so that the cache begins anew");
+            let lost = if floor >= from.horizon() {
+                Some("rows of the outbox were deleted before they were seen")
+            } else if behind.horizon() < from.horizon() {
+                Some("the outbox was emptied by somebody else")
+            } else {
+                None
+            };
+            if let Some(lost) = lost {
+                tracing::warn!("{lost}, so that the cache begins anew");
                 self.passing.shared.counters.era();
                 self.passing.shared.relay.apply(&Invalidation::everything()).await?;
             }
