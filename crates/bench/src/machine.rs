@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The versions that matter, of what is compared and of what stands under it.
-pub(crate) const LOCAL: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash", "parking_lot", "tokio"];
+pub const LOCAL: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash", "parking_lot", "tokio"];
 
 /// Those of the tier in Redis.
-pub(crate) const REMOTE: [&str; 6] =
+pub const REMOTE: [&str; 6] =
     ["redis", "tokio", "serde_json", "rmp-serde", "amalgam-cache", "multi-tier-cache"];
 
 fn cores() -> usize {
@@ -28,7 +28,7 @@ fn load() -> String {
 }
 
 /// The line of a run's README that says on what it was measured, and how busy that was.
-pub(crate) fn line() -> String {
+pub fn line() -> String {
     format!(
         "- processor: {}, {} cores; Linux load in the last minute of the run: {}",
         processor(),
@@ -38,7 +38,7 @@ pub(crate) fn line() -> String {
 }
 
 /// Where a run is written to: `folder` if one was named, otherwise `bench/runs/DATE-HOST` and then `suffix`.
-pub(crate) fn run_folder(folder: Option<&Path>, host: Option<&str>, suffix: &str) -> PathBuf {
+pub fn run_folder(folder: Option<&Path>, host: Option<&str>, suffix: &str) -> PathBuf {
     if let Some(folder) = folder {
         return folder.to_owned();
     }
@@ -48,22 +48,23 @@ pub(crate) fn run_folder(folder: Option<&Path>, host: Option<&str>, suffix: &str
 }
 
 /// The folder of a run as it is shown: from the root of the repository, if it lies there.
-pub(crate) fn shown(folder: &Path) -> String {
+pub fn shown(folder: &Path) -> String {
     folder.strip_prefix(testkit::workspace_root()).unwrap_or(folder).display().to_string()
 }
 
-pub(crate) fn rustc() -> String {
+/// The compiler's version.
+pub fn rustc() -> String {
     version_of("rustc").unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// What a program says to `--version`; none if it is not there.
-pub(crate) fn version_of(program: &str) -> Option<String> {
+pub fn version_of(program: &str) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// `name version, …`, from the lock file.
-pub(crate) fn versions(of: &[&str]) -> String {
+pub fn versions(of: &[&str]) -> String {
     let lock = std::fs::read_to_string(testkit::workspace_root().join("Cargo.lock")).unwrap_or_default();
     let version = |name: &&str| {
         let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;

@@ -13,7 +13,6 @@ mod data;
 mod faults;
 mod growth;
 mod hits;
-mod machine;
 mod memory;
 mod outbox;
 mod plot;

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use crate::record::{Sample, Summary, csv, summaries};
 use crate::stage::{Stage, WORKERS};
-use crate::{Failure, growth, hits, machine, memory, plot, removal, writes};
+use bench::machine;
+
+use crate::{Failure, growth, hits, memory, plot, removal, writes};
 
 /// The groups in the order of the report: title, question, what to know, and with whom all are compared.
 const GROUPS: [(&str, &str, &str, &str); 5] = [

@@ -37,10 +37,9 @@ pub struct Outbox<DB: Database> {
 #[must_use = "announce it after the commit: else others read what it removes until the relay comes by"]
 pub struct Recorded {
     changed: Invalidation,
-    /// `None` where there was nothing to remove.
+    /// `None` where there was nothing to remove, and once it is known what has become of it.
     row: Option<own::Place>,
     shared: Arc<Shared>,
-    announced: bool,
 }
 
 impl<DB: Database> Outbox<DB> {
@@ -116,7 +115,7 @@ impl<DB: Database> Outbox<DB> {
             false => write::<DB>(transaction, changed).await?,
         };
         row.iter().for_each(|(_, seq)| self.shared.own.written(*seq));
-        Ok(Recorded { changed, row, shared: Arc::clone(&self.shared), announced: false })
+        Ok(Recorded { changed, row, shared: Arc::clone(&self.shared) })
     }
 
     /// Writes into a transaction what its changes make untrue, for a program that has no cache of its own: the relays of those that have
@@ -139,22 +138,19 @@ impl<DB: Database> Outbox<DB> {
     ///
     /// # Cancel safety
     /// Dropped early, the relay announces it.
-    pub async fn announce(&self, recorded: Recorded) -> Acknowledged {
-        let mut recorded = recorded;
+    pub async fn announce(&self, mut recorded: Recorded) -> Acknowledged {
         if recorded.changed.is_empty() {
             return Acknowledged::Applied;
         }
-        let announced = self.shared.relay.announce(&recorded.changed).await;
-        recorded.announced = true;
-        match announced {
+        match self.shared.relay.announce(&recorded.changed).await {
             Ok(who) => {
                 let who = who.map(larder::Incarnation::as_u64);
-                recorded.row.iter().for_each(|row| self.shared.own.announced(*row, who));
+                recorded.row.take().iter().for_each(|row| self.shared.own.announced(*row, who));
                 Acknowledged::Applied
             }
             Err(error) => {
+                // Dropped as it is, it is the relay's.
                 tracing::debug!("the relay has to remove what a change made untrue: {error}");
-                recorded.row.iter().for_each(|(_, seq)| self.shared.own.forget(*seq));
                 Acknowledged::Durable
             }
         }
@@ -240,7 +236,7 @@ fn statements(file: &'static str) -> impl Iterator<Item = &'static str> {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        if let Some((_, seq)) = self.row.filter(|_| !self.announced) {
+        if let Some((_, seq)) = self.row {
             self.shared.own.forget(seq);
         }
     }

@@ -20,15 +20,20 @@ pub enum Ablation {
     FreshGeneration,
     /// A copy of what was read from Redis is put in only with the ticket that was taken before it was asked for.
     CopyTicket,
+    /// Copies in front of Redis are served for a second after its last answer, and no longer; what it did not tell of meanwhile ends none.
+    LocalLease,
     /// Bytes that are put aside in Redis before they are renamed into their place lie under a key of that attempt alone.
     OwnStaging,
+    /// A connection that does not answer in time is given up. Tests of anything else do without, where they run on machines that stand
+    /// still for a second now and then.
+    Deadlines,
 }
 
 /// The rules that are out; none, and no code at all, in ordinary builds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ablations {
     #[cfg(feature = "ablations")]
-    out: u8,
+    out: u16,
 }
 
 impl Ablations {

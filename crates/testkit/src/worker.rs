@@ -90,14 +90,26 @@ impl Worker {
     /// If it cannot be started.
     #[must_use]
     pub fn start(test: &str, settings: &str) -> Self {
-        let mut child = Command::new(env::current_exe().expect("this process has a program"))
-            .args(["--exact", test, "--nocapture"])
+        let mut command = Command::new(env::current_exe().expect("this process has a program"));
+        command.args(["--exact", test, "--nocapture"]);
+        Self::spawn(command, settings)
+    }
+
+    /// Starts a program that [`serve`]s, of whichever kind.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn spawn(command: impl Into<Command>, settings: &str) -> Self {
+        let mut child = command
+            .into()
             .env(WORKER, settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("a program that runs can be run once more");
+            .expect("the program of a worker can be started");
         let process = Process::of("worker", child.id().expect("nobody has waited for it"));
         let orders = child.stdin.take().expect("standard input is a pipe").into();
         let answers = child.stdout.take().expect("standard output is a pipe");

@@ -1,4 +1,4 @@
-//! The tasks of this workspace: `cargo xtask setup | lint | test | ci | bench`.
+//! The tasks of this workspace: `cargo xtask setup | lint | test | ci | bench | freshness`.
 
 mod checks;
 mod needs;
@@ -59,13 +59,25 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Check the promise: processes read and write while things go wrong, and every read is judged.
+    ///
+    /// The same as `cargo run --release -p freshness --`, with what follows; without a task, `run`. Prints one closing line, writes a page with plots to
+    /// bench/runs/, and fails if a read was wrong. docs/freshness.md says how it judges.
+    #[command(
+        after_help = "Examples:\n  cargo xtask freshness\n  cargo xtask freshness --minutes 10 --faults killed,half-open --seed 7\n  cargo xtask freshness --subject naive\n  cargo xtask freshness ablations\n  cargo xtask freshness run --help"
+    )]
+    Freshness {
+        /// The task and its options, handed to `freshness` as they are; `run --help` lists those of a run.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
-/// What is measured: options alone are those of `local`.
-fn suite(arguments: &[String]) -> Vec<&str> {
+/// What a program is asked for: options alone are those of its first task.
+fn named<'a>(first_task: &'a str, arguments: &'a [String]) -> Vec<&'a str> {
     let names_one = arguments.first().is_some_and(|first| !first.starts_with('-'));
-    let local = (!names_one).then_some("local");
-    local.into_iter().chain(arguments.iter().map(String::as_str)).collect()
+    let first_task = (!names_one).then_some(first_task);
+    first_task.into_iter().chain(arguments.iter().map(String::as_str)).collect()
 }
 
 fn main() -> ExitCode {
@@ -75,7 +87,12 @@ fn main() -> ExitCode {
         Task::Test { arguments } => checks::test(&arguments),
         Task::Ci => checks::lint().and_then(|()| checks::test(&[])),
         Task::Bench { arguments } => {
-            step::run(step::cargo(&["run", "--release", "--package", "bench", "--"]).args(suite(&arguments)))
+            let bench = ["run", "--release", "--package", "bench", "--"];
+            step::run(step::cargo(&bench).args(named("local", &arguments)))
+        }
+        Task::Freshness { arguments } => {
+            let freshness = ["run", "--release", "--package", "freshness", "--"];
+            step::run(step::cargo(&freshness).args(named("run", &arguments)))
         }
     };
     match done {
@@ -90,10 +107,10 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use super::suite;
+    use super::named;
 
     #[test]
-    fn options_without_a_suite_are_those_of_local() {
+    fn options_without_a_task_are_those_of_the_first_one() {
         for (given, handed) in [
             ("", "local"),
             ("--hits", "local --hits"),
@@ -101,7 +118,7 @@ mod tests {
             ("remote --rounds 5", "remote --rounds 5"),
         ] {
             let given: Vec<String> = given.split_whitespace().map(str::to_owned).collect();
-            assert_eq!(suite(&given).join(" "), handed);
+            assert_eq!(named("local", &given).join(" "), handed);
         }
     }
 }

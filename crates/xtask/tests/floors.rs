@@ -57,6 +57,24 @@ const OUTBOX: House = House {
     rooms: &[],
 };
 
+/// The checker, bottom floor first.
+const FRESHNESS: House = House {
+    krate: "freshness",
+    floors: &[
+        &["clock", "history", "rule", "schedule", "database", "terminal"], // time, what was changed, what can go wrong
+        &["judge"],                                                        // whether a read was right
+        &["tally", "subject"],  // counts; the caches that are checked
+        &["options", "worker"], // what can be chosen; a process of a run
+        &["ground"],            // the servers and the processes
+        &["run"],
+        &["plot"],
+        &["report"],
+        &["ablations"], // runs without a rule
+    ],
+    domains: &[],
+    rooms: &[],
+};
+
 /// The application: the ground floor, the domains in foreign-key order, and what is built on them.
 const CRM: House = House {
     krate: "crm",
@@ -94,6 +112,11 @@ fn imports_run_downstairs_in_larder() {
 #[test]
 fn imports_run_downstairs_in_the_outbox() {
     check::workspace_crate(&OUTBOX);
+}
+
+#[test]
+fn imports_run_downstairs_in_the_checker() {
+    check::workspace_crate(&FRESHNESS);
 }
 
 #[test]

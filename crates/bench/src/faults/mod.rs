@@ -16,7 +16,9 @@ use std::time::Duration;
 use clap::Args;
 use testkit::faults::Fault;
 
-use crate::{Failure, machine, must_be_release, tell};
+use bench::machine;
+
+use crate::{Failure, must_be_release, tell};
 use subject::Name;
 pub(crate) use table::distinct;
 

@@ -8,7 +8,9 @@ use super::case::{CHANGED, Outcome, ROWS};
 use super::table::{distinct, heading, millis};
 use super::{bars, name_of, subject};
 use crate::record::{Case, Sample, csv};
-use crate::{Failure, machine};
+use bench::machine;
+
+use crate::Failure;
 
 /// A case in one line, for whoever watches.
 pub(crate) fn line(outcome: &Outcome) -> String {

@@ -7,7 +7,9 @@ use super::cost;
 use super::lag::{Lag, RATE};
 use crate::faults::distinct;
 use crate::record::{Sample, csv, summaries};
-use crate::{Failure, machine};
+use bench::machine;
+
+use crate::Failure;
 
 pub(crate) fn write(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, Failure> {
     let place = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-outbox");

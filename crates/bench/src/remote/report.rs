@@ -7,7 +7,9 @@ use super::ground::{CPU, P50, P99, RATE, SERVER, SERVER_CPU};
 use super::hits::in_words;
 use super::{Options, batches, fills, front, hits, patterns, scripts};
 use crate::record::{Sample, Summary, csv, summaries};
-use crate::{Failure, machine, plot};
+use bench::machine;
+
+use crate::{Failure, plot};
 
 /// The groups in the order of the report: title, what to know, and with whom all are compared.
 const GROUPS: [(&str, &str, &str, &str); 8] = [

@@ -17,12 +17,16 @@ use super::front::Tie;
 use super::gather::Gather;
 use super::root::{Incarnation, Root};
 use super::trouble::{Trouble, string};
+use crate::ablation::{Ablation, Ablations};
 use crate::clock::Clock;
 use crate::tasks::Errands;
 
 /// 1 second: a connection that has answered nothing for so long may by now lead to a server of another role. Its owner has
 /// to ask again before anything is believed.
 pub(super) const SILENCE_LIMIT_MS: u64 = 1_000;
+
+/// 1 minute, where there are no deadlines: longer than any test.
+const UNLIMITED: Duration = Duration::from_secs(60);
 
 /// Who answers on a connection, as the handshake found it.
 #[derive(Clone, Debug)]
@@ -37,11 +41,30 @@ pub(crate) struct Identity {
     pub(crate) offset_ms: i64,
 }
 
+/// After what time a connection is given up.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Of a call that has not been answered.
+    pub(super) operation: Duration,
+    /// Since anything was answered.
+    pub(super) silence_ms: u64,
+}
+
+impl Limits {
+    /// Those of a connection whose calls may take so long each.
+    pub(super) fn new(operation: Duration, rules_out: Ablations) -> Self {
+        if rules_out.is_out(Ablation::Deadlines) {
+            return Limits { operation: UNLIMITED, silence_ms: u64::MAX };
+        }
+        Limits { operation, silence_ms: SILENCE_LIMIT_MS }
+    }
+}
+
 /// A connection that has passed its handshake.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
     pub(crate) identity: Identity,
-    operation_limit: Duration,
+    limits: Limits,
     /// The questions that are under way, and those that wait to leave together.
     pub(super) questions: Gather,
     /// Runs what has to be done whoever goes away.
@@ -61,14 +84,14 @@ impl Link {
     pub(super) fn new(
         connection: MultiplexedConnection,
         identity: Identity,
-        operation_limit: Duration,
+        limits: Limits,
         errands: Arc<Errands>,
         tie: Arc<Tie>,
     ) -> Arc<Link> {
         Arc::new(Link {
             connection,
             identity,
-            operation_limit,
+            limits,
             questions: Gather::default(),
             errands,
             tie,
@@ -82,7 +105,7 @@ impl Link {
 
     /// When a call that begins now has to be answered at the latest.
     pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.operation_limit
+        Instant::now() + self.limits.operation
     }
 
     /// Sends commands in one go and answers what Redis said to each, errors among it.
@@ -140,7 +163,7 @@ impl Link {
     pub(crate) fn check(&self) -> Result<(), Trouble> {
         self.has_not_ended()?;
         let silent_ms = Clock::system().now_ms().saturating_sub(self.last_answer_ms.load(Ordering::Acquire));
-        if silent_ms > SILENCE_LIMIT_MS {
+        if silent_ms > self.limits.silence_ms {
             return Err(self.give_up(Trouble::Away(format!("it has said nothing for {silent_ms} ms"))));
         }
         Ok(())

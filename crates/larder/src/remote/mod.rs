@@ -104,7 +104,8 @@ impl Remote {
         doubts: Option<mpsc::Sender<Doubt>>,
         rules_out: Ablations,
     ) -> Result<Self, Error> {
-        let supervisor = Supervisor::new(redis, local, clock.clone(), Arc::clone(&errands), doubts)?;
+        let supervisor =
+            Supervisor::new(redis, local, clock.clone(), Arc::clone(&errands), doubts, rules_out)?;
         let supervisor = Arc::new(supervisor);
         Ok(Remote { supervisor, clock, errands, rules_out })
     }

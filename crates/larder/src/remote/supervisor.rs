@@ -19,13 +19,14 @@ use tokio::time::Instant;
 
 use super::doubt::Doubt;
 use super::front::{Front, Tie};
-use super::link::{Identity, Link, SILENCE_LIMIT_MS};
+use super::link::{Identity, Limits, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
 use super::owed::Owed;
 use super::removal::Debt;
 use super::root::{Incarnation, field};
 use super::settings::Redis;
 use super::trouble::{Trouble, integer, okay, text};
+use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::local::Local;
@@ -58,7 +59,7 @@ pub(crate) struct Supervisor {
     /// The one whose connections are told of changes, where copies are kept.
     told_client: Option<Client>,
     pub(super) names: Arc<Names>,
-    operation_limit: Duration,
+    limits: Limits,
     clock: Clock,
     errands: Arc<Errands>,
     pub(super) front: Arc<Front>,
@@ -88,6 +89,7 @@ impl Supervisor {
         clock: Clock,
         errands: Arc<Errands>,
         doubts: Option<mpsc::Sender<Doubt>>,
+        rules_out: Ablations,
     ) -> Result<Self, Error> {
         if redis.limit() > LONGEST_OPERATION {
             let message = format!(
@@ -102,7 +104,7 @@ impl Supervisor {
             told_client: redis.keeps_copies().then(|| redis.client(true)).transpose()?,
             names,
             front,
-            operation_limit: redis.limit(),
+            limits: Limits::new(redis.limit(), rules_out),
             clock,
             errands,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
@@ -321,7 +323,7 @@ impl Supervisor {
         let (mut connection, may_be_told) = self.open(&tie).await?;
         let identity = self.identify(&mut connection, may_be_told).await?;
         self.end_predecessors(&mut connection, &identity).await?;
-        Ok(Link::new(connection, identity, self.operation_limit, Arc::clone(&self.errands), tie))
+        Ok(Link::new(connection, identity, self.limits, Arc::clone(&self.errands), tie))
     }
 
     /// Opens another connection to the life of a server that a link leads to.

@@ -1,0 +1,3 @@
+//! What every program that measures says of the machine it ran on, and where it writes.
+
+pub mod machine;

@@ -1,0 +1,100 @@
+//! A checker that never found anything proves nothing: after how many reads does it find each rule of the protocol that is taken out?
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use bench::machine;
+use clap::{Args, ValueEnum};
+
+use crate::options::{Database, Options};
+use crate::report::name;
+use crate::rule::Rule;
+use crate::run::{self, Outcome};
+use crate::subject::Kind;
+use crate::terminal::tell;
+
+/// What it takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Ablations {
+    /// How long each is looked for at most, in minutes
+    #[arg(long, default_value_t = 3.0)]
+    minutes: f64,
+    /// What goes wrong: `all`, or names with commas; a wrong name lists them
+    #[arg(long, default_value = "all")]
+    faults: String,
+    /// Draws the same faults in the same order again, for each
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the rows are that are cached
+    #[arg(long, value_enum, default_value_t)]
+    database: Database,
+    /// Only these rules; by default all, and the naive cache
+    #[arg(long, value_enum, value_name = "RULE")]
+    rule: Vec<Rule>,
+    /// A neutral name for the machine; by default its number of cores, as in `2core`
+    #[arg(long)]
+    host: Option<String>,
+    /// Another folder to write to than bench/runs/DATE-HOST-ablations
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+/// Looks for each; answers whether all were found.
+pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    let rules = if ablations.rule.is_empty() { Rule::value_variants() } else { &ablations.rule };
+    let mut cases: Vec<(Kind, Vec<Rule>)> = rules.iter().map(|rule| (Kind::Larder, vec![*rule])).collect();
+    if ablations.rule.is_empty() {
+        cases.push((Kind::Naive, Vec::new()));
+    }
+    let mut table =
+        String::from("| without | found after | of these strict | what was wrong |\n|---|---:|---:|---|\n");
+    let mut all_found = true;
+    for (kind, without) in cases {
+        let what = without.first().map_or_else(|| name(&kind), name);
+        tell(&format!("without {what}"));
+        let options = Options {
+            minutes: ablations.minutes,
+            faults: ablations.faults.clone(),
+            seed: ablations.seed,
+            database: ablations.database,
+            kind,
+            without,
+            stop_at_first: true,
+            ..Options::default()
+        };
+        let outcome = run::run(&options).await?;
+        all_found &= outcome.wrong() > 0;
+        table.push_str(&row(&what, &outcome));
+    }
+    let folder = machine::run_folder(ablations.folder.as_deref(), ablations.host.as_deref(), "-ablations");
+    std::fs::create_dir_all(&folder)?;
+    let text = format!(
+        "# After how many reads is a rule missed that was taken out?\n\nMade by `cargo xtask freshness ablations --minutes {} --faults {} --seed {}`, over {}. \
+         What is judged, and how, stands in docs/freshness.md.\n\n{}\n- {}\n\n{table}",
+        ablations.minutes,
+        ablations.faults,
+        ablations.seed,
+        name(&ablations.database),
+        machine::line(),
+        machine::rustc(),
+    );
+    std::fs::write(folder.join("README.md"), text)?;
+    tell(&format!("wrote {}", machine::shown(&folder)));
+    std::io::Write::write_all(&mut std::io::stdout().lock(), table.as_bytes())?;
+    Ok(all_found)
+}
+
+fn row(what: &str, outcome: &Outcome) -> String {
+    let tally = &outcome.tally;
+    let first = outcome.violations.first();
+    let wrong = match (first, outcome.differs.first()) {
+        (Some(first), _) => {
+            let behind_ms = first.behind_ns as f64 / 1e6;
+            format!("{:?}: {:?}, {:?}, {behind_ms:.1} ms behind", first.wrong, first.view, first.seen.promise)
+        }
+        (None, Some(differs)) => differs.clone(),
+        (None, None) => "**nothing was found**".to_owned(),
+    };
+    let reads = outcome.found_after.map_or_else(|| format!("> {}", tally.reads()), |reads| reads.to_string());
+    format!("| {what} | {reads} reads, {:.0} s | {} | {wrong} |\n", outcome.seconds, tally.strict)
+}

@@ -1,0 +1,229 @@
+//! The servers and the processes of a run, and what befalls them.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tempfile::TempDir;
+use testkit::faults::Faulty;
+use testkit::postgres::PostgresServer;
+use testkit::proxy::{Direction, FaultProxy};
+use testkit::worker::Worker;
+use tokio::time::{sleep, timeout};
+
+use crate::database;
+use crate::history::History;
+use crate::options::{Database, Options};
+use crate::schedule::{Fault, OfProcess, Strike};
+use crate::worker::{HISTORY, Order, Settings, Word};
+
+/// 300 ms: how long a server that has become a replica is still asked by all, and how much a lagging replica has not heard of.
+const BETWEEN: Duration = Duration::from_millis(300);
+
+/// 120 ms: how much later a slow link brings everything.
+const SLOW: Duration = Duration::from_millis(120);
+
+/// 700: what arrives at once over a crumbled link; a large fill is a dozen of them, a question part of one.
+const CRUMB_BYTES: usize = 700;
+
+/// 30 seconds: how long a process may take to answer when nothing is wrong any more. It then hangs.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where it all happens.
+pub(crate) struct Ground {
+    /// Dropped first: they end before what they depend on.
+    pub(crate) processes: Vec<Process>,
+    /// Two servers: one is the primary, the other one its replica.
+    servers: [Faulty; 2],
+    primary: AtomicUsize,
+    postgres: Option<PostgresServer>,
+    folder: TempDir,
+}
+
+/// A process, and the way from it to Redis.
+pub(crate) struct Process {
+    settings: Settings,
+    link: FaultProxy,
+    worker: Mutex<Arc<Worker>>,
+}
+
+impl Ground {
+    pub(crate) async fn new(options: &Options) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        // In memory, where there is such a place: what processes note there is read with every read that is judged.
+        let folder = match Path::new("/dev/shm").is_dir() {
+            true => tempfile::tempdir_in("/dev/shm")?,
+            false => tempfile::tempdir()?,
+        };
+        let postgres = match options.database {
+            Database::Sqlite => None,
+            Database::Postgres => Some(PostgresServer::start_durable().await),
+        };
+        let database_url = match &postgres {
+            None => format!("sqlite:{}?mode=rwc", folder.path().join("rows.db").display()),
+            Some(postgres) => postgres.database().await,
+        };
+        let pool = database::pool(&database_url).await?;
+        database::prepare(&pool, options.rows).await?;
+        larder_outbox::Outbox::<sqlx::Any>::migrate(&pool).await?;
+        pool.close().await;
+        History::create(&folder.path().join(HISTORY), options.rows)?;
+        let servers = [Faulty::start().await, Faulty::start().await];
+        let mut processes = Vec::new();
+        for number in 0..options.processes {
+            let settings = Settings {
+                name: format!("process {number}"),
+                kind: options.kind,
+                without: options.without.clone(),
+                folder: folder.path().to_owned(),
+                redis_url: String::new(),
+                database_url: database_url.clone(),
+                rows: options.rows,
+                seed: options.seed.wrapping_add(number as u64),
+            };
+            processes.push(Process::start(settings, &servers[0]).await?);
+        }
+        let ground = Ground { servers, primary: AtomicUsize::new(0), postgres, processes, folder };
+        for server in &ground.servers {
+            server.remember().await;
+        }
+        ground.follow(&ground.servers[1], &ground.servers[0]).await;
+        Ok(ground)
+    }
+
+    /// Where processes write down what is wrong.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    fn primary(&self) -> &Faulty {
+        &self.servers[self.primary.load(Ordering::Acquire)]
+    }
+
+    /// Lets the primary remember what it holds, to come back with it later.
+    pub(crate) async fn remember(&self) {
+        self.primary().remember().await;
+    }
+
+    async fn follow(&self, replica: &Faulty, primary: &Faulty) {
+        let address = primary.server().address();
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
+        replica.server().command(&["REPLICAOF", &host, &port]).await;
+    }
+
+    /// Lets something happen.
+    pub(crate) async fn begin(&self, strike: Strike) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let process = &self.processes[strike.process];
+        match strike.fault {
+            Fault::Server(fault) => fault.begin(self.primary()).await,
+            Fault::Process(fault) => process.begin(fault).await?,
+            Fault::Failover | Fault::LaggingFailover => {
+                self.fail_over(strike.fault == Fault::LaggingFailover).await;
+            }
+            Fault::DatabaseKilled => self.postgres.as_ref().expect("it is over PostgreSQL").kill().await,
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(crate) async fn end(&self, strike: Strike) {
+        match strike.fault {
+            Fault::Server(fault) => fault.end(self.primary()).await,
+            Fault::Process(fault) => self.processes[strike.process].end(fault).await,
+            Fault::Failover | Fault::LaggingFailover => {}
+            Fault::DatabaseKilled => self.postgres.as_ref().expect("it is over PostgreSQL").restart().await,
+        }
+    }
+
+    /// The replica takes over. A lagging one has stopped listening before, and everybody learns of it at once; otherwise the old primary
+    /// is still asked for a while, and refuses as a replica does.
+    async fn fail_over(&self, lags: bool) {
+        let old = self.primary.load(Ordering::Acquire);
+        let (old, new) = (&self.servers[old], &self.servers[1 - old]);
+        new.server().command(&["REPLICAOF", "NO", "ONE"]).await;
+        if lags {
+            sleep(BETWEEN).await;
+            old.proxy().cut().await;
+        } else {
+            self.follow(old, new).await;
+            sleep(BETWEEN).await;
+        }
+        for process in &self.processes {
+            process.link.lead_to(new.proxy().address()).await;
+        }
+        if lags {
+            self.follow(old, new).await;
+        }
+        self.primary.fetch_xor(1, Ordering::AcqRel);
+    }
+}
+
+impl Process {
+    async fn start(mut settings: Settings, server: &Faulty) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let link = FaultProxy::to(server.proxy().address()).await;
+        settings.redis_url = link.url();
+        let worker = Mutex::new(Arc::new(start(&settings)?));
+        Ok(Process { settings, link, worker })
+    }
+
+    /// The process that there is now.
+    fn worker(&self) -> Arc<Worker> {
+        Arc::clone(&self.worker.lock())
+    }
+
+    /// Asks it; nothing if it has ended meanwhile.
+    pub(crate) async fn ask(&self, order: &Order) -> Option<Word> {
+        let order = serde_json::to_string(order).expect("orders are plain data");
+        let word = self.worker().try_ask(&order).await?;
+        serde_json::from_str(&word).ok()
+    }
+
+    /// Asks it when nothing is wrong any more; the error says that it hangs.
+    pub(crate) async fn ask_healthy(&self, order: &Order) -> Result<Word, String> {
+        match timeout(ANSWER_LIMIT, self.ask(order)).await {
+            Ok(Some(word)) => Ok(word),
+            Ok(None) => Err(format!("{}: it has ended", self.settings.name)),
+            Err(_elapsed) => {
+                Err(format!("{}: no answer within {ANSWER_LIMIT:?}: it hangs", self.settings.name))
+            }
+        }
+    }
+
+    async fn begin(&self, fault: OfProcess) -> Result<(), Box<dyn Error + Send + Sync>> {
+        match fault {
+            OfProcess::Killed => {
+                self.worker().kill().await;
+                *self.worker.lock() = Arc::new(start(&self.settings)?);
+            }
+            OfProcess::Paused => self.worker().pause().await,
+            OfProcess::Cut => self.link.cut().await,
+            OfProcess::CutOff => {
+                self.link.refuse().await;
+                self.link.cut().await;
+            }
+            OfProcess::HalfOpen => self.link.half_open(),
+            OfProcess::Deaf => self.link.one_way(Direction::ToClient),
+            OfProcess::Mute => self.link.one_way(Direction::ToServer),
+            OfProcess::Slow => self.link.delay(SLOW),
+            OfProcess::Crumbled => self.link.crumble(CRUMB_BYTES, Duration::from_millis(1)),
+        }
+        Ok(())
+    }
+
+    async fn end(&self, fault: OfProcess) {
+        match fault {
+            OfProcess::Paused => self.worker().resume().await,
+            _ => self.link.heal().await,
+        }
+    }
+}
+
+/// This program once more, as a process of the run.
+fn start(settings: &Settings) -> Result<Worker, Box<dyn Error + Send + Sync>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("worker");
+    Ok(Worker::spawn(command, &serde_json::to_string(settings)?))
+}

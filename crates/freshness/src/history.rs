@@ -1,0 +1,148 @@
+//! What was changed and acknowledged, when: a file in memory that all processes of a run share, and that outlives each of them.
+//!
+//! Each row of the database has a ring of its latest changes there, and each change a place by its version: who writes version 7 of a
+//! row holds the database's lock on it. A change is noted before its commit, once more after it, and once more when its removal is
+//! acknowledged. Whoever judges a read looks at what had been acknowledged by the time at which the read began. What is noted late, or
+//! overwritten, or torn by a reader that looks at the same moment, is known to nobody: that lets a stale read pass, but never
+//! accuses one that was right.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// 32: at two changes of a row a second, a quarter of a minute.
+pub(crate) const RING: u64 = 32;
+
+/// Six numbers of 8 bytes.
+const PLACE_BYTES: usize = 48;
+
+const ROW_BYTES: usize = RING as usize * PLACE_BYTES;
+
+/// What no torn place is likely to say.
+const SEAL: u64 = 0x6C61_7264_6572_2121;
+
+/// One change of a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) version: u64,
+    /// What the row says beside its version, so that a change that was rolled back is told from the one that took its place.
+    pub(crate) nonce: u64,
+    /// When its commit had been answered, 0 if it was not.
+    pub(crate) committed_ns: u64,
+    /// When its removal had been acknowledged as applied, 0 if it was not.
+    pub(crate) applied_ns: u64,
+    /// When it had been acknowledged as durable and no more, 0 if it was not.
+    pub(crate) durable_ns: u64,
+}
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct History {
+    file: File,
+}
+
+impl History {
+    /// An empty one.
+    pub(crate) fn create(path: &Path, rows: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        file.set_len(rows * ROW_BYTES as u64)?;
+        Ok(History { file })
+    }
+
+    /// The one that another process has made.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(History { file: OpenOptions::new().read(true).write(true).open(path)? })
+    }
+
+    /// Notes a change that is about to be committed. To be called under the database's lock on the row.
+    pub(crate) fn begin(&self, row: u64, change: Change) -> io::Result<()> {
+        self.file.write_all_at(&encode(change), at(row, change.version))
+    }
+
+    /// Notes what has become of it, unless its place is another one's by now.
+    pub(crate) fn update(&self, row: u64, change: Change) -> io::Result<()> {
+        let mut place = [0; PLACE_BYTES];
+        self.file.read_exact_at(&mut place, at(row, change.version))?;
+        match decode(&place) {
+            Some(there) if (there.version, there.nonce) == (change.version, change.nonce) => {
+                self.file.write_all_at(&encode(change), at(row, change.version))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The latest changes of a row, in no order.
+    pub(crate) fn changes(&self, row: u64) -> io::Result<Vec<Change>> {
+        let mut ring = [0; ROW_BYTES];
+        self.file.read_exact_at(&mut ring, row * ROW_BYTES as u64)?;
+        let (places, _) = ring.as_chunks::<PLACE_BYTES>();
+        Ok(places.iter().filter_map(decode).collect())
+    }
+}
+
+fn at(row: u64, version: u64) -> u64 {
+    row * ROW_BYTES as u64 + version % RING * PLACE_BYTES as u64
+}
+
+fn encode(change: Change) -> [u8; PLACE_BYTES] {
+    let Change { version, nonce, committed_ns, applied_ns, durable_ns } = change;
+    let mut words = [version, nonce, committed_ns, applied_ns, durable_ns, 0];
+    words[5] = seal(&words);
+    let mut place = [0; PLACE_BYTES];
+    for (bytes, word) in place.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *bytes = word.to_ne_bytes();
+    }
+    place
+}
+
+/// The change of a place, if one was ever noted there and nobody is writing it now.
+fn decode(place: &[u8; PLACE_BYTES]) -> Option<Change> {
+    let mut words = [0; 6];
+    for (word, bytes) in words.iter_mut().zip(place.as_chunks::<8>().0) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    let [version, nonce, committed_ns, applied_ns, durable_ns, sealed] = words;
+    let change = Change { version, nonce, committed_ns, applied_ns, durable_ns };
+    (version != 0 && sealed == seal(&words)).then_some(change)
+}
+
+fn seal(words: &[u64; 6]) -> u64 {
+    words[..5]
+        .iter()
+        .fold(SEAL, |seal, word| (seal ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, History, RING, encode};
+
+    fn change(version: u64, nonce: u64) -> Change {
+        Change { version, nonce, committed_ns: 1, applied_ns: 2, durable_ns: 0 }
+    }
+
+    #[test]
+    fn what_one_notes_another_finds_and_what_is_torn_nobody() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let path = folder.path().join("history");
+        let ours = History::create(&path, 2).expect("it can be made");
+        let theirs = History::open(&path).expect("it is there");
+        for version in 1..=RING + 3 {
+            ours.begin(1, change(version, version)).expect("it can be written");
+        }
+        let mut versions: Vec<u64> =
+            theirs.changes(1).expect("it can be read").iter().map(|change| change.version).collect();
+        versions.sort_unstable();
+        assert_eq!(versions, (4..=RING + 3).collect::<Vec<_>>());
+        assert_eq!(theirs.changes(0).expect("it can be read"), []);
+
+        // Of a change whose place is another one's by now, nothing is noted.
+        ours.update(1, change(3, 3)).expect("it can be written");
+        assert!(theirs.changes(1).expect("it can be read").contains(&change(RING + 3, RING + 3)));
+
+        // The one half of a place with the other half of another one.
+        let mut torn = encode(change(5, 5));
+        torn[8..16].copy_from_slice(&encode(change(5, 6))[8..16]);
+        assert_eq!(super::decode(&torn), None);
+    }
+}

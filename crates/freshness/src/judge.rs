@@ -1,0 +1,177 @@
+//! Whether a read was allowed to answer what it did.
+//!
+//! A read that begins at `s` and is answered by Redis, or by the database, returns no version older than the newest one whose removal had
+//! been acknowledged by `s`; a hit in the process none older than that by `s - H`. What it returns was committed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::Change;
+
+/// 1 second: by how much a hit in a process may be older than what was acknowledged, whatever fails.
+pub(crate) const H_NS: u64 = 1_000_000_000;
+
+/// 100 ms: a read so near to a removal is one at risk.
+const NEAR_NS: u64 = 100_000_000;
+
+/// What a read is held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Promise {
+    /// Nothing that was acknowledged before it began is missing: Redis or the database answered it, or `sync` went before.
+    Strict,
+    /// Nothing that was acknowledged a second before: a hit in the process.
+    Local,
+    /// It says itself that it is stale.
+    Labelled,
+}
+
+/// A read that has been answered.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) row: u64,
+    pub(crate) version: u64,
+    pub(crate) nonce: u64,
+    pub(crate) promise: Promise,
+    pub(crate) start_ns: u64,
+    pub(crate) end_ns: u64,
+}
+
+/// What is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Wrong {
+    /// It returned what had been changed and acknowledged before it began, for a hit in a process more than a second before.
+    Stale,
+    /// It returned what was never committed.
+    NeverCommitted,
+    /// It returned the value of another row.
+    AnotherRow,
+}
+
+/// What is to be said of a read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judged {
+    /// For how long, when it began, a newer version had been acknowledged as applied.
+    pub(crate) behind_ns: u64,
+    /// The same of what was acknowledged as durable only: nothing is promised of when it is seen.
+    pub(crate) behind_durable_ns: u64,
+    /// A removal was near.
+    pub(crate) at_risk: bool,
+    pub(crate) wrong: Option<Wrong>,
+}
+
+/// Judges a read by what was noted of its row.
+pub(crate) fn judge(seen: &Seen, changes: &[Change]) -> Judged {
+    let newer = || changes.iter().filter(|change| change.version > seen.version);
+    let behind = |at: fn(&Change) -> u64| {
+        let first = newer().map(at).filter(|at_ns| *at_ns != 0).min();
+        first.map_or(0, |first| seen.start_ns.saturating_sub(first))
+    };
+    let behind_ns = behind(|change| change.applied_ns);
+    let allowed_ns = match seen.promise {
+        Promise::Strict => Some(0),
+        Promise::Local => Some(H_NS),
+        Promise::Labelled => None,
+    };
+    let is_near =
+        |at_ns: u64| at_ns != 0 && at_ns + NEAR_NS >= seen.start_ns && at_ns <= seen.end_ns + NEAR_NS;
+    let wrong = if allowed_ns.is_some_and(|allowed_ns| behind_ns > allowed_ns) {
+        Some(Wrong::Stale)
+    } else if was_never_committed(seen, changes) {
+        Some(Wrong::NeverCommitted)
+    } else {
+        None
+    };
+    Judged {
+        behind_ns,
+        behind_durable_ns: behind(|change| change.durable_ns),
+        at_risk: changes.iter().any(|change| is_near(change.applied_ns) || is_near(change.durable_ns)),
+        wrong,
+    }
+}
+
+/// Whether nobody has ever begun a change to it. The first version, 0, was there before all changes; one that has left the ring was
+/// there once.
+fn was_never_committed(seen: &Seen, changes: &[Change]) -> bool {
+    if seen.version == 0 {
+        return seen.nonce != 0;
+    }
+    match changes.iter().find(|change| change.version == seen.version) {
+        Some(change) => change.nonce != seen.nonce,
+        None => changes.iter().all(|change| change.version < seen.version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, H_NS, Promise, Seen, Wrong, judge};
+
+    const NOW: u64 = 100 * H_NS;
+
+    fn change(version: u64, applied_ns: u64) -> Change {
+        Change { version, nonce: version * 10, committed_ns: applied_ns, applied_ns, durable_ns: 0 }
+    }
+
+    fn seen(version: u64, promise: Promise) -> Seen {
+        Seen { row: 0, version, nonce: version * 10, promise, start_ns: NOW, end_ns: NOW + 1_000 }
+    }
+
+    #[test]
+    fn a_read_is_held_to_what_was_acknowledged_before_it_began() {
+        use Promise::{Labelled, Local, Strict};
+        for (what, changes, read, wrong) in [
+            ("nothing was changed", vec![], seen(0, Strict), None),
+            ("the newest", vec![change(1, NOW - 5)], seen(1, Strict), None),
+            ("the one before", vec![change(1, NOW - 5)], seen(0, Strict), Some(Wrong::Stale)),
+            ("acknowledged while it ran", vec![change(1, NOW + 5)], seen(0, Strict), None),
+            ("not acknowledged", vec![change(1, 0)], seen(0, Strict), None),
+            (
+                "newer than what is acknowledged",
+                vec![change(1, NOW - 5), change(2, 0)],
+                seen(2, Strict),
+                None,
+            ),
+            (
+                "the one between was not acknowledged",
+                vec![change(1, 0), change(2, NOW - 5)],
+                seen(0, Strict),
+                Some(Wrong::Stale),
+            ),
+            ("a copy, within its second", vec![change(1, NOW - H_NS)], seen(0, Local), None),
+            ("a copy, behind it", vec![change(1, NOW - H_NS - 1)], seen(0, Local), Some(Wrong::Stale)),
+            (
+                "by the first that it misses",
+                vec![change(1, NOW - 2 * H_NS), change(2, NOW - 5)],
+                seen(0, Local),
+                Some(Wrong::Stale),
+            ),
+            ("it says so itself", vec![change(1, NOW - 9 * H_NS)], seen(0, Labelled), None),
+            ("nobody began it", vec![change(1, NOW - 5)], seen(2, Strict), Some(Wrong::NeverCommitted)),
+            (
+                "it was rolled back",
+                vec![change(1, NOW - 5)],
+                Seen { nonce: 7, ..seen(1, Strict) },
+                Some(Wrong::NeverCommitted),
+            ),
+            (
+                "the first, which nobody wrote",
+                vec![],
+                Seen { nonce: 7, ..seen(0, Strict) },
+                Some(Wrong::NeverCommitted),
+            ),
+        ] {
+            assert_eq!(judge(&read, &changes).wrong, wrong, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_read_near_a_removal_is_at_risk_and_says_how_far_behind_it_is() {
+        for (applied_ns, at_risk, behind_ns) in [
+            (NOW - 100_000_001, false, 100_000_001),
+            (NOW - 100_000_000, true, 100_000_000),
+            (NOW + 100_001_000, true, 0),
+            (NOW + 100_001_001, false, 0),
+        ] {
+            let judged = judge(&seen(0, Promise::Local), &[change(1, applied_ns)]);
+            assert_eq!((judged.at_risk, judged.behind_ns), (at_risk, behind_ns));
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! A run: processes read and write, things go wrong, and in the end everything is compared with the database.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval, sleep, sleep_until};
+
+use crate::clock::now_ns;
+use crate::ground::Ground;
+use crate::options::Options;
+use crate::schedule::{Episode, Fault, Schedule};
+use crate::tally::Tally;
+use crate::terminal::tell;
+use crate::worker::{Order, VIOLATIONS, Violation, Word};
+
+/// 250 ms: how often processes are asked what they have counted. One that is killed takes so much of its counts with it, but
+/// nothing that is wrong.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// 10 seconds: how often it is said how the run does.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// What happened when, in seconds since the begin of the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    pub(crate) name: &'static str,
+    pub(crate) begins: f64,
+    pub(crate) ends: f64,
+}
+
+/// What was counted in a while, which ended so many seconds after the begin of the run.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) at: f64,
+    pub(crate) reads: u64,
+    pub(crate) hits: u64,
+    pub(crate) behind_ms: f64,
+}
+
+/// How a run went.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) seconds: f64,
+    pub(crate) tally: Tally,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) violations: Vec<Violation>,
+    /// What was not equal to the database in the end, and who did not answer, in words.
+    pub(crate) differs: Vec<String>,
+    /// After how many reads the first violation was known; `None` without one.
+    pub(crate) found_after: Option<u64>,
+}
+
+impl Outcome {
+    /// How much is wrong.
+    pub(crate) fn wrong(&self) -> u64 {
+        self.tally.violations().max(self.violations.len() as u64) + self.differs.len() as u64
+    }
+}
+
+/// What the askers and the one who lets things go wrong share.
+#[derive(Debug)]
+struct Course {
+    begun: Instant,
+    outcome: Mutex<Outcome>,
+    /// What is wrong at the moment, in words.
+    now: Mutex<String>,
+}
+
+impl Course {
+    fn at(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    fn counted(&self, tally: &Tally) {
+        let (reads, hits) = (tally.reads(), tally.hits);
+        let sample = Sample { at: self.at(), reads, hits, behind_ms: tally.behind_us.max_ms() };
+        let mut outcome = self.outcome.lock();
+        outcome.tally.add(tally);
+        outcome.samples.push(sample);
+        if outcome.tally.violations() > 0 && outcome.found_after.is_none() {
+            outcome.found_after = Some(outcome.tally.reads());
+        }
+    }
+}
+
+/// Runs, and answers what came of it.
+pub(crate) async fn run(options: &Options) -> Result<Outcome, Box<dyn Error + Send + Sync>> {
+    let faults = Fault::parse(&options.faults, options.database == crate::options::Database::Postgres)?;
+    let ground = Arc::new(Ground::new(options).await?);
+    let begun = Instant::now();
+    let course = Arc::new(Course { begun, outcome: Mutex::default(), now: Mutex::default() });
+    let ends = begun + Duration::from_secs_f64(options.minutes * 60.0);
+
+    let mut asking = JoinSet::new();
+    for process in 0..ground.processes.len() {
+        let (ground, course) = (Arc::clone(&ground), Arc::clone(&course));
+        asking.spawn(async move {
+            let mut pace = interval(ASK_EVERY);
+            loop {
+                pace.tick().await;
+                if let Some(Word::Report(tally)) = ground.processes[process].ask(&Order::Report).await {
+                    course.counted(&tally);
+                }
+            }
+        });
+    }
+    let telling = {
+        let (course, minutes) = (Arc::clone(&course), options.minutes);
+        async move {
+            let mut pace = interval(TELL_EVERY);
+            pace.tick().await;
+            loop {
+                pace.tick().await;
+                let (reads, wrong) = {
+                    let outcome = course.outcome.lock();
+                    (outcome.tally.reads(), outcome.wrong())
+                };
+                let (at, all, now) = (course.at(), minutes * 60.0, course.now.lock().clone());
+                tell(&format!("{at:.0} of {all:.0} s: {reads} reads, {wrong} violations; {now}"));
+            }
+        }
+    };
+    let found = async {
+        loop {
+            sleep(ASK_EVERY).await;
+            if options.stop_at_first && course.outcome.lock().found_after.is_some() {
+                return;
+            }
+        }
+    };
+    let schedule = Schedule::new(options.seed, faults, options.processes);
+    tokio::select! {
+        struck = strike(&ground, &course, schedule, ends) => struck?,
+        () = found => {}
+        () = telling => {}
+    }
+    settle(&ground, &course, asking).await;
+    let mut outcome = std::mem::take(&mut *course.outcome.lock());
+    outcome.seconds = course.at();
+    outcome.violations = written_down(&ground);
+    Ok(outcome)
+}
+
+/// Lets things go wrong until the run ends.
+async fn strike(
+    ground: &Ground,
+    course: &Course,
+    schedule: Schedule,
+    ends: Instant,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    for Episode { pause, remembers, strikes, lasts } in schedule {
+        if Instant::now() + pause + lasts >= ends {
+            break;
+        }
+        sleep(pause).await;
+        if remembers {
+            ground.remember().await;
+        }
+        let (began_ns, begins) = (now_ns(), course.at());
+        for strike in &strikes {
+            *course.now.lock() = format!("{} now", strike.fault);
+            ground.begin(*strike).await?;
+        }
+        sleep(lasts).await;
+        for strike in &strikes {
+            ground.end(*strike).await;
+        }
+        let ends = begins + (now_ns() - began_ns) as f64 / 1e9;
+        *course.now.lock() = String::from("nothing is wrong now");
+        let mut outcome = course.outcome.lock();
+        for strike in strikes {
+            outcome.windows.push(Window { name: strike.fault.name(), begins, ends });
+        }
+    }
+    sleep_until(ends).await;
+    Ok(())
+}
+
+/// Lets all rest, hears their last counts, and compares.
+async fn settle(ground: &Ground, course: &Course, asking: JoinSet<()>) {
+    let all = |order: Order| async move {
+        join_all(ground.processes.iter().map(|process| process.ask_healthy(&order))).await
+    };
+    for rests in all(Order::Rest).await {
+        if let Err(hangs) = rests {
+            course.outcome.lock().differs.push(hangs);
+        }
+    }
+    drop(asking);
+    for word in all(Order::Report).await {
+        if let Ok(Word::Report(tally)) = word {
+            course.counted(&tally);
+        }
+    }
+    for word in all(Order::Compare).await {
+        match word {
+            Ok(Word::Compared(differs)) => course.outcome.lock().differs.extend(differs),
+            Ok(_) => unreachable!("each order has its word"),
+            Err(hangs) => course.outcome.lock().differs.push(hangs),
+        }
+    }
+}
+
+fn written_down(ground: &Ground) -> Vec<Violation> {
+    let lines = std::fs::read_to_string(ground.folder().join(VIOLATIONS)).unwrap_or_default();
+    lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}

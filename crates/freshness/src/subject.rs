@@ -1,0 +1,336 @@
+//! What is checked: larder, and beside it the cache-aside of textbooks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder::testing::Ablation;
+use larder::{
+    Acknowledged, CacheService, Encoding, Freshness, Invalidation, Key, Policy, Read, Redis, Source, Space,
+    Tag, Ttl,
+};
+use larder_outbox::{Outbox, Recorded, Settings};
+use rand::RngExt;
+use redis::AsyncCommands;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use serde::{Deserialize, Serialize};
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::database;
+use crate::judge::Promise;
+use crate::rule::Rule;
+
+/// What is cached of a row. It names the row, so that a value under another one's key is found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Value {
+    pub(crate) row: u64,
+    pub(crate) version: u64,
+    pub(crate) nonce: u64,
+    /// What makes it large, where it is.
+    padding: String,
+}
+
+/// A value, and what was promised of it.
+pub(crate) struct Answer {
+    pub(crate) value: Arc<Value>,
+    pub(crate) promise: Promise,
+    pub(crate) is_hit: bool,
+}
+
+/// The database gave no answer, or the cache none.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed;
+
+/// By what name, and by which of the ways that an entry can be told of a change, a row is cached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum View {
+    /// By its key, with copies in the process.
+    Kept,
+    /// By its key, in Redis alone.
+    Strict,
+    /// By a tag, for two seconds.
+    Tagged,
+    /// By a scope of its name.
+    Scoped,
+    /// By its key, in Redis alone, 8 kB.
+    Large,
+    /// By its key, and served while Redis is away, with a label.
+    Degraded,
+}
+
+static KEPT: Space<u64, Value> = Space::new("kept:{row}", "A row with copies.").ttl(LIFE);
+static STRICT: Space<u64, Value> =
+    Space::new("strict:{row}", "A row without copies.").ttl(LIFE).local_tier(false);
+static TAGGED: Space<u64, Value> = Space::new("tagged:{row}", "A row by its tag.").ttl(Ttl::secs(2));
+static SCOPED: Space<(u64, u64), Value> =
+    Space::new("scoped:{group}:{row}", "A row by its group.").ttl(LIFE).scope("group");
+static LARGE: Space<u64, Value> = Space::new("large:{row}", "A large row without copies.")
+    .ttl(LIFE)
+    .local_tier(false)
+    .encoding(Encoding::MessagePack);
+static DEGRADED: Space<u64, Value> =
+    Space::new("degraded:{row}", "A row that is served while Redis is away.")
+        .ttl(LIFE)
+        .degraded_ttl(Duration::from_secs(30));
+
+/// 5 minutes: what is wrong stays so.
+const LIFE: Ttl = Ttl::secs(300);
+
+/// 8 kB: beyond what a fill carries in its script.
+const LARGE_BYTES: usize = 8_000;
+
+/// Rows of a group: its scope is removed when one of them changes.
+const GROUP: u64 = 4;
+
+/// 5 ms: a load takes up to so long after it has read its row.
+const SLOWEST_LOAD: Duration = Duration::from_millis(5);
+
+/// Where rows are loaded from.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    pub(crate) pool: AnyPool,
+    pub(crate) loads: AtomicU64,
+}
+
+impl Loader {
+    async fn load(&self, row: u64, padding: usize) -> Result<Value, Failed> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        let (version, nonce) = database::load(&self.pool, row).await.map_err(|_error| Failed)?;
+        let rest = rand::rng().random_range(Duration::ZERO..SLOWEST_LOAD);
+        tokio::time::sleep(rest).await;
+        Ok(Value { row, version, nonce, padding: "x".repeat(padding) })
+    }
+}
+
+/// Which cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub(crate) enum Kind {
+    /// larder with its outbox
+    #[default]
+    Larder,
+    /// cache-aside as in textbooks: load on a miss and store; delete after a commit
+    Naive,
+}
+
+/// One of them.
+pub(crate) enum Subject {
+    Larder { cache: CacheService, outbox: Outbox<Any>, loader: Loader },
+    Naive { redis: ConnectionManager, loader: Loader },
+}
+
+/// What has to be announced after the commit.
+pub(crate) enum Due {
+    Recorded(Recorded),
+    Rows(Vec<u64>),
+}
+
+impl Subject {
+    /// Starts it over this Redis and this database, without some rules.
+    pub(crate) async fn start(
+        kind: Kind,
+        redis_url: &str,
+        pool: AnyPool,
+        without: &[Rule],
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let loader = Loader { pool: pool.clone(), loads: AtomicU64::new(0) };
+        if kind == Kind::Naive {
+            let second = Duration::from_secs(1);
+            let config = ConnectionManagerConfig::new()
+                .set_connection_timeout(Some(second))
+                .set_response_timeout(Some(second))
+                .set_number_of_retries(1);
+            let redis = ConnectionManager::new_with_config(redis::Client::open(redis_url)?, config).await?;
+            return Ok(Subject::Naive { redis, loader });
+        }
+        let builder = CacheService::builder().relayed().redis(Redis::at(redis_url));
+        let builder = builder.space(&KEPT).space(&STRICT).space(&TAGGED).space(&SCOPED);
+        let builder = builder.space(&LARGE).space(&DEGRADED);
+        let of_cache: Vec<Ablation> = without.iter().filter_map(|rule| rule.of_cache()).collect();
+        let builder = of_cache.into_iter().fold(builder, |builder, rule| builder.without(rule));
+        let cache = builder.build()?;
+        let settings = without.iter().filter_map(|rule| rule.of_outbox());
+        let settings = settings.fold(Settings::new(), |settings, rule| settings.without(rule));
+        let outbox = Outbox::start(&pool, &cache, settings).await?;
+        Ok(Subject::Larder { cache, outbox, loader })
+    }
+
+    pub(crate) fn loader(&self) -> &Loader {
+        let (Subject::Larder { loader, .. } | Subject::Naive { loader, .. }) = self;
+        loader
+    }
+
+    /// The views that readers read whose hits may come from the process.
+    pub(crate) fn local_views(&self) -> &'static [View] {
+        match self {
+            Subject::Larder { .. } => &[View::Kept, View::Tagged, View::Scoped, View::Degraded],
+            Subject::Naive { .. } => &[],
+        }
+    }
+
+    /// The views that Redis answers.
+    pub(crate) fn strict_views(&self) -> &'static [View] {
+        match self {
+            Subject::Larder { .. } => &[View::Strict, View::Large],
+            Subject::Naive { .. } => &[View::Strict],
+        }
+    }
+
+    /// Reads a row through the cache.
+    pub(crate) async fn read(&self, view: View, row: u64) -> Result<Answer, Failed> {
+        match self {
+            Subject::Larder { cache, loader, .. } => {
+                let policy = Policy::new();
+                match view {
+                    View::Kept => through(cache, KEPT.key(&row), policy, loader.load(row, 0)).await,
+                    View::Strict => through(cache, STRICT.key(&row), policy, loader.load(row, 0)).await,
+                    View::Tagged => {
+                        through(cache, TAGGED.key(&row), policy.tag(tag(row)), loader.load(row, 0)).await
+                    }
+                    View::Scoped => {
+                        let id = (row / GROUP, row);
+                        through(cache, SCOPED.key(&id), policy, loader.load(row, 0)).await
+                    }
+                    View::Large => {
+                        through(cache, LARGE.key(&row), policy, loader.load(row, LARGE_BYTES)).await
+                    }
+                    View::Degraded => through(cache, DEGRADED.key(&row), policy, loader.load(row, 0)).await,
+                }
+            }
+            Subject::Naive { redis, loader } => {
+                let (mut redis, name) = (redis.clone(), naive_name(row));
+                let cached: Option<String> = redis.get(&name).await.unwrap_or_default();
+                if let Some(value) = cached.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
+                    return Ok(Answer { value: Arc::new(value), promise: Promise::Strict, is_hit: true });
+                }
+                let value = loader.load(row, 0).await?;
+                let text = serde_json::to_string(&value).map_err(|_error| Failed)?;
+                let seconds = LIFE.as_millis() / 1_000;
+                redis.set_ex::<_, _, ()>(&name, text, seconds).await.ok(); // as textbooks do: a cache may fail
+                Ok(Answer { value: Arc::new(value), promise: Promise::Strict, is_hit: false })
+            }
+        }
+    }
+
+    /// Reads rows by one call, in Redis alone; those that were not there are loaded by one call of the loader.
+    pub(crate) async fn read_many(&self, rows: &[u64]) -> Result<Vec<Arc<Value>>, Failed> {
+        let Subject::Larder { cache, loader, .. } = self else {
+            let mut values = Vec::new();
+            for row in rows {
+                values.push(self.read(View::Strict, *row).await?.value);
+            }
+            return Ok(values);
+        };
+        let load = async |missing: Vec<u64>| {
+            let mut loaded = Vec::new();
+            for row in missing {
+                loaded.push((row, loader.load(row, 0).await?));
+            }
+            Ok(loaded)
+        };
+        let values = cache.get_or_set_many(rows, |row| STRICT.key(row), Policy::new(), load).await?;
+        values.into_iter().map(|value| value.ok_or(Failed)).collect()
+    }
+
+    /// Looks for a row without loading it.
+    pub(crate) async fn look(&self, row: u64) -> Option<Answer> {
+        match self {
+            Subject::Larder { cache, .. } => cache.lookup(KEPT.key(&row)).await.map(Answer::from),
+            Subject::Naive { .. } => None,
+        }
+    }
+
+    /// From then on hits in this process are as new as those in Redis; `false` if that cannot be said now.
+    pub(crate) async fn sync(&self) -> bool {
+        match self {
+            Subject::Larder { cache, .. } => cache.sync().await.is_ok(),
+            Subject::Naive { .. } => true,
+        }
+    }
+
+    /// Records in a transaction what its change of these rows makes untrue.
+    pub(crate) async fn record(
+        &self,
+        change: &mut Transaction<'_, Any>,
+        rows: &[u64],
+    ) -> Result<Due, larder_outbox::Error> {
+        match self {
+            Subject::Larder { outbox, .. } => {
+                let changed = rows.iter().fold(Invalidation::new(), |changed, row| {
+                    let changed = changed.key(KEPT.key(row)).key(STRICT.key(row)).key(LARGE.key(row));
+                    let group = SCOPED.under(&(row / GROUP));
+                    changed.key(DEGRADED.key(row)).tag(tag(*row)).pattern(group)
+                });
+                outbox.add(change, changed).await.map(Due::Recorded)
+            }
+            Subject::Naive { .. } => Ok(Due::Rows(rows.to_vec())),
+        }
+    }
+
+    /// Announces what a commit has made untrue, or may have: then nobody knows whether it took place.
+    pub(crate) async fn announce(&self, due: Due, is_sure: bool) -> Acknowledged {
+        match (self, due) {
+            (Subject::Larder { outbox, .. }, Due::Recorded(recorded)) if is_sure => {
+                outbox.announce(recorded).await
+            }
+            (Subject::Larder { outbox, .. }, Due::Recorded(recorded)) => {
+                outbox.announce_unsure(recorded).await
+            }
+            (Subject::Naive { redis, .. }, Due::Rows(rows)) => {
+                let names: Vec<String> = rows.into_iter().map(naive_name).collect();
+                match redis.clone().del::<_, ()>(names).await {
+                    Ok(()) => Acknowledged::Applied,
+                    Err(_error) => Acknowledged::Durable, // it is told so that what is stale then is counted apart
+                }
+            }
+            _ => unreachable!("what is due was recorded by the same subject"),
+        }
+    }
+
+    /// Waits until everything that was committed is removed; `false` if that takes too long.
+    pub(crate) async fn caught_up(&self, limit: Duration) -> bool {
+        match self {
+            Subject::Larder { cache, outbox, .. } => {
+                let ready = tokio::time::timeout(limit, cache.ready()).await;
+                ready.is_ok() && outbox.caught_up(limit).await.is_ok()
+            }
+            Subject::Naive { .. } => true,
+        }
+    }
+
+    /// How many changes wait in the outbox.
+    pub(crate) async fn waiting(&self) -> u64 {
+        match self {
+            Subject::Larder { outbox, .. } => outbox.stats().await.map_or(u64::MAX, |stats| stats.depth),
+            Subject::Naive { .. } => 0,
+        }
+    }
+}
+
+fn tag(row: u64) -> Tag {
+    Tag::new("row", row)
+}
+
+fn naive_name(row: u64) -> String {
+    format!("row:{row}")
+}
+
+async fn through(
+    cache: &CacheService,
+    key: Key<'_, Value>,
+    policy: Policy,
+    load: impl Future<Output = Result<Value, Failed>>,
+) -> Result<Answer, Failed> {
+    cache.read_through(key, policy, || load).await.map(Answer::from)
+}
+
+impl From<Read<Value>> for Answer {
+    fn from(read: Read<Value>) -> Self {
+        let promise = match (read.freshness, read.source) {
+            (Freshness::Fresh, Source::Local) => Promise::Local,
+            (Freshness::Fresh, _) => Promise::Strict,
+            _ => Promise::Labelled,
+        };
+        let is_hit = matches!(read.source, Source::Local | Source::Remote);
+        Answer { value: read.value, promise, is_hit }
+    }
+}

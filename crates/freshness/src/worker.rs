@@ -1,0 +1,404 @@
+//! A process of a run: readers and writers over one cache.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use larder::Acknowledged;
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::clock::now_ns;
+use crate::database;
+use crate::history::{Change, History};
+use crate::judge::{Judged, Promise, Seen, Wrong, judge};
+use crate::rule::Rule;
+use crate::subject::{Answer, Failed, Kind, Subject, Value, View};
+use crate::tally::Tally;
+
+/// What a process is told at its start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    /// Which process it is.
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) without: Vec<Rule>,
+    /// The folder of the run, where the history lies, and where it writes down what is wrong.
+    pub(crate) folder: PathBuf,
+    pub(crate) redis_url: String,
+    pub(crate) database_url: String,
+    pub(crate) rows: u64,
+    pub(crate) seed: u64,
+}
+
+/// What it is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// What it has counted since it was last asked.
+    Report,
+    /// To stop reading and writing.
+    Rest,
+    /// To compare everything with the database, when all rest.
+    Compare,
+}
+
+/// What it answers.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Word {
+    Report(Box<Tally>),
+    Rests,
+    /// What differs from the database, in words.
+    Compared(Vec<String>),
+}
+
+/// The file in a run's folder that all processes share.
+pub(crate) const HISTORY: &str = "history";
+
+/// That to which they add what is wrong, a line of JSON each: what a process has found outlives it.
+pub(crate) const VIOLATIONS: &str = "violations.jsonl";
+
+/// What is written there.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Violation {
+    pub(crate) process: String,
+    pub(crate) view: View,
+    pub(crate) seen: Seen,
+    pub(crate) wrong: Wrong,
+    pub(crate) behind_ns: u64,
+}
+
+/// 20: violations that a process writes down; more are counted.
+const WRITTEN_DOWN: u64 = 20;
+
+/// 16 readers and 3 writers in each process.
+const READERS: u64 = 16;
+const WRITERS: u64 = 3;
+
+/// 1,000: reads one after the other of what may be in the process, unless 20 of them have missed before: hits take microseconds, and where
+/// nothing is kept every read is a load.
+const BURST: usize = 1_000;
+const BURST_MISSES: usize = 20;
+
+/// 200: after so many reads others have their turn, as in an application whose requests do more than read.
+const YIELD_EVERY: usize = 200;
+
+/// 2 to 6 ms: how long a reader rests after each of its turns.
+const REST_MS: std::ops::Range<u64> = 2..6;
+
+/// 130 ms on average: how long a writer waits before its next change. One in five comes within 6 ms of the one before, on the same row.
+const WRITER_RESTS_MS: std::ops::Range<u64> = 10..250;
+const AGAIN_WITHIN_MS: u64 = 6;
+
+/// 20 seconds: how long a process may take to hear of all that was changed, once everything works.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(20);
+
+struct Works {
+    settings: Settings,
+    subject: Subject,
+    history: History,
+    tally: Mutex<Tally>,
+    rests: AtomicBool,
+    written_down: Mutex<u64>,
+}
+
+/// The life of such a process.
+pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let history = History::open(&settings.folder.join(HISTORY))?;
+    let pool = database::pool(&settings.database_url).await?;
+    let subject = Subject::start(settings.kind, &settings.redis_url, pool, &settings.without).await?;
+    let seed = settings.seed;
+    let works = Arc::new(Works {
+        settings,
+        subject,
+        history,
+        tally: Mutex::default(),
+        rests: AtomicBool::new(false),
+        written_down: Mutex::default(),
+    });
+    let tasks = Arc::new(Mutex::new(JoinSet::new()));
+    for task in 0..READERS + WRITERS {
+        let (works, rng) = (Arc::clone(&works), StdRng::seed_from_u64(seed ^ task << 32));
+        if task < READERS {
+            tasks.lock().spawn(async move { works.read(rng).await });
+        } else {
+            tasks.lock().spawn(async move { works.write(rng).await });
+        }
+    }
+    testkit::worker::serve(move |order| {
+        let (works, tasks) = (Arc::clone(&works), Arc::clone(&tasks));
+        async move {
+            let order = serde_json::from_str(&order).expect("orders are those of this program");
+            let word = match order {
+                Order::Report => Word::Report(Box::new(works.report())),
+                Order::Rest => {
+                    works.rests.store(true, Ordering::Release);
+                    let mut tasks = std::mem::take(&mut *tasks.lock());
+                    while tasks.join_next().await.is_some() {}
+                    Word::Rests
+                }
+                Order::Compare => Word::Compared(works.compare().await),
+            };
+            serde_json::to_string(&word).expect("words are plain data")
+        }
+    })
+    .await;
+    Ok(())
+}
+
+impl Works {
+    fn report(&self) -> Tally {
+        let mut tally = std::mem::take(&mut *self.tally.lock());
+        tally.loads = self.subject.loader().loads.swap(0, Ordering::Relaxed);
+        tally
+    }
+
+    /// Reads until it is to rest.
+    async fn read(&self, mut rng: StdRng) {
+        let subject = &self.subject;
+        while !self.rests.load(Ordering::Acquire) {
+            match rng.random_range(0..100) {
+                0..70 => {
+                    let (views, mut misses) = (subject.local_views(), 0);
+                    for read in 0..BURST {
+                        if read % YIELD_EVERY == 0 {
+                            tokio::task::yield_now().await;
+                        }
+                        let view = *views.choose(&mut rng).unwrap_or(&View::Strict);
+                        misses += usize::from(!self.read_one(view, self.row(&mut rng), None).await);
+                        if misses == BURST_MISSES {
+                            break;
+                        }
+                    }
+                }
+                70..85 => {
+                    let view = *subject.strict_views().choose(&mut rng).expect("there are views");
+                    self.read_one(view, self.row(&mut rng), None).await;
+                }
+                85..92 => {
+                    let start_ns = now_ns();
+                    if subject.sync().await {
+                        let view = *subject.local_views().choose(&mut rng).unwrap_or(&View::Strict);
+                        self.read_one(view, self.row(&mut rng), Some(start_ns)).await;
+                    }
+                }
+                92..97 => {
+                    let rows: Vec<u64> = (0..4).map(|_| self.row(&mut rng)).collect();
+                    let start_ns = now_ns();
+                    match subject.read_many(&rows).await {
+                        Ok(values) => {
+                            for (row, value) in rows.into_iter().zip(values) {
+                                let answer = Answer { value, promise: Promise::Strict, is_hit: false };
+                                self.judge(View::Strict, row, start_ns, &answer);
+                            }
+                        }
+                        Err(Failed) => self.tally.lock().failed += 1,
+                    }
+                }
+                _ => {
+                    let (row, start_ns) = (self.row(&mut rng), now_ns());
+                    if let Some(answer) = subject.look(row).await {
+                        self.judge(View::Kept, row, start_ns, &answer);
+                    }
+                }
+            }
+            sleep(Duration::from_millis(rng.random_range(REST_MS))).await;
+        }
+    }
+
+    fn row(&self, rng: &mut StdRng) -> u64 {
+        rng.random_range(0..self.settings.rows)
+    }
+
+    /// Reads a row and judges the answer; a read that `sync` went before is held to what it is by the start of that.
+    /// Answers whether it was a hit in the process.
+    async fn read_one(&self, view: View, row: u64, synced_ns: Option<u64>) -> bool {
+        let start_ns = synced_ns.unwrap_or_else(now_ns);
+        match self.subject.read(view, row).await {
+            Ok(mut answer) => {
+                let is_local = answer.promise != Promise::Strict;
+                if synced_ns.is_some() && answer.promise == Promise::Local {
+                    answer.promise = Promise::Strict;
+                }
+                self.judge(view, row, start_ns, &answer);
+                let mut tally = self.tally.lock();
+                if answer.is_hit {
+                    tally.hits += 1
+                } else {
+                    tally.misses += 1
+                }
+                is_local
+            }
+            Err(Failed) => {
+                self.tally.lock().failed += 1;
+                false
+            }
+        }
+    }
+
+    fn judge(&self, view: View, row: u64, start_ns: u64, answer: &Answer) {
+        let end_ns = now_ns();
+        let Value { version, nonce, .. } = *answer.value;
+        let seen = Seen { row, version, nonce, promise: answer.promise, start_ns, end_ns };
+        let judged = self.judged(&seen, answer.value.row == row);
+        self.tally.lock().count(&seen, &judged);
+        if let Some(wrong) = judged.wrong {
+            self.write_down(&Violation {
+                process: self.settings.name.clone(),
+                view,
+                seen,
+                wrong,
+                behind_ns: judged.behind_ns,
+            });
+        }
+    }
+
+    fn judged(&self, seen: &Seen, is_of_this_row: bool) -> Judged {
+        let look = || self.history.changes(seen.row).expect("the history can be read");
+        if !is_of_this_row {
+            return Judged { wrong: Some(Wrong::AnotherRow), ..Judged::default() };
+        }
+        let mut judged = judge(seen, &look());
+        // Its place may have been torn, by a writer that noted more of it at the same moment.
+        for _ in 0..3 {
+            if judged.wrong == Some(Wrong::NeverCommitted) {
+                judged = judge(seen, &look());
+            }
+        }
+        judged
+    }
+
+    fn write_down(&self, violation: &Violation) {
+        let mut written_down = self.written_down.lock();
+        *written_down += 1;
+        if *written_down <= WRITTEN_DOWN {
+            let path = self.settings.folder.join(VIOLATIONS);
+            let mut file = OpenOptions::new().append(true).create(true).open(path).expect("it can be opened");
+            let line = serde_json::to_string(violation).expect("it is plain data");
+            file.write_all(format!("{line}\n").as_bytes()).expect("it can be written");
+        }
+    }
+
+    /// Changes rows until it is to rest.
+    async fn write(&self, mut rng: StdRng) {
+        let mut again = None;
+        while !self.rests.load(Ordering::Acquire) {
+            let rows = match again.take() {
+                Some(row) => vec![row],
+                None => {
+                    let count = if rng.random_ratio(1, 8) { 3 } else { 1 };
+                    let mut rows: Vec<u64> = (0..count).map(|_| self.row(&mut rng)).collect();
+                    // In one order, so that no two changes wait for each other.
+                    rows.sort_unstable();
+                    rows.dedup();
+                    rows
+                }
+            };
+            let (rolls_back, first) = (rng.random_ratio(1, 20), rows[0]);
+            let nonces: Vec<u64> = rows.iter().map(|_| rng.random_range(1..1 << 52)).collect();
+            if self.change(&rows, &nonces, rolls_back).await.is_err() {
+                self.tally.lock().rolled_back += 1;
+            }
+            let rest_ms = if rng.random_ratio(1, 5) {
+                again = Some(first);
+                rng.random_range(0..AGAIN_WITHIN_MS)
+            } else {
+                rng.random_range(WRITER_RESTS_MS)
+            };
+            sleep(Duration::from_millis(rest_ms)).await;
+        }
+    }
+
+    /// One change of some rows, from its begin to its acknowledgement.
+    async fn change(
+        &self,
+        rows: &[u64],
+        nonces: &[u64],
+        rolls_back: bool,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut transaction = self.subject.loader().pool.begin().await?;
+        let mut changes = BTreeMap::new();
+        for (row, nonce) in rows.iter().zip(nonces) {
+            let version = database::raise(&mut transaction, *row, *nonce).await?;
+            let change = Change { version, nonce: *nonce, ..Change::default() };
+            self.history.begin(*row, change)?;
+            changes.insert(*row, change);
+        }
+        let due = self.subject.record(&mut transaction, rows).await?;
+        if rolls_back {
+            transaction.rollback().await?;
+            return Err("on purpose".into());
+        }
+        if let Err(_error) = transaction.commit().await {
+            self.tally.lock().unsure += 1;
+            self.subject.announce(due, false).await;
+            return Ok(());
+        }
+        let committed_ns = now_ns();
+        for (row, change) in &mut changes {
+            change.committed_ns = committed_ns;
+            self.history.update(*row, *change)?;
+        }
+        let acknowledged = self.subject.announce(due, true).await;
+        let acknowledged_ns = now_ns();
+        let is_applied = acknowledged >= Acknowledged::Applied;
+        for (row, mut change) in changes {
+            match is_applied {
+                true => change.applied_ns = acknowledged_ns,
+                false => change.durable_ns = acknowledged_ns,
+            }
+            self.history.update(row, change)?;
+        }
+        let mut tally = self.tally.lock();
+        match is_applied {
+            true => tally.applied += 1,
+            false => tally.durable += 1,
+        }
+        tally.announced_us.record((acknowledged_ns - committed_ns) / 1_000);
+        Ok(())
+    }
+
+    /// Compares every view of every row with the database, when nobody writes any more.
+    async fn compare(&self) -> Vec<String> {
+        let mut differs = Vec::new();
+        if !self.subject.caught_up(CATCH_UP_LIMIT).await {
+            differs.push(format!("{}: it has not caught up within {CATCH_UP_LIMIT:?}", self.settings.name));
+        }
+        let truth = match database::load_all(&self.subject.loader().pool).await {
+            Ok(truth) => truth,
+            Err(error) => {
+                return vec![format!("{}: the database does not answer: {error}", self.settings.name)];
+            }
+        };
+        if !self.subject.sync().await {
+            differs.push(format!("{}: it cannot be told of all changes", self.settings.name));
+        }
+        for (row, (version, nonce)) in (0..).zip(truth) {
+            for view in [self.subject.local_views(), self.subject.strict_views()].into_iter().flatten() {
+                match self.subject.read(*view, row).await {
+                    Ok(answer) if (answer.value.version, answer.value.nonce) == (version, nonce) => {}
+                    Ok(answer) => differs.push(format!(
+                        "{}: {view:?} of row {row} is version {} instead of {version}",
+                        self.settings.name, answer.value.version
+                    )),
+                    Err(Failed) => {
+                        differs.push(format!("{}: {view:?} of row {row} cannot be read", self.settings.name));
+                    }
+                }
+            }
+        }
+        let waiting = self.subject.waiting().await;
+        if waiting > 0 {
+            differs.push(format!("{}: {waiting} changes wait in the outbox", self.settings.name));
+        }
+        differs
+    }
+}

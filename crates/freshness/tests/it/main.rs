@@ -1,0 +1,75 @@
+//! The checker itself: it finds nothing where nothing is wrong, and finds what is.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// 3 minutes: a run of half a minute, what it starts, and how long it may take to compare.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What a run has said, and whether it found something.
+struct Ran {
+    closing: String,
+    said: String,
+    passed: bool,
+    folder: TempDir,
+}
+
+async fn freshness(words: &str) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freshness"));
+    command.args(words.split(' ')).arg("--folder").arg(folder.path()).kill_on_drop(true);
+    let Output { status, stdout, stderr } = command.output().await.expect("it can be started");
+    let text = |bytes| String::from_utf8(bytes).expect("it writes text");
+    Ran { closing: text(stdout), said: text(stderr), passed: status.success(), folder }
+}
+
+fn exists(folder: &TempDir, file: &str) -> bool {
+    Path::new(folder.path()).join(file).is_file()
+}
+
+#[test]
+fn a_third_of_a_minute_of_all_faults_finds_nothing() {
+    testkit::run_within(LIMIT, async {
+        let ran = freshness("run --minutes 0.35 --faults all --seed 11").await;
+        assert!(ran.passed, "{}{}", ran.said, ran.closing);
+        assert!(ran.closing.starts_with("freshness: 0 violations in "), "{}", ran.closing);
+        assert!(ran.closing.contains("all tiers equal the database"), "{}", ran.closing);
+        for file in ["README.md", "index.html", "raw.csv", "staleness.svg", "course.svg"] {
+            assert!(exists(&ran.folder, file), "{file}");
+        }
+    });
+}
+
+#[test]
+fn the_same_on_postgresql() {
+    testkit::run_within(LIMIT, async {
+        let ran = freshness("run --minutes 0.35 --faults all --seed 12 --database postgres").await;
+        assert!(ran.passed, "{}{}", ran.said, ran.closing);
+    });
+}
+
+#[test]
+fn the_cache_aside_of_textbooks_is_found_and_each_violation_is_written_down() {
+    testkit::run_within(LIMIT, async {
+        let ran = freshness("run --minutes 1 --faults none --subject naive --stop-at-first").await;
+        assert!(!ran.passed, "{}", ran.closing);
+        assert!(ran.said.contains("violation: {\"process\":"), "{}", ran.said);
+        assert!(
+            ran.said.contains("cargo xtask freshness --minutes 1 --faults none --seed 1 --subject naive")
+        );
+        assert!(exists(&ran.folder, "violations.jsonl"));
+    });
+}
+
+#[test]
+fn what_is_no_fault_is_said_with_those_that_are() {
+    testkit::run_within(LIMIT, async {
+        let ran = freshness("run --faults drowned").await;
+        assert!(!ran.passed);
+        assert!(ran.said.contains("`drowned` is no fault") && ran.said.contains("half-open"), "{}", ran.said);
+    });
+}

@@ -1,0 +1,20 @@
+//! The freshness protocol of larder as a small model, to be searched exhaustively.
+//!
+//! One row, two writers, three readers in two processes, one server with a replica. Every order of their steps is tried, and no read may
+//! return a version older than one whose removal had been acknowledged when it began; a copy in a process may be older for as long as
+//! the word of a change is on its way, and by a second at most. What the steps are is written in `writer`, `reader` and `world`, what there is in `state`; the rules
+//! that can be taken out are those of [`Rule`], and each of them is missed.
+//!
+//! What is not modelled: how long anything takes but that second; commands of one pipeline between which others are executed are steps of their own; a
+//! watermark that reaches back; large fills; scopes, which are tags.
+
+mod config;
+mod protocol;
+mod reader;
+mod search;
+mod state;
+mod world;
+mod writer;
+
+pub use config::{Config, Removal, Rule};
+pub use search::{Found, search};
