@@ -1,12 +1,15 @@
 // One cache of the Node world behind HTTP, for `bench faults`; docs/faults.md says what is measured.
 //
-//   node serve.mjs --subject ioredis|ioredis-failfast|bento|bento-l2 --redis redis://127.0.0.1:6379/ [--seed-cache FILE]
+//   node serve.mjs --subject ioredis|ioredis-failfast|bento|bento-l2|bento-strict --redis redis://127.0.0.1:6379/ [--seed-cache FILE]
 //
 // GET /read/N answers {"version":V} of row N through the cache, with a TTL of 300 s; POST /write/N raises the version in the
 // source of truth, awaits the removal of the key and answers {"version":V}; GET /health answers {"loads":L,"says":S}. The
 // first line on standard output names the address. It ends with its standard input.
 //
-// The source of truth is a table in this process. A load reads the row at once and takes 2 ms to answer, as a query would.
+// For `freshness`, `--truth URL` names where rows are: a load is GET URL/row/N. GET /row/N answers that row through the cache, and
+// DELETE /row/N removes it.
+//
+// Otherwise the source of truth is a table in this process. A load reads the row at once and takes 2 ms to answer, as a query would.
 import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { register } from 'node:module';
@@ -26,6 +29,7 @@ const { values: options } = parseArgs({
   options: {
     subject: { type: 'string' },
     redis: { type: 'string' },
+    truth: { type: 'string' },
     'seed-cache': { type: 'string', default: process.env.SEED_CACHE ?? SEED_CACHE },
   },
 });
@@ -56,11 +60,12 @@ async function bento(connection, layers) {
   const { BentoCache, bentostore } = await import('bentocache');
   const { memoryDriver } = await import('bentocache/drivers/memory');
   const { redisDriver, redisBusDriver } = await import('bentocache/drivers/redis');
+  const strict = layers === 'strict' ? { suppressL2Errors: false, grace: false } : {};
   let store = bentostore();
   if (layers === 'both') store = store.useL1Layer(memoryDriver({ maxSize: '64mb' }));
   store = store.useL2Layer(redisDriver({ connection }));
   if (layers === 'both') store = store.useBus(redisBusDriver({ connection }));
-  const cache = new BentoCache({ default: 'rows', stores: { rows: store } });
+  const cache = new BentoCache({ default: 'rows', stores: { rows: store }, ...strict });
   return {
     read: (key, factory) => cache.getOrSet({ key, factory, ttl: TTL_S * 1000 }),
     remove: (key) => cache.delete({ key }),
@@ -78,8 +83,10 @@ function open(subject, connection) {
       return bento(connection, 'both');
     case 'bento-l2':
       return bento(connection, 'l2');
+    case 'bento-strict':
+      return bento(connection, 'strict');
     default:
-      return giveUp(`--subject ${subject} is none of ioredis, ioredis-failfast, bento, bento-l2`);
+      return giveUp(`--subject ${subject} is none of ioredis, ioredis-failfast, bento, bento-l2, bento-strict`);
   }
 }
 
@@ -101,6 +108,13 @@ async function read(row) {
   return { version };
 }
 
+// A row of the truth, in which numbers are small enough for this language.
+async function fetched(row) {
+  const answer = await fetch(`${options.truth}/row/${row}`);
+  if (!answer.ok) throw new Error(`the truth answered ${answer.status}`);
+  return answer.json();
+}
+
 async function write(row) {
   const version = (versions.get(row) ?? 1) + 1;
   versions.set(row, version);
@@ -113,6 +127,13 @@ async function answer(request) {
   if (request.method === 'GET' && verb === 'read') return [200, await read(Number(row))];
   if (request.method === 'POST' && verb === 'write') return [200, await write(Number(row))];
   if (request.method === 'GET' && verb === 'health') return [200, { loads, says: cache.says() }];
+  if (options.truth && request.method === 'GET' && verb === 'row') {
+    return [200, await cache.read(`row:${row}`, () => fetched(Number(row)))];
+  }
+  if (options.truth && request.method === 'DELETE' && verb === 'row') {
+    await cache.remove(`row:${row}`);
+    return [200, {}];
+  }
   return [404, { error: `no ${request.method} ${request.url} here` }];
 }
 

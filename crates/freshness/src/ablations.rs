@@ -63,7 +63,7 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
             ..Options::default()
         };
         let outcome = run::run(&options).await?;
-        all_found &= outcome.wrong() > 0;
+        all_found &= outcome.violations() > 0;
         table.push_str(&row(&what, &outcome));
     }
     let folder = machine::run_folder(ablations.folder.as_deref(), ablations.host.as_deref(), "-ablations");
@@ -87,14 +87,13 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
 fn row(what: &str, outcome: &Outcome) -> String {
     let tally = &outcome.tally;
     let first = outcome.violations.first();
-    let wrong = match (first, outcome.differs.first()) {
-        (Some(first), _) => {
+    let wrong = first.map_or_else(
+        || "**nothing was found**".to_owned(),
+        |first| {
             let behind_ms = first.behind_ns as f64 / 1e6;
             format!("{:?}: {:?}, {:?}, {behind_ms:.1} ms behind", first.wrong, first.view, first.seen.promise)
-        }
-        (None, Some(differs)) => differs.clone(),
-        (None, None) => "**nothing was found**".to_owned(),
-    };
+        },
+    );
     let reads = outcome.found_after.map_or_else(|| format!("> {}", tally.reads()), |reads| reads.to_string());
     format!("| {what} | {reads} reads, {:.0} s | {} | {wrong} |\n", outcome.seconds, tally.strict)
 }

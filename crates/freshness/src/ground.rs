@@ -30,8 +30,8 @@ const SLOW: Duration = Duration::from_millis(120);
 /// 700: what arrives at once over a crumbled link; a large fill is a dozen of them, a question part of one.
 const CRUMB_BYTES: usize = 700;
 
-/// 30 seconds: how long a process may take to answer when nothing is wrong any more. It then hangs.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// 1 minute: how long a process may take to answer when nothing is wrong any more. It then hangs.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Where it all happens.
 pub(crate) struct Ground {
@@ -83,6 +83,7 @@ impl Ground {
                 database_url: database_url.clone(),
                 rows: options.rows,
                 seed: options.seed.wrapping_add(number as u64),
+                writes: true,
             };
             processes.push(Process::start(settings, &servers[0]).await?);
         }
@@ -138,14 +139,15 @@ impl Ground {
         }
     }
 
-    /// The replica takes over. A lagging one has stopped listening before, and everybody learns of it at once; otherwise the old primary
-    /// is still asked for a while, and refuses as a replica does.
+    /// The replica takes over. A lagging one has stopped listening before, and nobody reaches the old primary from then on; otherwise that
+    /// is still asked for a while, and refuses as a replica does. In no case do two serve at once, of which nothing is promised.
     async fn fail_over(&self, lags: bool) {
         let old = self.primary.load(Ordering::Acquire);
         let (old, new) = (&self.servers[old], &self.servers[1 - old]);
         new.server().command(&["REPLICAOF", "NO", "ONE"]).await;
         if lags {
             sleep(BETWEEN).await;
+            old.proxy().refuse().await;
             old.proxy().cut().await;
         } else {
             self.follow(old, new).await;
@@ -156,6 +158,7 @@ impl Ground {
         }
         if lags {
             self.follow(old, new).await;
+            old.proxy().accept().await;
         }
         self.primary.fetch_xor(1, Ordering::AcqRel);
     }
@@ -190,6 +193,13 @@ impl Process {
                 Err(format!("{}: no answer within {ANSWER_LIMIT:?}: it hangs", self.settings.name))
             }
         }
+    }
+
+    /// Kills it, and starts another one in its place, which changes nothing.
+    pub(crate) async fn replace_by_reader(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.worker().kill().await;
+        *self.worker.lock() = Arc::new(start(&Settings { writes: false, ..self.settings.clone() })?);
+        Ok(())
     }
 
     async fn begin(&self, fault: OfProcess) -> Result<(), Box<dyn Error + Send + Sync>> {

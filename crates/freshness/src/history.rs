@@ -1,9 +1,9 @@
 //! What was changed and acknowledged, when: a file in memory that all processes of a run share, and that outlives each of them.
 //!
 //! Each row of the database has a ring of its latest changes there, and each change a place by its version: who writes version 7 of a
-//! row holds the database's lock on it. A change is noted before its commit, once more after it, and once more when its removal is
+//! row holds the database's lock on it. A change is noted before its commit, and once more when its removal is
 //! acknowledged. Whoever judges a read looks at what had been acknowledged by the time at which the read began. What is noted late, or
-//! overwritten, or torn by a reader that looks at the same moment, is known to nobody: that lets a stale read pass, but never
+//! overwritten, or torn by a reader that looks at the same moment, is known to nobody: that lets a wrong read pass, but never
 //! accuses one that was right.
 
 use std::fs::{File, OpenOptions};
@@ -14,8 +14,8 @@ use std::path::Path;
 /// 32: at two changes of a row a second, a quarter of a minute.
 pub(crate) const RING: u64 = 32;
 
-/// Six numbers of 8 bytes.
-const PLACE_BYTES: usize = 48;
+/// Six numbers of 8 bytes, and room so that no place crosses a page: a page is written at once.
+const PLACE_BYTES: usize = 64;
 
 const ROW_BYTES: usize = RING as usize * PLACE_BYTES;
 
@@ -28,12 +28,21 @@ pub(crate) struct Change {
     pub(crate) version: u64,
     /// What the row says beside its version, so that a change that was rolled back is told from the one that took its place.
     pub(crate) nonce: u64,
-    /// When its commit had been answered, 0 if it was not.
-    pub(crate) committed_ns: u64,
+    /// It was given up, and never committed: noted before the database was told so.
+    pub(crate) rolled_back: bool,
     /// When its removal had been acknowledged as applied, 0 if it was not.
     pub(crate) applied_ns: u64,
     /// When it had been acknowledged as durable and no more, 0 if it was not.
     pub(crate) durable_ns: u64,
+}
+
+/// What is known of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Its latest changes, in no order.
+    pub(crate) known: Vec<Change>,
+    /// At which versions' places, modulo the ring, something is being written just now.
+    pub(crate) torn: Vec<u64>,
 }
 
 /// The file.
@@ -72,12 +81,19 @@ impl History {
         }
     }
 
-    /// The latest changes of a row, in no order.
-    pub(crate) fn changes(&self, row: u64) -> io::Result<Vec<Change>> {
+    /// The latest changes of a row.
+    pub(crate) fn changes(&self, row: u64) -> io::Result<Changes> {
         let mut ring = [0; ROW_BYTES];
         self.file.read_exact_at(&mut ring, row * ROW_BYTES as u64)?;
-        let (places, _) = ring.as_chunks::<PLACE_BYTES>();
-        Ok(places.iter().filter_map(decode).collect())
+        let mut changes = Changes::default();
+        for (at, place) in (0..).zip(ring.as_chunks::<PLACE_BYTES>().0) {
+            match decode(place) {
+                Some(change) => changes.known.push(change),
+                None if place.iter().any(|byte| *byte != 0) => changes.torn.push(at),
+                None => {}
+            }
+        }
+        Ok(changes)
     }
 }
 
@@ -86,8 +102,8 @@ fn at(row: u64, version: u64) -> u64 {
 }
 
 fn encode(change: Change) -> [u8; PLACE_BYTES] {
-    let Change { version, nonce, committed_ns, applied_ns, durable_ns } = change;
-    let mut words = [version, nonce, committed_ns, applied_ns, durable_ns, 0];
+    let Change { version, nonce, rolled_back, applied_ns, durable_ns } = change;
+    let mut words = [version, nonce, u64::from(rolled_back), applied_ns, durable_ns, 0];
     words[5] = seal(&words);
     let mut place = [0; PLACE_BYTES];
     for (bytes, word) in place.as_chunks_mut::<8>().0.iter_mut().zip(words) {
@@ -102,8 +118,8 @@ fn decode(place: &[u8; PLACE_BYTES]) -> Option<Change> {
     for (word, bytes) in words.iter_mut().zip(place.as_chunks::<8>().0) {
         *word = u64::from_ne_bytes(*bytes);
     }
-    let [version, nonce, committed_ns, applied_ns, durable_ns, sealed] = words;
-    let change = Change { version, nonce, committed_ns, applied_ns, durable_ns };
+    let [version, nonce, rolled_back, applied_ns, durable_ns, sealed] = words;
+    let change = Change { version, nonce, rolled_back: rolled_back != 0, applied_ns, durable_ns };
     (version != 0 && sealed == seal(&words)).then_some(change)
 }
 
@@ -115,10 +131,11 @@ fn seal(words: &[u64; 6]) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, History, RING, encode};
+    use super::{Change, Changes, History, PLACE_BYTES, RING, encode};
+    use std::os::unix::fs::FileExt;
 
     fn change(version: u64, nonce: u64) -> Change {
-        Change { version, nonce, committed_ns: 1, applied_ns: 2, durable_ns: 0 }
+        Change { version, nonce, rolled_back: false, applied_ns: 2, durable_ns: 0 }
     }
 
     #[test]
@@ -130,19 +147,21 @@ mod tests {
         for version in 1..=RING + 3 {
             ours.begin(1, change(version, version)).expect("it can be written");
         }
-        let mut versions: Vec<u64> =
-            theirs.changes(1).expect("it can be read").iter().map(|change| change.version).collect();
+        let look = |row| theirs.changes(row).expect("it can be read");
+        let mut versions: Vec<u64> = look(1).known.iter().map(|change| change.version).collect();
         versions.sort_unstable();
         assert_eq!(versions, (4..=RING + 3).collect::<Vec<_>>());
-        assert_eq!(theirs.changes(0).expect("it can be read"), []);
+        assert_eq!(look(0), Changes::default());
 
         // Of a change whose place is another one's by now, nothing is noted.
         ours.update(1, change(3, 3)).expect("it can be written");
-        assert!(theirs.changes(1).expect("it can be read").contains(&change(RING + 3, RING + 3)));
+        assert!(look(1).known.contains(&change(RING + 3, RING + 3)));
 
         // The one half of a place with the other half of another one.
         let mut torn = encode(change(5, 5));
         torn[8..16].copy_from_slice(&encode(change(5, 6))[8..16]);
-        assert_eq!(super::decode(&torn), None);
+        ours.file.write_all_at(&torn, super::at(0, 5)).expect("it can be written");
+        assert_eq!(look(0), Changes { known: vec![], torn: vec![5] });
+        assert_eq!(4_096 % PLACE_BYTES, 0, "no place crosses a page");
     }
 }

@@ -1,14 +1,18 @@
 //! Whether a read was allowed to answer what it did.
 //!
 //! A read that begins at `s` and is answered by Redis, or by the database, returns no version older than the newest one whose removal had
-//! been acknowledged by `s`; a hit in the process none older than that by `s - H`. What it returns was committed.
+//! been acknowledged by `s`; a hit in the process none older than that by `s - H`, and none older than what this process had been told of its own
+//! changes. What it returns was committed.
 
 use serde::{Deserialize, Serialize};
 
-use crate::history::Change;
+use crate::history::{Change, Changes, RING};
 
 /// 1 second: by how much a hit in a process may be older than what was acknowledged, whatever fails.
 pub(crate) const H_NS: u64 = 1_000_000_000;
+
+/// 2 ms: ages are told in whole milliseconds of two clocks.
+const GRAIN_NS: u64 = 2_000_000;
 
 /// 100 ms: a read so near to a removal is one at risk.
 const NEAR_NS: u64 = 100_000_000;
@@ -20,8 +24,8 @@ pub(crate) enum Promise {
     Strict,
     /// Nothing that was acknowledged a second before: a hit in the process.
     Local,
-    /// It says itself that it is stale.
-    Labelled,
+    /// Nothing that was acknowledged so long before: it says itself that it is stale, and by how much at most.
+    Labelled { age_ns: u64 },
 }
 
 /// A read that has been answered.
@@ -58,22 +62,23 @@ pub(crate) struct Judged {
     pub(crate) wrong: Option<Wrong>,
 }
 
-/// Judges a read by what was noted of its row.
-pub(crate) fn judge(seen: &Seen, changes: &[Change]) -> Judged {
-    let newer = || changes.iter().filter(|change| change.version > seen.version);
+/// Judges a read by what was noted of its row, and by the newest version of which this process itself was told before that it is in force.
+pub(crate) fn judge(seen: &Seen, own: u64, changes: &Changes) -> Judged {
+    let newer = || changes.known.iter().filter(|change| change.version > seen.version);
     let behind = |at: fn(&Change) -> u64| {
         let first = newer().map(at).filter(|at_ns| *at_ns != 0).min();
         first.map_or(0, |first| seen.start_ns.saturating_sub(first))
     };
     let behind_ns = behind(|change| change.applied_ns);
     let allowed_ns = match seen.promise {
-        Promise::Strict => Some(0),
-        Promise::Local => Some(H_NS),
-        Promise::Labelled => None,
+        Promise::Strict => 0,
+        Promise::Local => H_NS,
+        Promise::Labelled { age_ns } => age_ns + GRAIN_NS,
     };
+    let is_behind_itself = seen.promise == Promise::Local && seen.version < own;
     let is_near =
         |at_ns: u64| at_ns != 0 && at_ns + NEAR_NS >= seen.start_ns && at_ns <= seen.end_ns + NEAR_NS;
-    let wrong = if allowed_ns.is_some_and(|allowed_ns| behind_ns > allowed_ns) {
+    let wrong = if behind_ns > allowed_ns || is_behind_itself {
         Some(Wrong::Stale)
     } else if was_never_committed(seen, changes) {
         Some(Wrong::NeverCommitted)
@@ -83,31 +88,32 @@ pub(crate) fn judge(seen: &Seen, changes: &[Change]) -> Judged {
     Judged {
         behind_ns,
         behind_durable_ns: behind(|change| change.durable_ns),
-        at_risk: changes.iter().any(|change| is_near(change.applied_ns) || is_near(change.durable_ns)),
+        at_risk: changes.known.iter().any(|change| is_near(change.applied_ns) || is_near(change.durable_ns)),
         wrong,
     }
 }
 
-/// Whether nobody has ever begun a change to it. The first version, 0, was there before all changes; one that has left the ring was
-/// there once.
-fn was_never_committed(seen: &Seen, changes: &[Change]) -> bool {
+/// Whether nobody has ever begun a change to it, or whoever did gave it up. The first version, 0, was there before all changes; one that has left
+/// the ring was there once; of one whose place is being written nobody can tell.
+fn was_never_committed(seen: &Seen, changes: &Changes) -> bool {
     if seen.version == 0 {
         return seen.nonce != 0;
     }
-    match changes.iter().find(|change| change.version == seen.version) {
-        Some(change) => change.nonce != seen.nonce,
-        None => changes.iter().all(|change| change.version < seen.version),
+    match changes.known.iter().find(|change| change.version == seen.version) {
+        Some(change) => change.nonce != seen.nonce || change.rolled_back,
+        None if changes.torn.contains(&(seen.version % RING)) => false,
+        None => changes.known.iter().all(|change| change.version < seen.version),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Change, H_NS, Promise, Seen, Wrong, judge};
+    use super::{Change, Changes, H_NS, Promise, Seen, Wrong, judge};
 
     const NOW: u64 = 100 * H_NS;
 
     fn change(version: u64, applied_ns: u64) -> Change {
-        Change { version, nonce: version * 10, committed_ns: applied_ns, applied_ns, durable_ns: 0 }
+        Change { version, nonce: version * 10, rolled_back: false, applied_ns, durable_ns: 0 }
     }
 
     fn seen(version: u64, promise: Promise) -> Seen {
@@ -143,7 +149,24 @@ mod tests {
                 seen(0, Local),
                 Some(Wrong::Stale),
             ),
-            ("it says so itself", vec![change(1, NOW - 9 * H_NS)], seen(0, Labelled), None),
+            (
+                "it says so itself",
+                vec![change(1, NOW - 9 * H_NS)],
+                seen(0, Labelled { age_ns: 9 * H_NS }),
+                None,
+            ),
+            (
+                "more than it says",
+                vec![change(1, NOW - 9 * H_NS)],
+                seen(0, Labelled { age_ns: 8 * H_NS }),
+                Some(Wrong::Stale),
+            ),
+            (
+                "it was given up",
+                vec![Change { rolled_back: true, ..change(1, 0) }],
+                seen(1, Strict),
+                Some(Wrong::NeverCommitted),
+            ),
             ("nobody began it", vec![change(1, NOW - 5)], seen(2, Strict), Some(Wrong::NeverCommitted)),
             (
                 "it was rolled back",
@@ -158,7 +181,8 @@ mod tests {
                 Some(Wrong::NeverCommitted),
             ),
         ] {
-            assert_eq!(judge(&read, &changes).wrong, wrong, "{what}");
+            let changes = Changes { known: changes, torn: vec![] };
+            assert_eq!(judge(&read, 0, &changes).wrong, wrong, "{what}");
         }
     }
 
@@ -170,8 +194,19 @@ mod tests {
             (NOW + 100_001_000, true, 0),
             (NOW + 100_001_001, false, 0),
         ] {
-            let judged = judge(&seen(0, Promise::Local), &[change(1, applied_ns)]);
+            let changes = Changes { known: vec![change(1, applied_ns)], torn: vec![] };
+            let judged = judge(&seen(0, Promise::Local), 0, &changes);
             assert_eq!((judged.at_risk, judged.behind_ns), (at_risk, behind_ns));
         }
+    }
+
+    #[test]
+    fn a_process_sees_its_own_changes_at_once_and_nobody_is_accused_for_what_is_torn() {
+        let known = vec![change(1, NOW - 5), change(2, NOW - 5)];
+        let changes = Changes { known, torn: vec![3] };
+        assert_eq!(judge(&seen(1, Promise::Local), 1, &changes).wrong, None);
+        assert_eq!(judge(&seen(1, Promise::Local), 2, &changes).wrong, Some(Wrong::Stale));
+        assert_eq!(judge(&seen(3, Promise::Strict), 0, &changes).wrong, None);
+        assert_eq!(judge(&seen(4, Promise::Strict), 0, &changes).wrong, Some(Wrong::NeverCommitted));
     }
 }

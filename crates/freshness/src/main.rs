@@ -7,7 +7,9 @@ mod database;
 mod ground;
 mod history;
 mod judge;
+mod loader;
 mod options;
+mod peers;
 mod plot;
 mod report;
 mod rule;
@@ -58,6 +60,12 @@ fn main() -> ExitCode {
                 Task::Run(options) => report::close(&options, &run::run(&options).await?),
                 Task::Ablations(options) => ablations::run(&options).await,
                 Task::Worker => {
+                    // A task that panics is not missed by anybody: the process ends, and is.
+                    let report = std::panic::take_hook();
+                    std::panic::set_hook(Box::new(move |panic| {
+                        report(panic);
+                        std::process::abort();
+                    }));
                     let settings = testkit::worker::settings().ok_or("a run starts this, nobody else")?;
                     worker::serve(serde_json::from_str(&settings)?).await?;
                     Ok(true)

@@ -31,10 +31,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) database: Database,
     /// How many processes read and write
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = parse_processes)]
     pub(crate) processes: usize,
-    /// How many rows there are; the fewer, the more often a read meets a change of its row
-    #[arg(long, default_value_t = 48)]
+    /// How many rows there are, 16 to 1,000; the fewer, the more often a read meets a change of its row
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(16..=1_000))]
     pub(crate) rows: u64,
     /// Whom to check
     #[arg(long = "subject", value_enum, default_value_t)]
@@ -51,6 +51,11 @@ pub(crate) struct Options {
     /// Another folder to write to than bench/runs/DATE-HOST-freshness
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
+}
+
+fn parse_processes(number: &str) -> Result<usize, String> {
+    let number = number.parse().ok().filter(|number| (1..=16).contains(number));
+    number.ok_or_else(|| "it takes 1 to 16".to_owned())
 }
 
 impl Default for Options {

@@ -10,6 +10,7 @@ use bench::machine;
 use crate::options::Options;
 use crate::plot;
 use crate::run::{Outcome, Window};
+use crate::tally::{Distribution, Tally};
 use crate::terminal::tell;
 
 /// Says how it went, and writes it down; answers whether nothing was wrong.
@@ -19,6 +20,9 @@ pub(crate) fn close(options: &Options, outcome: &Outcome) -> Result<bool, Box<dy
     }
     for differs in &outcome.differs {
         tell(&format!("in the end: {differs}"));
+    }
+    for idle in &outcome.idle {
+        tell(&format!("it proves nothing: {idle}"));
     }
     if outcome.wrong() > 0 {
         tell(&format!("the same faults in the same order: {}", command(options)));
@@ -41,8 +45,8 @@ fn line(options: &Options, outcome: &Outcome) -> String {
     format!(
         "freshness: {} violations in {} reads ({} strict, {} at risk) and {} changes, {:.1} min, {} faults, seed {}; \
          local staleness p50 {:.2} ms, p99 {:.1} ms, longest {:.0} ms of {} ms allowed; longest read {} ms; \
-         {:.2} loads a miss; {differs}",
-        tally.violations(),
+         {} loads a miss; {differs}",
+        outcome.violations(),
         tally.reads(),
         tally.strict,
         tally.at_risk(),
@@ -55,8 +59,16 @@ fn line(options: &Options, outcome: &Outcome) -> String {
         tally.behind_us.max_ms(),
         crate::judge::H_NS / 1_000_000,
         tally.longest_read_us / 1_000,
-        tally.loads as f64 / tally.misses.max(1) as f64,
+        loads_a_miss(tally),
     )
+}
+
+/// Only larder says how often it missed.
+fn loads_a_miss(tally: &Tally) -> String {
+    match tally.misses {
+        0 => "?".to_owned(),
+        misses => format!("{:.2}", tally.loads as f64 / misses as f64),
+    }
 }
 
 /// What to type for the same run.
@@ -110,7 +122,7 @@ fn write(folder: &Path, options: &Options, outcome: &Outcome) -> Result<(), Box<
 /// What was counted, by what it is called.
 fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let tally = &outcome.tally;
-    let milliseconds = |times: &crate::tally::Distribution| {
+    let milliseconds = |times: &Distribution| {
         let (p50, p99, max) = (times.quantile_ms(0.5), times.quantile_ms(0.99), times.max_ms());
         format!("{p50:.2} / {p99:.1} / {max:.0} ms, of {}", times.count())
     };
@@ -141,7 +153,7 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("reads that failed: the database did not answer", tally.failed.to_string()),
         ("longest read", format!("{} ms", tally.longest_read_us / 1_000)),
         ("misses", tally.misses.to_string()),
-        ("loads a miss", format!("{:.3}", tally.loads as f64 / tally.misses.max(1) as f64)),
+        ("loads a miss", loads_a_miss(tally)),
     ]
 }
 

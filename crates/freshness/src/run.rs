@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, sleep, sleep_until};
 
-use crate::clock::now_ns;
 use crate::ground::Ground;
 use crate::options::Options;
-use crate::schedule::{Episode, Fault, Schedule};
+use crate::schedule::{Episode, Fault, Schedule, Strike};
+use crate::subject::Kind;
 use crate::tally::Tally;
 use crate::terminal::tell;
 use crate::worker::{Order, VIOLATIONS, Violation, Word};
@@ -23,6 +23,9 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// 10 seconds: how often it is said how the run does.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// 1 second: how long the last fault holds before the writers are to rest.
+const LAST_LASTS: Duration = Duration::from_secs(1);
 
 /// What happened when, in seconds since the begin of the run.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub(crate) struct Outcome {
     pub(crate) windows: Vec<Window>,
     pub(crate) samples: Vec<Sample>,
     pub(crate) violations: Vec<Violation>,
+    /// What it did not do, so that it proves nothing, in words.
+    pub(crate) idle: Vec<&'static str>,
     /// What was not equal to the database in the end, and who did not answer, in words.
     pub(crate) differs: Vec<String>,
     /// After how many reads the first violation was known; `None` without one.
@@ -56,10 +61,27 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// How many reads were wrong. What a killed process could not count any more it has written down.
+    pub(crate) fn violations(&self) -> u64 {
+        self.tally.violations().max(self.violations.len() as u64)
+    }
+
     /// How much is wrong.
     pub(crate) fn wrong(&self) -> u64 {
-        self.tally.violations().max(self.violations.len() as u64) + self.differs.len() as u64
+        self.violations() + self.differs.len() as u64 + self.idle.len() as u64
     }
+}
+
+/// What a run of larder without faults of its own making must have done.
+fn idle(tally: &Tally) -> Vec<&'static str> {
+    let done = [
+        (tally.applied, "no change was applied"),
+        (tally.strict_at_risk, "Redis answered no read near a removal"),
+        (tally.local_at_risk, "no copy was read near a removal"),
+        (tally.hits, "there was no hit"),
+        (tally.loads, "nothing was loaded"),
+    ];
+    done.into_iter().filter(|(count, _)| *count == 0).map(|(_, what)| what).collect()
 }
 
 /// What the askers and the one who lets things go wrong share.
@@ -134,25 +156,32 @@ pub(crate) async fn run(options: &Options) -> Result<Outcome, Box<dyn Error + Se
         }
     };
     let schedule = Schedule::new(options.seed, faults, options.processes);
-    tokio::select! {
-        struck = strike(&ground, &course, schedule, ends) => struck?,
-        () = found => {}
-        () = telling => {}
+    let (is_over, seconds) = tokio::select! {
+        struck = strike(&ground, &course, schedule, ends) => struck.map(|()| (true, course.at()))?,
+        () = found => (false, course.at()),
+        () = telling => unreachable!("it tells until the run ends"),
+    };
+    if is_over {
+        settle(&ground, &course, asking).await;
     }
-    settle(&ground, &course, asking).await;
     let mut outcome = std::mem::take(&mut *course.outcome.lock());
-    outcome.seconds = course.at();
+    outcome.seconds = seconds;
     outcome.violations = written_down(&ground);
+    if is_over && options.kind == Kind::Larder && options.without.is_empty() {
+        outcome.idle = idle(&outcome.tally);
+    }
     Ok(outcome)
 }
 
-/// Lets things go wrong until the run ends.
+/// Lets things go wrong until the run ends. The last of them holds while the writers come to rest, so that what they could not tell Redis is not
+/// made good by what they tell it later; and a process that dies then has told it nothing.
 async fn strike(
     ground: &Ground,
     course: &Course,
-    schedule: Schedule,
+    mut schedule: Schedule,
     ends: Instant,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let last = schedule.last_strikes();
     for Episode { pause, remembers, strikes, lasts } in schedule {
         if Instant::now() + pause + lasts >= ends {
             break;
@@ -161,24 +190,44 @@ async fn strike(
         if remembers {
             ground.remember().await;
         }
-        let (began_ns, begins) = (now_ns(), course.at());
-        for strike in &strikes {
-            *course.now.lock() = format!("{} now", strike.fault);
-            ground.begin(*strike).await?;
-        }
+        let begins = begin(ground, course, &strikes).await?;
         sleep(lasts).await;
-        for strike in &strikes {
-            ground.end(*strike).await;
-        }
-        let ends = begins + (now_ns() - began_ns) as f64 / 1e9;
-        *course.now.lock() = String::from("nothing is wrong now");
-        let mut outcome = course.outcome.lock();
-        for strike in strikes {
-            outcome.windows.push(Window { name: strike.fault.name(), begins, ends });
-        }
+        end(ground, course, &strikes, begins).await;
     }
     sleep_until(ends).await;
+    let begins = begin(ground, course, &last).await?;
+    sleep(LAST_LASTS).await;
+    if !last.is_empty() {
+        ground.processes[0].replace_by_reader().await?;
+    }
+    let rest = ground.processes.iter().map(|process| process.ask_healthy(&Order::RestWriters));
+    let hang = join_all(rest).await.into_iter().filter_map(Result::err);
+    course.outcome.lock().differs.extend(hang);
+    end(ground, course, &last, begins).await;
     Ok(())
+}
+
+async fn begin(
+    ground: &Ground,
+    course: &Course,
+    strikes: &[Strike],
+) -> Result<f64, Box<dyn Error + Send + Sync>> {
+    let begins = course.at();
+    for strike in strikes {
+        *course.now.lock() = format!("{} now", strike.fault);
+        ground.begin(*strike).await?;
+    }
+    Ok(begins)
+}
+
+async fn end(ground: &Ground, course: &Course, strikes: &[Strike], begins: f64) {
+    for strike in strikes {
+        ground.end(*strike).await;
+    }
+    *course.now.lock() = String::from("nothing is wrong now");
+    let windows =
+        strikes.iter().map(|strike| Window { name: strike.fault.name(), begins, ends: course.at() });
+    course.outcome.lock().windows.extend(windows);
 }
 
 /// Lets all rest, hears their last counts, and compares.

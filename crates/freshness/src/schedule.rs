@@ -164,6 +164,16 @@ impl Schedule {
     pub(crate) fn new(seed: u64, faults: Vec<Fault>, processes: usize) -> Self {
         Schedule { rng: StdRng::seed_from_u64(seed), faults, processes }
     }
+
+    /// What is wrong when the writers come to rest: one of what lasts and lets them do so, if there is one among the faults.
+    pub(crate) fn last_strikes(&mut self) -> Vec<Strike> {
+        let lets_rest = |fault: &&Fault| {
+            !fault.is_moment() && !matches!(fault, Fault::Process(OfProcess::Paused) | Fault::DatabaseKilled)
+        };
+        let lasting: Vec<Fault> = self.faults.iter().filter(lets_rest).copied().collect();
+        let fault = lasting.choose(&mut self.rng).copied();
+        fault.map(|fault| Strike { fault, process: self.processes - 1 }).into_iter().collect()
+    }
 }
 
 impl Iterator for Schedule {
@@ -206,6 +216,8 @@ mod tests {
             |fault| drawn.iter().flat_map(|episode| &episode.strikes).any(|strike| strike.fault == fault);
         assert!(all.iter().all(|fault| struck(*fault)));
         assert!(drawn.iter().any(|episode| episode.strikes.len() == 2));
+        assert_eq!(Schedule::new(7, all.clone(), 3).last_strikes().len(), 1);
+        assert_eq!(Schedule::new(7, vec![], 3).last_strikes(), []);
     }
 
     #[test]

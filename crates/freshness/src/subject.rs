@@ -10,36 +10,22 @@ use larder::{
     Tag, Ttl,
 };
 use larder_outbox::{Outbox, Recorded, Settings};
-use rand::RngExt;
+use parking_lot::Mutex;
 use redis::AsyncCommands;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, AnyPool, Transaction};
 
-use crate::database;
-use crate::judge::Promise;
+use crate::judge::{H_NS, Promise};
+use crate::loader::{self, Failed, Loader, Value};
+use crate::peers::Peer;
 use crate::rule::Rule;
-
-/// What is cached of a row. It names the row, so that a value under another one's key is found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Value {
-    pub(crate) row: u64,
-    pub(crate) version: u64,
-    pub(crate) nonce: u64,
-    /// What makes it large, where it is.
-    padding: String,
-}
 
 /// A value, and what was promised of it.
 pub(crate) struct Answer {
     pub(crate) value: Arc<Value>,
     pub(crate) promise: Promise,
-    pub(crate) is_hit: bool,
 }
-
-/// The database gave no answer, or the cache none.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Failed;
 
 /// By what name, and by which of the ways that an entry can be told of a change, a row is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,34 +59,14 @@ static DEGRADED: Space<u64, Value> =
         .ttl(LIFE)
         .degraded_ttl(Duration::from_secs(30));
 
-/// 5 minutes: what is wrong stays so.
-const LIFE: Ttl = Ttl::secs(300);
+/// As long as everybody's.
+const LIFE: Ttl = Ttl::secs(loader::LIFE.as_secs());
 
 /// 8 kB: beyond what a fill carries in its script.
 const LARGE_BYTES: usize = 8_000;
 
 /// Rows of a group: its scope is removed when one of them changes.
 const GROUP: u64 = 4;
-
-/// 5 ms: a load takes up to so long after it has read its row.
-const SLOWEST_LOAD: Duration = Duration::from_millis(5);
-
-/// Where rows are loaded from.
-#[derive(Debug)]
-pub(crate) struct Loader {
-    pub(crate) pool: AnyPool,
-    pub(crate) loads: AtomicU64,
-}
-
-impl Loader {
-    async fn load(&self, row: u64, padding: usize) -> Result<Value, Failed> {
-        self.loads.fetch_add(1, Ordering::Relaxed);
-        let (version, nonce) = database::load(&self.pool, row).await.map_err(|_error| Failed)?;
-        let rest = rand::rng().random_range(Duration::ZERO..SLOWEST_LOAD);
-        tokio::time::sleep(rest).await;
-        Ok(Value { row, version, nonce, padding: "x".repeat(padding) })
-    }
-}
 
 /// Which cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -110,12 +76,34 @@ pub(crate) enum Kind {
     Larder,
     /// cache-aside as in textbooks: load on a miss and store; delete after a commit
     Naive,
+    /// amalgam-cache with memory, Redis, its backplane and its locks
+    Amalgam,
+    /// the same by its strict profile, in Redis alone
+    AmalgamStrict,
+    /// BentoCache (Node) with memory, Redis and its bus
+    Bento,
+    /// the same in Redis alone, with its errors shown
+    BentoStrict,
 }
 
 /// One of them.
 pub(crate) enum Subject {
-    Larder { cache: CacheService, outbox: Outbox<Any>, loader: Loader },
-    Naive { redis: ConnectionManager, loader: Loader },
+    Larder {
+        cache: CacheService,
+        outbox: Outbox<Any>,
+        loader: Arc<Loader>,
+        /// What it had counted when it was last asked.
+        counted: Mutex<(u64, u64, u64)>,
+    },
+    Naive {
+        redis: ConnectionManager,
+        loader: Arc<Loader>,
+    },
+    Peer {
+        peer: Box<Peer>,
+        promise: Promise,
+        loader: Arc<Loader>,
+    },
 }
 
 /// What has to be announced after the commit.
@@ -132,7 +120,22 @@ impl Subject {
         pool: AnyPool,
         without: &[Rule],
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let loader = Loader { pool: pool.clone(), loads: AtomicU64::new(0) };
+        let loader = Arc::new(Loader { pool: pool.clone(), loads: AtomicU64::new(0) });
+        let is_strict = matches!(kind, Kind::AmalgamStrict | Kind::BentoStrict);
+        let peer = match kind {
+            Kind::Larder | Kind::Naive => None,
+            Kind::Amalgam | Kind::AmalgamStrict => {
+                Some(Peer::amalgam(redis_url, Arc::clone(&loader), is_strict).await?)
+            }
+            Kind::Bento | Kind::BentoStrict => {
+                Some(Peer::bento(redis_url, Arc::clone(&loader), is_strict).await?)
+            }
+        };
+        if let Some(peer) = peer {
+            // What it has in memory is held to what larder's copies are.
+            let promise = if is_strict { Promise::Strict } else { Promise::Local };
+            return Ok(Subject::Peer { peer: Box::new(peer), promise, loader });
+        }
         if kind == Kind::Naive {
             let second = Duration::from_secs(1);
             let config = ConnectionManagerConfig::new()
@@ -151,11 +154,12 @@ impl Subject {
         let settings = without.iter().filter_map(|rule| rule.of_outbox());
         let settings = settings.fold(Settings::new(), |settings, rule| settings.without(rule));
         let outbox = Outbox::start(&pool, &cache, settings).await?;
-        Ok(Subject::Larder { cache, outbox, loader })
+        Ok(Subject::Larder { cache, outbox, loader, counted: Mutex::default() })
     }
 
     pub(crate) fn loader(&self) -> &Loader {
-        let (Subject::Larder { loader, .. } | Subject::Naive { loader, .. }) = self;
+        let (Subject::Larder { loader, .. } | Subject::Naive { loader, .. } | Subject::Peer { loader, .. }) =
+            self;
         loader
     }
 
@@ -163,7 +167,7 @@ impl Subject {
     pub(crate) fn local_views(&self) -> &'static [View] {
         match self {
             Subject::Larder { .. } => &[View::Kept, View::Tagged, View::Scoped, View::Degraded],
-            Subject::Naive { .. } => &[],
+            Subject::Naive { .. } | Subject::Peer { .. } => &[],
         }
     }
 
@@ -171,7 +175,7 @@ impl Subject {
     pub(crate) fn strict_views(&self) -> &'static [View] {
         match self {
             Subject::Larder { .. } => &[View::Strict, View::Large],
-            Subject::Naive { .. } => &[View::Strict],
+            Subject::Naive { .. } | Subject::Peer { .. } => &[View::Strict],
         }
     }
 
@@ -200,25 +204,29 @@ impl Subject {
                 let (mut redis, name) = (redis.clone(), naive_name(row));
                 let cached: Option<String> = redis.get(&name).await.unwrap_or_default();
                 if let Some(value) = cached.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
-                    return Ok(Answer { value: Arc::new(value), promise: Promise::Strict, is_hit: true });
+                    return Ok(Answer { value: Arc::new(value), promise: Promise::Strict });
                 }
                 let value = loader.load(row, 0).await?;
                 let text = serde_json::to_string(&value).map_err(|_error| Failed)?;
                 let seconds = LIFE.as_millis() / 1_000;
                 redis.set_ex::<_, _, ()>(&name, text, seconds).await.ok(); // as textbooks do: a cache may fail
-                Ok(Answer { value: Arc::new(value), promise: Promise::Strict, is_hit: false })
+                Ok(Answer { value: Arc::new(value), promise: Promise::Strict })
+            }
+            Subject::Peer { peer, promise, .. } => {
+                let value = peer.read(row).await?;
+                Ok(Answer { value, promise: *promise })
             }
         }
     }
 
     /// Reads rows by one call, in Redis alone; those that were not there are loaded by one call of the loader.
-    pub(crate) async fn read_many(&self, rows: &[u64]) -> Result<Vec<Arc<Value>>, Failed> {
+    pub(crate) async fn read_many(&self, rows: &[u64]) -> Result<Vec<Answer>, Failed> {
         let Subject::Larder { cache, loader, .. } = self else {
-            let mut values = Vec::new();
+            let mut answers = Vec::new();
             for row in rows {
-                values.push(self.read(View::Strict, *row).await?.value);
+                answers.push(self.read(View::Strict, *row).await?);
             }
-            return Ok(values);
+            return Ok(answers);
         };
         let load = async |missing: Vec<u64>| {
             let mut loaded = Vec::new();
@@ -228,14 +236,15 @@ impl Subject {
             Ok(loaded)
         };
         let values = cache.get_or_set_many(rows, |row| STRICT.key(row), Policy::new(), load).await?;
-        values.into_iter().map(|value| value.ok_or(Failed)).collect()
+        let strict = |value| Answer { value, promise: Promise::Strict };
+        values.into_iter().map(|value| value.map(strict).ok_or(Failed)).collect()
     }
 
     /// Looks for a row without loading it.
     pub(crate) async fn look(&self, row: u64) -> Option<Answer> {
         match self {
             Subject::Larder { cache, .. } => cache.lookup(KEPT.key(&row)).await.map(Answer::from),
-            Subject::Naive { .. } => None,
+            Subject::Naive { .. } | Subject::Peer { .. } => None,
         }
     }
 
@@ -243,7 +252,21 @@ impl Subject {
     pub(crate) async fn sync(&self) -> bool {
         match self {
             Subject::Larder { cache, .. } => cache.sync().await.is_ok(),
+            // There is nothing to be told of where all is in Redis; those that have memory cannot be asked.
             Subject::Naive { .. } => true,
+            Subject::Peer { promise, .. } => *promise == Promise::Strict,
+        }
+    }
+
+    /// Waits until hits in this process are as new as they ever get, once nobody changes anything; `false` if that cannot be said.
+    pub(crate) async fn knows_all(&self) -> bool {
+        match self {
+            Subject::Larder { .. } => self.sync().await,
+            // What their memory is told takes no longer, if it is told.
+            Subject::Naive { .. } | Subject::Peer { .. } => {
+                tokio::time::sleep(Duration::from_nanos(H_NS)).await;
+                true
+            }
         }
     }
 
@@ -262,7 +285,7 @@ impl Subject {
                 });
                 outbox.add(change, changed).await.map(Due::Recorded)
             }
-            Subject::Naive { .. } => Ok(Due::Rows(rows.to_vec())),
+            Subject::Naive { .. } | Subject::Peer { .. } => Ok(Due::Rows(rows.to_vec())),
         }
     }
 
@@ -282,6 +305,10 @@ impl Subject {
                     Err(_error) => Acknowledged::Durable, // it is told so that what is stale then is counted apart
                 }
             }
+            (Subject::Peer { peer, .. }, Due::Rows(rows)) => match peer.remove(&rows).await {
+                true => Acknowledged::Applied,
+                false => Acknowledged::Durable, // the same
+            },
             _ => unreachable!("what is due was recorded by the same subject"),
         }
     }
@@ -293,7 +320,20 @@ impl Subject {
                 let ready = tokio::time::timeout(limit, cache.ready()).await;
                 ready.is_ok() && outbox.caught_up(limit).await.is_ok()
             }
-            Subject::Naive { .. } => true,
+            Subject::Naive { .. } | Subject::Peer { .. } => true,
+        }
+    }
+
+    /// How often it hit, missed and loaded since this was last asked. Those that do not count say only what they loaded.
+    pub(crate) fn counted(&self) -> (u64, u64, u64) {
+        match self {
+            Subject::Larder { cache, counted, .. } => {
+                let total = cache.stats().total;
+                let now = (total.hits, total.misses, total.loads);
+                let before = std::mem::replace(&mut *counted.lock(), now);
+                (now.0 - before.0, now.1 - before.1, now.2 - before.2)
+            }
+            _ => (0, 0, self.loader().loads.swap(0, Ordering::Relaxed)),
         }
     }
 
@@ -301,7 +341,7 @@ impl Subject {
     pub(crate) async fn waiting(&self) -> u64 {
         match self {
             Subject::Larder { outbox, .. } => outbox.stats().await.map_or(u64::MAX, |stats| stats.depth),
-            Subject::Naive { .. } => 0,
+            Subject::Naive { .. } | Subject::Peer { .. } => 0,
         }
     }
 }
@@ -326,11 +366,12 @@ async fn through(
 impl From<Read<Value>> for Answer {
     fn from(read: Read<Value>) -> Self {
         let promise = match (read.freshness, read.source) {
-            (Freshness::Fresh, Source::Local) => Promise::Local,
-            (Freshness::Fresh, _) => Promise::Strict,
-            _ => Promise::Labelled,
+            (Freshness::Stale { age }, _) => {
+                Promise::Labelled { age_ns: age.as_nanos().try_into().unwrap_or(u64::MAX) }
+            }
+            (_, Source::Local) => Promise::Local,
+            _ => Promise::Strict,
         };
-        let is_hit = matches!(read.source, Source::Local | Source::Remote);
-        Answer { value: read.value, promise, is_hit }
+        Answer { value: read.value, promise }
     }
 }

@@ -52,7 +52,7 @@ impl Tally {
         match seen.promise {
             Promise::Strict => self.strict += 1,
             Promise::Local => self.local += 1,
-            Promise::Labelled => self.labelled += 1,
+            Promise::Labelled { .. } => self.labelled += 1,
         }
         match seen.promise {
             Promise::Strict if judged.at_risk => self.strict_at_risk += 1,

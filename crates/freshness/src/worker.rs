@@ -1,6 +1,7 @@
 //! A process of a run: readers and writers over one cache.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use larder::Acknowledged;
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -21,8 +23,9 @@ use crate::clock::now_ns;
 use crate::database;
 use crate::history::{Change, History};
 use crate::judge::{Judged, Promise, Seen, Wrong, judge};
+use crate::loader::{Failed, Value};
 use crate::rule::Rule;
-use crate::subject::{Answer, Failed, Kind, Subject, Value, View};
+use crate::subject::{Answer, Kind, Subject, View};
 use crate::tally::Tally;
 
 /// What a process is told at its start.
@@ -38,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) database_url: String,
     pub(crate) rows: u64,
     pub(crate) seed: u64,
+    /// Whether it changes rows.
+    pub(crate) writes: bool,
 }
 
 /// What it is asked.
@@ -45,7 +50,9 @@ pub(crate) struct Settings {
 pub(crate) enum Order {
     /// What it has counted since it was last asked.
     Report,
-    /// To stop reading and writing.
+    /// To stop writing; what is under way goes on to its end.
+    RestWriters,
+    /// To stop reading too.
     Rest,
     /// To compare everything with the database, when all rest.
     Compare,
@@ -101,48 +108,60 @@ const AGAIN_WITHIN_MS: u64 = 6;
 /// 20 seconds: how long a process may take to hear of all that was changed, once everything works.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(20);
 
+/// 30 seconds, each half of one: how long a process tries to start, while what it depends on is away.
+const START_ATTEMPTS: u32 = 60;
+const START_AGAIN: Duration = Duration::from_millis(500);
+
 struct Works {
     settings: Settings,
     subject: Subject,
     history: History,
     tally: Mutex<Tally>,
+    /// Of each row, the newest version of which this process was told that it is in force, and when.
+    own: Vec<Mutex<(u64, u64)>>,
+    writers_rest: AtomicBool,
     rests: AtomicBool,
     written_down: Mutex<u64>,
 }
 
 /// The life of such a process.
-pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
     let history = History::open(&settings.folder.join(HISTORY))?;
-    let pool = database::pool(&settings.database_url).await?;
-    let subject = Subject::start(settings.kind, &settings.redis_url, pool, &settings.without).await?;
-    let seed = settings.seed;
+    let subject = start(&settings).await?;
+    let (seed, writers) = (settings.seed, if settings.writes { WRITERS } else { 0 });
     let works = Arc::new(Works {
+        own: (0..settings.rows).map(|_| Mutex::default()).collect(),
         settings,
         subject,
         history,
         tally: Mutex::default(),
+        writers_rest: AtomicBool::new(false),
         rests: AtomicBool::new(false),
         written_down: Mutex::default(),
     });
-    let tasks = Arc::new(Mutex::new(JoinSet::new()));
-    for task in 0..READERS + WRITERS {
+    let (reading, writing) = (Arc::new(Mutex::new(JoinSet::new())), Arc::new(Mutex::new(JoinSet::new())));
+    for task in 0..READERS + writers {
         let (works, rng) = (Arc::clone(&works), StdRng::seed_from_u64(seed ^ task << 32));
         if task < READERS {
-            tasks.lock().spawn(async move { works.read(rng).await });
+            reading.lock().spawn(async move { works.read(rng).await });
         } else {
-            tasks.lock().spawn(async move { works.write(rng).await });
+            writing.lock().spawn(async move { works.write(rng).await });
         }
     }
     testkit::worker::serve(move |order| {
-        let (works, tasks) = (Arc::clone(&works), Arc::clone(&tasks));
+        let (works, reading, writing) = (Arc::clone(&works), Arc::clone(&reading), Arc::clone(&writing));
         async move {
             let order = serde_json::from_str(&order).expect("orders are those of this program");
             let word = match order {
                 Order::Report => Word::Report(Box::new(works.report())),
+                Order::RestWriters => {
+                    works.writers_rest.store(true, Ordering::Release);
+                    end(&writing).await;
+                    Word::Rests
+                }
                 Order::Rest => {
                     works.rests.store(true, Ordering::Release);
-                    let mut tasks = std::mem::take(&mut *tasks.lock());
-                    while tasks.join_next().await.is_some() {}
+                    end(&reading).await;
                     Word::Rests
                 }
                 Order::Compare => Word::Compared(works.compare().await),
@@ -154,10 +173,35 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::
     Ok(())
 }
 
+/// Starts the subject, again and again while what it depends on is away.
+async fn start(settings: &Settings) -> Result<Subject, Box<dyn Error + Send + Sync>> {
+    let mut attempts = START_ATTEMPTS;
+    loop {
+        let started = async {
+            let pool = database::pool(&settings.database_url).await?;
+            Subject::start(settings.kind, &settings.redis_url, pool, &settings.without).await
+        };
+        match started.await {
+            Err(error) if attempts == 0 => return Err(error),
+            Err(_away) => attempts -= 1,
+            started => return started,
+        }
+        sleep(START_AGAIN).await;
+    }
+}
+
+/// Waits for the end of tasks that have been told to rest.
+async fn end(tasks: &Mutex<JoinSet<()>>) {
+    let mut tasks = std::mem::take(&mut *tasks.lock());
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("a panic has ended the process");
+    }
+}
+
 impl Works {
     fn report(&self) -> Tally {
         let mut tally = std::mem::take(&mut *self.tally.lock());
-        tally.loads = self.subject.loader().loads.swap(0, Ordering::Relaxed);
+        (tally.hits, tally.misses, tally.loads) = self.subject.counted();
         tally
     }
 
@@ -194,11 +238,10 @@ impl Works {
                     let rows: Vec<u64> = (0..4).map(|_| self.row(&mut rng)).collect();
                     let start_ns = now_ns();
                     match subject.read_many(&rows).await {
-                        Ok(values) => {
-                            for (row, value) in rows.into_iter().zip(values) {
-                                let answer = Answer { value, promise: Promise::Strict, is_hit: false };
-                                self.judge(View::Strict, row, start_ns, &answer);
-                            }
+                        Ok(answers) => {
+                            let answers = rows.into_iter().zip(answers);
+                            answers
+                                .for_each(|(row, answer)| self.judge(View::Strict, row, start_ns, &answer));
                         }
                         Err(Failed) => self.tally.lock().failed += 1,
                     }
@@ -229,12 +272,6 @@ impl Works {
                     answer.promise = Promise::Strict;
                 }
                 self.judge(view, row, start_ns, &answer);
-                let mut tally = self.tally.lock();
-                if answer.is_hit {
-                    tally.hits += 1
-                } else {
-                    tally.misses += 1
-                }
                 is_local
             }
             Err(Failed) => {
@@ -248,7 +285,10 @@ impl Works {
         let end_ns = now_ns();
         let Value { version, nonce, .. } = *answer.value;
         let seen = Seen { row, version, nonce, promise: answer.promise, start_ns, end_ns };
-        let judged = self.judged(&seen, answer.value.row == row);
+        let judged = match answer.value.row == row {
+            true => self.judged(&seen),
+            false => Judged { wrong: Some(Wrong::AnotherRow), ..Judged::default() },
+        };
         self.tally.lock().count(&seen, &judged);
         if let Some(wrong) = judged.wrong {
             self.write_down(&Violation {
@@ -261,19 +301,10 @@ impl Works {
         }
     }
 
-    fn judged(&self, seen: &Seen, is_of_this_row: bool) -> Judged {
-        let look = || self.history.changes(seen.row).expect("the history can be read");
-        if !is_of_this_row {
-            return Judged { wrong: Some(Wrong::AnotherRow), ..Judged::default() };
-        }
-        let mut judged = judge(seen, &look());
-        // Its place may have been torn, by a writer that noted more of it at the same moment.
-        for _ in 0..3 {
-            if judged.wrong == Some(Wrong::NeverCommitted) {
-                judged = judge(seen, &look());
-            }
-        }
-        judged
+    fn judged(&self, seen: &Seen) -> Judged {
+        let (version, at_ns) = *self.own[seen.row as usize].lock();
+        let own = if at_ns < seen.start_ns { version } else { 0 };
+        judge(seen, own, &self.history.changes(seen.row).expect("the history can be read"))
     }
 
     fn write_down(&self, violation: &Violation) {
@@ -290,7 +321,7 @@ impl Works {
     /// Changes rows until it is to rest.
     async fn write(&self, mut rng: StdRng) {
         let mut again = None;
-        while !self.rests.load(Ordering::Acquire) {
+        while !self.writers_rest.load(Ordering::Acquire) {
             let rows = match again.take() {
                 Some(row) => vec![row],
                 None => {
@@ -323,7 +354,7 @@ impl Works {
         rows: &[u64],
         nonces: &[u64],
         rolls_back: bool,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let mut transaction = self.subject.loader().pool.begin().await?;
         let mut changes = BTreeMap::new();
         for (row, nonce) in rows.iter().zip(nonces) {
@@ -334,6 +365,9 @@ impl Works {
         }
         let due = self.subject.record(&mut transaction, rows).await?;
         if rolls_back {
+            for (row, change) in changes {
+                self.history.update(row, Change { rolled_back: true, ..change })?;
+            }
             transaction.rollback().await?;
             return Err("on purpose".into());
         }
@@ -343,10 +377,6 @@ impl Works {
             return Ok(());
         }
         let committed_ns = now_ns();
-        for (row, change) in &mut changes {
-            change.committed_ns = committed_ns;
-            self.history.update(*row, *change)?;
-        }
         let acknowledged = self.subject.announce(due, true).await;
         let acknowledged_ns = now_ns();
         let is_applied = acknowledged >= Acknowledged::Applied;
@@ -356,6 +386,10 @@ impl Works {
                 false => change.durable_ns = acknowledged_ns,
             }
             self.history.update(row, change)?;
+            let mut own = self.own[row as usize].lock();
+            if is_applied && change.version > own.0 {
+                *own = (change.version, acknowledged_ns);
+            }
         }
         let mut tally = self.tally.lock();
         match is_applied {
@@ -378,26 +412,30 @@ impl Works {
                 return vec![format!("{}: the database does not answer: {error}", self.settings.name)];
             }
         };
-        if !self.subject.sync().await {
+        if !self.subject.knows_all().await {
             differs.push(format!("{}: it cannot be told of all changes", self.settings.name));
         }
-        for (row, (version, nonce)) in (0..).zip(truth) {
-            for view in [self.subject.local_views(), self.subject.strict_views()].into_iter().flatten() {
-                match self.subject.read(*view, row).await {
-                    Ok(answer) if (answer.value.version, answer.value.nonce) == (version, nonce) => {}
-                    Ok(answer) => differs.push(format!(
-                        "{}: {view:?} of row {row} is version {} instead of {version}",
-                        self.settings.name, answer.value.version
-                    )),
-                    Err(Failed) => {
-                        differs.push(format!("{}: {view:?} of row {row} cannot be read", self.settings.name));
-                    }
-                }
-            }
-        }
+        let rows = (0..).zip(truth).map(|(row, truth)| self.compare_row(row, truth));
+        differs.extend(join_all(rows).await.into_iter().flatten());
         let waiting = self.subject.waiting().await;
         if waiting > 0 {
             differs.push(format!("{}: {waiting} changes wait in the outbox", self.settings.name));
+        }
+        differs
+    }
+
+    async fn compare_row(&self, row: u64, (version, nonce): (u64, u64)) -> Vec<String> {
+        let mut differs = Vec::new();
+        let name = &self.settings.name;
+        for view in [self.subject.local_views(), self.subject.strict_views()].into_iter().flatten() {
+            match self.subject.read(*view, row).await {
+                Ok(answer) if (answer.value.version, answer.value.nonce) == (version, nonce) => {}
+                Ok(answer) => differs.push(format!(
+                    "{name}: {view:?} of row {row} is version {} instead of {version}",
+                    answer.value.version
+                )),
+                Err(Failed) => differs.push(format!("{name}: {view:?} of row {row} cannot be read")),
+            }
         }
         differs
     }

@@ -18,14 +18,16 @@ pub struct Found {
     pub wrong: Option<Vec<String>>,
 }
 
-/// Tries every order of steps, with two threads; the shortest way to a wrong read comes first.
+/// Tries every order of steps, the shortest first. With two threads, unless a rule is out: the way that is shown is the shortest then. The two readers
+/// of one process may change their numbers on it.
 ///
 /// # Panics
 /// If it ends early without having found something.
 pub fn search(config: Config) -> Found {
     #[expect(clippy::disallowed_methods, reason = "how long a search takes is no matter of a cache's clock")]
     let begun = Instant::now();
-    let checker = Protocol(config).checker().threads(2).spawn_bfs().join();
+    let threads = if config.without.is_some() { 1 } else { 2 };
+    let checker = Protocol(config).checker().threads(threads).spawn_bfs().join();
     let wrong = checker.discoveries().into_values().next().map(|path| {
         let last = path.last_state().wrong.unwrap_or_default();
         let steps = path.into_actions().into_iter().map(|action| format!("{action:?}"));

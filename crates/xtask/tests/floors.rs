@@ -62,8 +62,9 @@ const FRESHNESS: House = House {
     krate: "freshness",
     floors: &[
         &["clock", "history", "rule", "schedule", "database", "terminal"], // time, what was changed, what can go wrong
-        &["judge"],                                                        // whether a read was right
-        &["tally", "subject"],  // counts; the caches that are checked
+        &["judge", "loader"],   // whether a read was right; what is cached
+        &["tally", "peers"],    // counts; caches that others have made
+        &["subject"],           // the caches that are checked
         &["options", "worker"], // what can be chosen; a process of a run
         &["ground"],            // the servers and the processes
         &["run"],

@@ -197,8 +197,12 @@ fn health_is_the_document_of_the_specification_and_more_beside_it() {
         assert_eq!(health["cache"], cache);
         assert_eq!(health["database"], json!({"status": "connected", "kind": data.database.kind().name()}));
         assert_eq!(health["memory"]["entries"], 1);
+        // Other tests of this PostgreSQL may hold the horizon back for a moment, behind which all is known to be seen.
         let outbox = json!({"depth": 0, "lag_ms": 0, "applied": 0, "replayed": 0, "eras": 0});
-        assert_eq!(health["outbox"], outbox);
+        testkit::until("a look at everything", async || {
+            server.get("/api/health").await.json()["outbox"] == outbox
+        })
+        .await;
         assert_eq!(server.get("/livez").await.text, "alive\n");
         assert_eq!(server.get("/readyz").await.text, "ready\n");
         data.database.close().await;

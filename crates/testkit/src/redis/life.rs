@@ -4,6 +4,7 @@ use rustix::process::Signal;
 
 use super::RedisServer;
 use crate::process::Stopped;
+use crate::wait::until;
 
 /// What a server held at some moment: [`RedisServer::snapshot`].
 #[derive(Clone, Debug)]
@@ -101,7 +102,8 @@ impl RedisServer {
     ///
     /// The file may have been written.
     pub async fn snapshot(&self) -> Snapshot {
-        self.must(&["SAVE"]).await;
+        // While it saves for a replica it saves for nobody else.
+        until("`SAVE`", async || !self.command(&["SAVE"]).await.is_error("ERR")).await;
         Snapshot { rdb: self.home.rdb() }
     }
 
