@@ -28,6 +28,7 @@ mod writes;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use bench::terminal::tell;
 use clap::{Args, Parser, Subcommand};
 
 /// Measures larder beside the parts it is made of and the caches a user would take instead.
@@ -123,10 +124,4 @@ fn local(options: &Local) -> Result<(), Failure> {
     let folder = report::write(&samples, &stage, options.host.as_deref())?;
     tell(&format!("wrote {folder}"));
     Ok(())
-}
-
-/// Tells whoever watches how far it is.
-fn tell(line: &str) {
-    // If standard error is closed, there is nobody left to tell.
-    writeln!(io::stderr().lock(), "{line}").ok();
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use bench::machine;
+use bench::terminal::tell;
 use clap::{Args, ValueEnum};
 
 use crate::options::{Database, Options};
@@ -11,7 +12,6 @@ use crate::report::name;
 use crate::rule::Rule;
 use crate::run::{self, Outcome};
 use crate::subject::Kind;
-use crate::terminal::tell;
 
 /// What it takes.
 #[derive(Args, Clone, Debug)]
@@ -19,9 +19,9 @@ pub(crate) struct Ablations {
     /// How long each is looked for at most, in minutes
     #[arg(long, default_value_t = 3.0)]
     minutes: f64,
-    /// What goes wrong: `all`, or names with commas; a wrong name lists them
-    #[arg(long, default_value = "all")]
-    faults: String,
+    /// What goes wrong: `all`, or names with commas; a wrong name lists them. By default what shows each rule soonest
+    #[arg(long)]
+    faults: Option<String>,
     /// Draws the same faults in the same order again, for each
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -46,15 +46,18 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
     if ablations.rule.is_empty() {
         cases.push((Kind::Naive, Vec::new()));
     }
-    let mut table =
-        String::from("| without | found after | of these strict | what was wrong |\n|---|---:|---:|---|\n");
+    let mut table = String::from(
+        "| without | faults | found after | of these strict | what was wrong |\n|---|---|---:|---:|---|\n",
+    );
     let mut all_found = true;
     for (kind, without) in cases {
         let what = without.first().map_or_else(|| name(&kind), name);
         tell(&format!("without {what}"));
+        let shown_by = without.first().map_or("all", |rule| rule.shown_by());
+        let faults = ablations.faults.as_deref().unwrap_or(shown_by);
         let options = Options {
             minutes: ablations.minutes,
-            faults: ablations.faults.clone(),
+            faults: faults.to_owned(),
             seed: ablations.seed,
             database: ablations.database,
             kind,
@@ -64,15 +67,14 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
         };
         let outcome = run::run(&options).await?;
         all_found &= outcome.violations() > 0;
-        table.push_str(&row(&what, &outcome));
+        table.push_str(&row(&what, faults, &outcome));
     }
     let folder = machine::run_folder(ablations.folder.as_deref(), ablations.host.as_deref(), "-ablations");
     std::fs::create_dir_all(&folder)?;
     let text = format!(
-        "# After how many reads is a rule missed that was taken out?\n\nMade by `cargo xtask freshness ablations --minutes {} --faults {} --seed {}`, over {}. \
+        "# After how many reads is a rule missed that was taken out?\n\nMade by `cargo xtask freshness ablations --minutes {} --seed {}`, over {}. \
          What is judged, and how, stands in docs/freshness.md.\n\n{}\n- {}\n\n{table}",
         ablations.minutes,
-        ablations.faults,
         ablations.seed,
         name(&ablations.database),
         machine::line(),
@@ -84,7 +86,7 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
     Ok(all_found)
 }
 
-fn row(what: &str, outcome: &Outcome) -> String {
+fn row(what: &str, faults: &str, outcome: &Outcome) -> String {
     let tally = &outcome.tally;
     let first = outcome.violations.first();
     let wrong = first.map_or_else(
@@ -95,5 +97,6 @@ fn row(what: &str, outcome: &Outcome) -> String {
         },
     );
     let reads = outcome.found_after.map_or_else(|| format!("> {}", tally.reads()), |reads| reads.to_string());
-    format!("| {what} | {reads} reads, {:.0} s | {} | {wrong} |\n", outcome.seconds, tally.strict)
+    let faults = faults.replace(',', ", ");
+    format!("| {what} | {faults} | {reads} reads, {:.0} s | {} | {wrong} |\n", outcome.seconds, tally.strict)
 }

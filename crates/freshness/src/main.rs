@@ -17,7 +17,6 @@ mod run;
 mod schedule;
 mod subject;
 mod tally;
-mod terminal;
 mod worker;
 
 use std::io;
@@ -78,7 +77,7 @@ fn main() -> ExitCode {
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
             let failure: Box<dyn std::error::Error + Send + Sync> = failure;
-            terminal::tell(&format!("freshness: {failure}"));
+            bench::terminal::tell(&format!("freshness: {failure}"));
             ExitCode::FAILURE
         }
     }

@@ -15,7 +15,11 @@ type Failure = Box<dyn Error + Send + Sync>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// In pixels.
-const SIZE: (u32, u32) = (960, 420);
+const WIDTH: u32 = 960;
+const HEIGHT: u32 = 400;
+
+/// 13 pixels for each kind of fault, and as much as a margin above and below.
+const ROW: u32 = 13;
 
 /// A second has so many microseconds.
 const SECOND_US: f64 = 1e6;
@@ -30,7 +34,7 @@ pub(crate) fn staleness(behind: &Distribution) -> Result<String, Failure> {
         left -= times;
     }
     let lowest = 0.5 / count;
-    svg(|area| {
+    svg(HEIGHT, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(12)
             .x_label_area_size(40)
@@ -41,7 +45,7 @@ pub(crate) fn staleness(behind: &Distribution) -> Result<String, Failure> {
             .configure_mesh()
             .light_line_style(WHITE)
             .x_desc("behind by more than so many milliseconds")
-            .y_desc("of the hits that were behind")
+            .y_desc("of the hits that were behind; 1,000 ms are allowed")
             .y_label_formatter(&percent)
             .draw()?;
         let color = Palette99::pick(0).to_rgba();
@@ -58,8 +62,9 @@ pub(crate) fn course(outcome: &Outcome) -> Result<String, Failure> {
     let mut names: Vec<&str> = outcome.windows.iter().map(|window| window.name).collect();
     names.sort_unstable();
     names.dedup();
-    svg(|area| {
-        let (faults, rest) = area.split_vertically(180);
+    let faults = ROW * (names.len() as u32 + 2);
+    svg(faults + HEIGHT, |area| {
+        let (faults, rest) = area.split_vertically(faults);
         windows(&faults, seconds, &names, &outcome.windows)?;
         lines(&rest, seconds, outcome)
     })
@@ -108,10 +113,10 @@ fn lines(area: &Area<'_>, seconds: f64, outcome: &Outcome) -> Result<(), Failure
     Ok(())
 }
 
-fn svg(draw: impl FnOnce(&Area<'_>) -> Result<(), Failure>) -> Result<String, Failure> {
+fn svg(height: u32, draw: impl FnOnce(&Area<'_>) -> Result<(), Failure>) -> Result<String, Failure> {
     let mut svg = String::new();
     {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+        let area = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
         area.fill(&WHITE)?;
         draw(&area)?;
         area.present()?;

@@ -6,12 +6,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use bench::machine;
+use bench::terminal::tell;
 
 use crate::options::Options;
 use crate::plot;
 use crate::run::{Outcome, Window};
 use crate::tally::{Distribution, Tally};
-use crate::terminal::tell;
 
 /// Says how it went, and writes it down; answers whether nothing was wrong.
 pub(crate) fn close(options: &Options, outcome: &Outcome) -> Result<bool, Box<dyn Error + Send + Sync>> {
@@ -142,7 +142,7 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
             milliseconds(&tally.behind_us),
         ),
         (
-            "reads behind a change that was acknowledged as durable only, p50 / p99 / longest",
+            "reads, but for labelled ones, behind a change that was acknowledged as durable only, p50 / p99 / longest",
             milliseconds(&tally.behind_durable_us),
         ),
         ("changes acknowledged as applied", tally.applied.to_string()),

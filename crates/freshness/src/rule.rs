@@ -59,4 +59,17 @@ impl Rule {
             _ => return None,
         })
     }
+
+    /// The faults, with commas, under which it is missed: some races need a cut at one place.
+    pub(crate) fn shown_by(self) -> &'static str {
+        match self {
+            Rule::OwnStaging => "crumbled",
+            Rule::LocalLease => "process-paused",
+            Rule::SuspectGate | Rule::Replay | Rule::DoneIncarnation => {
+                "restarted-with-old-rdb,lagging-failover,killed"
+            }
+            Rule::OutboxRow => "process-killed,cut-off,killed",
+            _ => "all",
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bench::terminal::tell;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -14,7 +15,6 @@ use crate::options::Options;
 use crate::schedule::{Episode, Fault, Schedule, Strike};
 use crate::subject::Kind;
 use crate::tally::Tally;
-use crate::terminal::tell;
 use crate::worker::{Order, VIOLATIONS, Violation, Word};
 
 /// 250 ms: how often processes are asked what they have counted. One that is killed takes so much of its counts with it, but

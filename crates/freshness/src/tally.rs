@@ -29,7 +29,7 @@ pub(crate) struct Tally {
     pub(crate) never_committed: u64,
     /// Hits in a process that were behind at all, by how many microseconds.
     pub(crate) behind_us: Distribution,
-    /// Reads that were behind what was acknowledged as durable only, by how many microseconds.
+    /// Reads, without those that say so themselves, that were behind what was acknowledged as durable only, by how many microseconds.
     pub(crate) behind_durable_us: Distribution,
     /// The longest read, in microseconds.
     pub(crate) longest_read_us: u64,
@@ -62,7 +62,7 @@ impl Tally {
         if seen.promise == Promise::Local && judged.behind_ns > 0 {
             self.behind_us.record(judged.behind_ns / 1_000);
         }
-        if judged.behind_durable_ns > 0 {
+        if judged.behind_durable_ns > 0 && !matches!(seen.promise, Promise::Labelled { .. }) {
             self.behind_durable_us.record(judged.behind_durable_ns / 1_000);
         }
         self.longest_read_us = self.longest_read_us.max((seen.end_ns - seen.start_ns) / 1_000);

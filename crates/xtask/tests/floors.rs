@@ -61,12 +61,12 @@ const OUTBOX: House = House {
 const FRESHNESS: House = House {
     krate: "freshness",
     floors: &[
-        &["clock", "history", "rule", "schedule", "database", "terminal"], // time, what was changed, what can go wrong
-        &["judge", "loader"],   // whether a read was right; what is cached
-        &["tally", "peers"],    // counts; caches that others have made
-        &["subject"],           // the caches that are checked
-        &["options", "worker"], // what can be chosen; a process of a run
-        &["ground"],            // the servers and the processes
+        &["clock", "history", "rule", "schedule", "database"], // time, what was changed, what can go wrong
+        &["judge", "loader"],                                  // whether a read was right; what is cached
+        &["tally", "peers"],                                   // counts; caches that others have made
+        &["subject"],                                          // the caches that are checked
+        &["options", "worker"],                                // what can be chosen; a process of a run
+        &["ground"],                                           // the servers and the processes
         &["run"],
         &["plot"],
         &["report"],

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 /// Says something to them.
-pub(crate) fn tell(line: &str) {
+pub fn tell(line: &str) {
     // If standard error is closed there is nobody left to tell.
     writeln!(io::stderr().lock(), "{line}").ok();
 }
