@@ -65,10 +65,9 @@ impl Rule {
         match self {
             Rule::OwnStaging => "crumbled",
             Rule::LocalLease => "process-paused",
-            Rule::SuspectGate | Rule::Replay | Rule::DoneIncarnation => {
+            Rule::SuspectGate | Rule::Replay | Rule::DoneIncarnation | Rule::OutboxRow => {
                 "restarted-with-old-rdb,lagging-failover,killed"
             }
-            Rule::OutboxRow => "process-killed,cut-off,killed",
             _ => "all",
         }
     }
