@@ -124,6 +124,10 @@ impl Ground {
             Fault::Failover | Fault::LaggingFailover => {
                 self.fail_over(strike.fault == Fault::LaggingFailover).await;
             }
+            Fault::Crumbled => {
+                let links = self.processes.iter().map(|process| &process.link);
+                links.for_each(|link| link.crumble(CRUMB_BYTES, Duration::from_millis(1)));
+            }
             Fault::DatabaseKilled => self.postgres.as_ref().expect("it is over PostgreSQL").kill().await,
         }
         Ok(())
@@ -135,6 +139,11 @@ impl Ground {
             Fault::Server(fault) => fault.end(self.primary()).await,
             Fault::Process(fault) => self.processes[strike.process].end(fault).await,
             Fault::Failover | Fault::LaggingFailover => {}
+            Fault::Crumbled => {
+                for process in &self.processes {
+                    process.link.heal().await;
+                }
+            }
             Fault::DatabaseKilled => self.postgres.as_ref().expect("it is over PostgreSQL").restart().await,
         }
     }
@@ -218,7 +227,6 @@ impl Process {
             OfProcess::Deaf => self.link.one_way(Direction::ToClient),
             OfProcess::Mute => self.link.one_way(Direction::ToServer),
             OfProcess::Slow => self.link.delay(SLOW),
-            OfProcess::Crumbled => self.link.crumble(CRUMB_BYTES, Duration::from_millis(1)),
         }
         Ok(())
     }

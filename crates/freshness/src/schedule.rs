@@ -27,8 +27,6 @@ pub(crate) enum OfProcess {
     Mute,
     /// All that it hears comes 120 ms later.
     Slow,
-    /// What it sends at once arrives in pieces of 700 bytes, 1 ms apart, so that others are served in between.
-    Crumbled,
 }
 
 /// One thing that goes wrong.
@@ -40,12 +38,14 @@ pub(crate) enum Fault {
     Failover,
     /// The same, of a replica that has not heard of the last moments.
     LaggingFailover,
+    /// What each process sends at once arrives in pieces of 700 bytes, 1 ms apart, so that others are served in between.
+    Crumbled,
     /// The database server is killed, and recovers.
     DatabaseKilled,
 }
 
 impl OfProcess {
-    const ALL: [OfProcess; 9] = [
+    const ALL: [OfProcess; 8] = [
         OfProcess::Killed,
         OfProcess::Paused,
         OfProcess::Cut,
@@ -54,7 +54,6 @@ impl OfProcess {
         OfProcess::Deaf,
         OfProcess::Mute,
         OfProcess::Slow,
-        OfProcess::Crumbled,
     ];
 
     fn name(self) -> &'static str {
@@ -67,7 +66,6 @@ impl OfProcess {
             OfProcess::Deaf => "deaf",
             OfProcess::Mute => "mute",
             OfProcess::Slow => "slow-link",
-            OfProcess::Crumbled => "crumbled",
         }
     }
 }
@@ -77,7 +75,7 @@ impl Fault {
     pub(crate) fn all(over_postgres: bool) -> Vec<Fault> {
         let servers = OfServer::ALL.into_iter().map(Fault::Server);
         let processes = OfProcess::ALL.into_iter().map(Fault::Process);
-        let others = [Fault::Failover, Fault::LaggingFailover].into_iter();
+        let others = [Fault::Failover, Fault::LaggingFailover, Fault::Crumbled].into_iter();
         servers.chain(processes).chain(others).chain(over_postgres.then_some(Fault::DatabaseKilled)).collect()
     }
 
@@ -88,6 +86,7 @@ impl Fault {
             Fault::Process(fault) => fault.name(),
             Fault::Failover => "failover",
             Fault::LaggingFailover => "lagging-failover",
+            Fault::Crumbled => "crumbled",
             Fault::DatabaseKilled => "database-killed",
         }
     }
@@ -118,7 +117,7 @@ impl Fault {
             Fault::Server(fault) => fault.is_moment(),
             Fault::Process(fault) => matches!(fault, OfProcess::Killed | OfProcess::Cut),
             Fault::Failover | Fault::LaggingFailover => true,
-            Fault::DatabaseKilled => false,
+            Fault::Crumbled | Fault::DatabaseKilled => false,
         }
     }
 }
