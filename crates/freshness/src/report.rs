@@ -39,6 +39,7 @@ pub(crate) fn close(options: &Options, outcome: &Outcome) -> Result<bool, Box<dy
 fn line(options: &Options, outcome: &Outcome) -> String {
     let tally = &outcome.tally;
     let differs = match outcome.differs.len() {
+        0 if !outcome.is_over => "ended by the first, nothing was compared".to_owned(),
         0 => "all tiers equal the database".to_owned(),
         differs => format!("{differs} differences in the end"),
     };
@@ -102,11 +103,11 @@ fn write(folder: &Path, options: &Options, outcome: &Outcome) -> Result<(), Box<
     std::fs::create_dir_all(folder)?;
     let staleness = plot::staleness(&outcome.tally.behind_us)?;
     let course = plot::course(outcome)?;
-    std::fs::write(folder.join("staleness.svg"), &staleness)?;
-    std::fs::write(folder.join("course.svg"), &course)?;
+    std::fs::write(folder.join("staleness.svg"), staleness)?;
+    std::fs::write(folder.join("course.svg"), course)?;
     let readme = readme(options, outcome);
     std::fs::write(folder.join("README.md"), &readme)?;
-    std::fs::write(folder.join("index.html"), page(options, outcome, [&staleness, &course]))?;
+    std::fs::write(folder.join("index.html"), page(options, outcome))?;
     let mut raw = String::from("seconds,reads,hits,behind_ms\n");
     for sample in &outcome.samples {
         writeln!(raw, "{:.2},{},{},{:.3}", sample.at, sample.reads, sample.hits, sample.behind_ms)?;
@@ -194,8 +195,8 @@ fn readme(options: &Options, outcome: &Outcome) -> String {
     text
 }
 
-/// The same as a page that is complete in itself.
-fn page(options: &Options, outcome: &Outcome, plots: [&str; 2]) -> String {
+/// The same as a page, with the plots that lie beside it.
+fn page(options: &Options, outcome: &Outcome) -> String {
     let cells = |(what, figure): &(&str, String)| {
         format!("<tr><td>{}</td><td>{figure}</td></tr>", what.replace("**", ""))
     };
@@ -210,11 +211,9 @@ fn page(options: &Options, outcome: &Outcome, plots: [&str; 2]) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
          <title>Freshness</title>\n<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}\
          td{{padding:.15rem 1rem .15rem 0;border-bottom:1px solid #ddd}}td+td{{text-align:right;font-variant-numeric:tabular-nums}}\
-         svg{{max-width:100%;height:auto}}</style>\n<h1>Freshness</h1>\n<p>{}</p>\n<p><code>{}</code></p>\n<table>{counted}</table>\n\
-         <h2>How far hits in a process were behind</h2>\n{}\n<h2>The course of the run</h2>\n{}\n<h2>What went wrong</h2>\n<table>{struck}</table>\n</html>\n",
+         img{{max-width:100%;height:auto}}</style>\n<h1>Freshness</h1>\n<p>{}</p>\n<p><code>{}</code></p>\n<table>{counted}</table>\n\
+         <h2>How far hits in a process were behind</h2>\n<img src=\"staleness.svg\" alt=\"What part of the hits was behind by more than so many milliseconds\">\n<h2>The course of the run</h2>\n<img src=\"course.svg\" alt=\"Faults, reads a second and the longest staleness over time\">\n<h2>What went wrong</h2>\n<table>{struck}</table>\n</html>\n",
         line(options, outcome),
         command(options),
-        plots[0],
-        plots[1],
     )
 }

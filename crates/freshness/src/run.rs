@@ -54,6 +54,8 @@ pub(crate) struct Outcome {
     pub(crate) violations: Vec<Violation>,
     /// What it did not do, so that it proves nothing, in words.
     pub(crate) idle: Vec<&'static str>,
+    /// Whether it came to its end, where everything is compared with the database.
+    pub(crate) is_over: bool,
     /// What was not equal to the database in the end, and who did not answer, in words.
     pub(crate) differs: Vec<String>,
     /// After how many reads the first violation was known; `None` without one.
@@ -165,7 +167,7 @@ pub(crate) async fn run(options: &Options) -> Result<Outcome, Box<dyn Error + Se
         settle(&ground, &course, asking).await;
     }
     let mut outcome = std::mem::take(&mut *course.outcome.lock());
-    outcome.seconds = seconds;
+    (outcome.seconds, outcome.is_over) = (seconds, is_over);
     outcome.violations = written_down(&ground);
     if is_over && options.kind == Kind::Larder && options.without.is_empty() {
         outcome.idle = idle(&outcome.tally);
