@@ -4,7 +4,7 @@ use crate::body::Body;
 use crate::config::Settings;
 use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
-use crate::written::Written;
+use crate::written::{Announced, Written};
 use larder::{CacheService, Freshness, Key, Policy};
 use larder_outbox::Outbox;
 use sqlx::Any;
@@ -181,9 +181,9 @@ impl App {
     ///
     /// # Cancel safety
     /// A committed change is announced by the relay then.
-    pub async fn commit<T>(&self, change: Change, written: Written<T>) -> Result<T, Error> {
+    pub async fn commit<T>(&self, change: Change, written: Written<T>) -> Result<Announced<T>, Error> {
         match change.commit(written, &self.outbox).await {
-            Ok(committed) => Ok(committed.announce(&self.outbox).await.0),
+            Ok(committed) => Ok(committed.announce(&self.outbox).await),
             Err((error, unknown)) => {
                 if let Some(unknown) = unknown {
                     unknown.announce_unsure(&self.outbox).await;

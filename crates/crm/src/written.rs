@@ -11,7 +11,7 @@
 //! async fn save(app: &App, company: Company) -> Result<Company, Error> {
 //!     let mut change = app.database.change().await?;
 //!     let written = companies::save(&mut change, company).await?;
-//!     app.commit(change, written).await
+//!     Ok(app.commit(change, written).await?.row)
 //! }
 //! ```
 //!
@@ -83,6 +83,15 @@ pub struct Committed<T> {
     recorded: Recorded,
 }
 
+/// A row that was written, committed and announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced<T> {
+    /// The row.
+    pub row: T,
+    /// How certain it is that the cache has heard of it: at least [`Acknowledged::Durable`], since the change stands in the outbox.
+    pub acknowledged: Acknowledged,
+}
+
 /// Writes of one transaction that are too many to be named one by one: everything is removed for them.
 #[must_use = "commit the change with it: else nothing of it is kept"]
 #[derive(Debug, Default)]
@@ -131,13 +140,13 @@ impl<T> Committed<T> {
         Self { row, recorded }
     }
 
-    /// Announces the change to the cache, and hands out the row, and how certain it is that the cache has heard of it.
+    /// Announces the change to the cache, and hands out the row.
     ///
     /// # Cancel safety
     /// Dropped before its end, the relay announces it.
-    pub async fn announce(self, outbox: &Outbox<Any>) -> (T, Acknowledged) {
+    pub async fn announce(self, outbox: &Outbox<Any>) -> Announced<T> {
         let acknowledged = outbox.announce(self.recorded).await;
-        (self.row, acknowledged)
+        Announced { row: self.row, acknowledged }
     }
 
     /// Announces a change whose commit failed, so that nobody knows whether it took place.

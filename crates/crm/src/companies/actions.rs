@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::database::Statements;
 use crate::error::Error;
 use crate::http::answer::Seen;
+use crate::written::Announced;
 use larder::Policy;
 use std::sync::Arc;
 
@@ -76,7 +77,7 @@ pub(super) async fn update(
     id: CompanyId,
     edit: CompanyEdit,
     seen: Seen,
-) -> Result<Company, Error> {
+) -> Result<Announced<Company>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;

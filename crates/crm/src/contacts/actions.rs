@@ -8,6 +8,7 @@ use crate::companies::{self, CompanyId};
 use crate::database::Statements;
 use crate::error::Error;
 use crate::http::answer::Seen;
+use crate::written::Announced;
 use larder::Policy;
 use std::sync::Arc;
 
@@ -53,7 +54,11 @@ async fn require(statements: &mut impl Statements, id: &ContactId) -> Result<Con
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn create(app: &Arc<App>, company: CompanyId, new: NewContact) -> Result<Contact, Error> {
+pub(super) async fn create(
+    app: &Arc<App>,
+    company: CompanyId,
+    new: NewContact,
+) -> Result<Announced<Contact>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
@@ -76,7 +81,7 @@ pub(super) async fn update(
     id: ContactId,
     edit: ContactEdit,
     seen: Seen,
-) -> Result<Contact, Error> {
+) -> Result<Announced<Contact>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
@@ -95,14 +100,14 @@ pub(super) async fn update(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(app: &Arc<App>, id: ContactId, seen: Seen) -> Result<(), Error> {
+pub(super) async fn delete(app: &Arc<App>, id: ContactId, seen: Seen) -> Result<Announced<()>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
         let contact = require(&mut change, &id).await?;
         seen.check(&contact, None, contact.version)?;
         let written = store::delete(&mut change, contact).await?;
-        owned.commit(change, written).await.map(drop)
+        owned.commit(change, written.showing(())).await
     })
     .await
 }

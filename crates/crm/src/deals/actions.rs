@@ -11,7 +11,7 @@ use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::products;
 use crate::users;
-use crate::written::Written;
+use crate::written::{Announced, Written};
 use larder::Policy;
 use std::sync::Arc;
 
@@ -64,7 +64,11 @@ async fn view(statements: &mut impl Statements, id: &DealId) -> Result<DealView,
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn create(app: &Arc<App>, company: CompanyId, new: NewDeal) -> Result<DealView, Error> {
+pub(super) async fn create(
+    app: &Arc<App>,
+    company: CompanyId,
+    new: NewDeal,
+) -> Result<Announced<DealView>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
@@ -91,7 +95,7 @@ pub(super) async fn update(
     id: DealId,
     edit: DealEdit,
     seen: Seen,
-) -> Result<DealView, Error> {
+) -> Result<Announced<DealView>, Error> {
     let version = edit.version;
     replace(app, id, seen, version, move |deal| deal.edited(&edit)).await
 }
@@ -103,7 +107,12 @@ pub(super) async fn update(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn step(app: &Arc<App>, id: DealId, step: Move, seen: Seen) -> Result<DealView, Error> {
+pub(super) async fn step(
+    app: &Arc<App>,
+    id: DealId,
+    step: Move,
+    seen: Seen,
+) -> Result<Announced<DealView>, Error> {
     let version = step.version;
     replace(app, id, seen, version, move |deal| deal.moved(&step)).await
 }
@@ -114,7 +123,7 @@ async fn replace(
     seen: Seen,
     version: Option<i64>,
     alter: impl FnOnce(Deal) -> Result<Deal, FieldErrors> + Send + 'static,
-) -> Result<DealView, Error> {
+) -> Result<Announced<DealView>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
@@ -135,13 +144,13 @@ async fn replace(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(app: &Arc<App>, id: DealId, seen: Seen) -> Result<(), Error> {
+pub(super) async fn delete(app: &Arc<App>, id: DealId, seen: Seen) -> Result<Announced<()>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
         let deal = checked(&mut change, &id, &seen, None).await?;
         let written = store::delete(&mut change, deal).await?;
-        owned.commit(change, written).await.map(drop)
+        owned.commit(change, written.showing(())).await
     })
     .await
 }

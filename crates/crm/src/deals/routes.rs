@@ -43,8 +43,8 @@ async fn create(
     _none: NoParams,
     Json(new): Json<NewDeal>,
 ) -> Result<Created<DealView>, Error> {
-    let row = actions::create(&app, company, new).await?;
-    Ok(Created { location: format!("/api/deals/{}", row.id), row })
+    let made = actions::create(&app, company, new).await?;
+    Ok(Created { location: format!("/api/deals/{}", made.row.id), made })
 }
 
 async fn update(
@@ -73,7 +73,7 @@ async fn remove(
     _none: NoParams,
     seen: Seen,
 ) -> Result<Gone, Error> {
-    actions::delete(&app, id, seen).await.map(|()| Gone)
+    actions::delete(&app, id, seen).await.map(Gone)
 }
 
 /// The routes of this domain.

@@ -3,9 +3,11 @@
 use crate::app::Served;
 use crate::body::Body;
 use crate::error::Error;
+use crate::written::Announced;
 use axum::body::Body as Payload;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use larder::Acknowledged;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -44,14 +46,25 @@ impl IntoResponse for Served {
     }
 }
 
+/// Says of a change what is certain: `applied`, no answer that is not from a copy in a process is older any more; or `durable`, it will be
+/// so in a moment, since Redis could not be told.
+pub const X_ACKNOWLEDGED: HeaderName = HeaderName::from_static("x-acknowledged");
+
+fn acknowledge(mut response: Response, acknowledged: Acknowledged) -> Response {
+    let word = if acknowledged >= Acknowledged::Applied { "applied" } else { "durable" };
+    response.headers_mut().insert(X_ACKNOWLEDGED, HeaderValue::from_static(word));
+    response
+}
+
 /// The row that a change has made, as a read would show it.
 #[derive(Debug)]
-pub struct Changed<T>(pub T);
+pub struct Changed<T>(pub Announced<T>);
 
 impl<T: Serialize> IntoResponse for Changed<T> {
     fn into_response(self) -> Response {
-        match Body::shared(&self.0) {
-            Ok(body) => json_response(StatusCode::OK, &Arc::new(body)),
+        let Announced { row, acknowledged } = self.0;
+        match Body::shared(&row) {
+            Ok(body) => acknowledge(json_response(StatusCode::OK, &Arc::new(body)), acknowledged),
             Err(error) => error.into_response(),
         }
     }
@@ -61,14 +74,14 @@ impl<T: Serialize> IntoResponse for Changed<T> {
 #[derive(Debug)]
 pub struct Created<T> {
     /// The row.
-    pub row: T,
+    pub made: Announced<T>,
     /// Its path.
     pub location: String,
 }
 
 impl<T: Serialize> IntoResponse for Created<T> {
     fn into_response(self) -> Response {
-        let mut response = Changed(self.row).into_response();
+        let mut response = Changed(self.made).into_response();
         if response.status() == StatusCode::OK {
             *response.status_mut() = StatusCode::CREATED;
             if let Ok(location) = HeaderValue::try_from(self.location) {
@@ -81,11 +94,11 @@ impl<T: Serialize> IntoResponse for Created<T> {
 
 /// The row is gone.
 #[derive(Debug, Clone, Copy)]
-pub struct Gone;
+pub struct Gone(pub Announced<()>);
 
 impl IntoResponse for Gone {
     fn into_response(self) -> Response {
-        StatusCode::NO_CONTENT.into_response()
+        acknowledge(StatusCode::NO_CONTENT.into_response(), self.0.acknowledged)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::app::{App, Served, Whose};
 use crate::body::Body;
 use crate::error::Error;
 use crate::http::answer::Seen;
+use crate::written::Announced;
 use std::sync::Arc;
 
 /// The whole price list.
@@ -34,7 +35,7 @@ pub(super) async fn update(
     id: ProductId,
     edit: ProductEdit,
     seen: Seen,
-) -> Result<Product, Error> {
+) -> Result<Announced<Product>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;

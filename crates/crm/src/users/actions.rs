@@ -8,6 +8,7 @@ use crate::companies::{self, CompanyId};
 use crate::database::Statements;
 use crate::error::Error;
 use crate::http::answer::Seen;
+use crate::written::Announced;
 use larder::Policy;
 use std::sync::Arc;
 
@@ -53,7 +54,11 @@ async fn require(statements: &mut impl Statements, id: &UserId) -> Result<User, 
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn create(app: &Arc<App>, company: CompanyId, new: NewUser) -> Result<User, Error> {
+pub(super) async fn create(
+    app: &Arc<App>,
+    company: CompanyId,
+    new: NewUser,
+) -> Result<Announced<User>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
@@ -71,7 +76,12 @@ pub(super) async fn create(app: &Arc<App>, company: CompanyId, new: NewUser) -> 
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn update(app: &Arc<App>, id: UserId, edit: UserEdit, seen: Seen) -> Result<User, Error> {
+pub(super) async fn update(
+    app: &Arc<App>,
+    id: UserId,
+    edit: UserEdit,
+    seen: Seen,
+) -> Result<Announced<User>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
@@ -90,14 +100,14 @@ pub(super) async fn update(app: &Arc<App>, id: UserId, edit: UserEdit, seen: See
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(app: &Arc<App>, id: UserId, seen: Seen) -> Result<(), Error> {
+pub(super) async fn delete(app: &Arc<App>, id: UserId, seen: Seen) -> Result<Announced<()>, Error> {
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
         let user = require(&mut change, &id).await?;
         seen.check(&user, None, user.version)?;
         let written = store::delete(&mut change, user).await?;
-        owned.commit(change, written).await.map(drop)
+        owned.commit(change, written.showing(())).await
     })
     .await
 }

@@ -41,8 +41,8 @@ async fn create(
     _none: NoParams,
     Json(new): Json<NewUser>,
 ) -> Result<Created<User>, Error> {
-    let row = actions::create(&app, company, new).await?;
-    Ok(Created { location: format!("/api/users/{}", row.id), row })
+    let made = actions::create(&app, company, new).await?;
+    Ok(Created { location: format!("/api/users/{}", made.row.id), made })
 }
 
 async fn update(
@@ -61,7 +61,7 @@ async fn remove(
     _none: NoParams,
     seen: Seen,
 ) -> Result<Gone, Error> {
-    actions::delete(&app, id, seen).await.map(|()| Gone)
+    actions::delete(&app, id, seen).await.map(Gone)
 }
 
 /// The routes of this domain.

@@ -13,6 +13,7 @@ fn a_deal_goes_through_its_stages() {
         let deals = format!("/api/companies/{}/deals", server.company().await);
         let created = server.post(&deals, &json!({"title": "Ten pumps", "value_cents": 900})).await;
         assert_eq!((created.status, &created.json()["stage"]), (StatusCode::CREATED, &json!("prospecting")));
+        assert_eq!(created.header("x-acknowledged"), "applied");
         let path = created.header("location");
         let stage = format!("{path}/stage");
         for (step, wrong) in [
@@ -35,7 +36,8 @@ fn a_deal_goes_through_its_stages() {
         }
         let won = server.get(path).await.json();
         assert_eq!((&won["value_cents"], &won["closed_on"]), (&json!(1000), &json!("2026-02-10")));
-        assert_eq!(server.delete(path).await.status, StatusCode::NO_CONTENT);
+        let gone = server.delete(path).await;
+        assert_eq!((gone.status, gone.header("x-acknowledged")), (StatusCode::NO_CONTENT, "applied"));
         assert_eq!(server.get(path).await.status, StatusCode::NOT_FOUND);
     });
 }
