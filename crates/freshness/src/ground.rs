@@ -8,17 +8,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 use tempfile::TempDir;
 use testkit::faults::Faulty;
 use testkit::postgres::PostgresServer;
 use testkit::proxy::{Direction, FaultProxy};
 use testkit::worker::Worker;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::crm::Place;
 use crate::database;
 use crate::history::History;
 use crate::options::{Database, Options};
 use crate::schedule::{Fault, OfProcess, Strike};
+use crate::subject::Kind;
 use crate::worker::{HISTORY, Order, Settings, Word};
 
 /// 300 ms: how long a server that has become a replica is still asked by all, and how much a lagging replica has not heard of.
@@ -44,11 +48,21 @@ pub(crate) struct Ground {
     folder: TempDir,
 }
 
-/// A process, and the way from it to Redis.
+/// A process, and the way from it to Redis. Where the CRM is checked, what befalls the process befalls its server, and the process lives on.
 pub(crate) struct Process {
     settings: Settings,
     link: FaultProxy,
     worker: Mutex<Arc<Worker>>,
+    server: Option<Server>,
+}
+
+/// A server of the CRM.
+struct Server {
+    place: Place,
+    /// Leads to wherever it listens now.
+    front: Arc<FaultProxy>,
+    worker: Mutex<Arc<Worker>>,
+    starting: Mutex<JoinSet<()>>,
 }
 
 impl Ground {
@@ -63,13 +77,19 @@ impl Ground {
             Database::Postgres => Some(PostgresServer::start_durable().await),
         };
         let database_url = match &postgres {
-            None => format!("sqlite:{}?mode=rwc", folder.path().join("rows.db").display()),
+            None => {
+                let file = folder.path().join("rows.db");
+                std::fs::File::create(&file)?; // an empty file is an empty database
+                format!("sqlite:{}", file.display())
+            }
             Some(postgres) => postgres.database().await,
         };
-        let pool = database::pool(&database_url).await?;
-        database::prepare(&pool, options.rows).await?;
-        larder_outbox::Outbox::<sqlx::Any>::migrate(&pool).await?;
-        pool.close().await;
+        if options.kind != Kind::Crm {
+            let pool = database::pool(&database_url).await?;
+            database::prepare(&pool, options.rows).await?;
+            larder_outbox::Outbox::<sqlx::Any>::migrate(&pool).await?;
+            pool.close().await;
+        }
         History::create(&folder.path().join(HISTORY), options.rows)?;
         let servers = [Faulty::start().await, Faulty::start().await];
         let mut processes = Vec::new();
@@ -79,10 +99,12 @@ impl Ground {
                 kind: options.kind,
                 without: options.without.clone(),
                 folder: folder.path().to_owned(),
-                redis_url: String::new(),
+                url: String::new(),
                 database_url: database_url.clone(),
                 rows: options.rows,
                 seed: options.seed.wrapping_add(number as u64),
+                number: number as u64,
+                processes: options.processes as u64,
                 writes: true,
             };
             processes.push(Process::start(settings, &servers[0]).await?);
@@ -176,14 +198,38 @@ impl Ground {
 impl Process {
     async fn start(mut settings: Settings, server: &Faulty) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let link = FaultProxy::to(server.proxy().address()).await;
-        settings.redis_url = link.url();
+        settings.url = link.url();
+        let mut crm = None;
+        if settings.kind == Kind::Crm {
+            let place = Place { redis_url: link.url(), database_url: settings.database_url.clone() };
+            let server = Server::start(place).await?;
+            settings.url = format!("http://{}", server.front.address());
+            crm = Some(server);
+        }
         let worker = Mutex::new(Arc::new(start(&settings)?));
-        Ok(Process { settings, link, worker })
+        Ok(Process { settings, link, worker, server: crm })
     }
 
     /// The process that there is now.
     fn worker(&self) -> Arc<Worker> {
         Arc::clone(&self.worker.lock())
+    }
+
+    /// That which faults befall.
+    fn victim(&self) -> Arc<Worker> {
+        let worker = self.server.as_ref().map_or(&self.worker, |server| &server.worker);
+        Arc::clone(&worker.lock())
+    }
+
+    async fn replace(&self, settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.victim().kill().await;
+        match &self.server {
+            Some(server) => server.restart(),
+            None => {
+                *self.worker.lock() = Arc::new(start(settings)?);
+                Ok(())
+            }
+        }
     }
 
     /// Asks it; nothing if it has ended meanwhile.
@@ -206,18 +252,13 @@ impl Process {
 
     /// Kills it, and starts another one in its place, which changes nothing.
     pub(crate) async fn replace_by_reader(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.worker().kill().await;
-        *self.worker.lock() = Arc::new(start(&Settings { writes: false, ..self.settings.clone() })?);
-        Ok(())
+        self.replace(&Settings { writes: false, ..self.settings.clone() }).await
     }
 
     async fn begin(&self, fault: OfProcess) -> Result<(), Box<dyn Error + Send + Sync>> {
         match fault {
-            OfProcess::Killed => {
-                self.worker().kill().await;
-                *self.worker.lock() = Arc::new(start(&self.settings)?);
-            }
-            OfProcess::Paused => self.worker().pause().await,
+            OfProcess::Killed => self.replace(&self.settings).await?,
+            OfProcess::Paused => self.victim().pause().await,
             OfProcess::Cut => self.link.cut().await,
             OfProcess::CutOff => {
                 self.link.refuse().await;
@@ -233,15 +274,46 @@ impl Process {
 
     async fn end(&self, fault: OfProcess) {
         match fault {
-            OfProcess::Paused => self.worker().resume().await,
+            OfProcess::Paused => self.victim().resume().await,
             _ => self.link.heal().await,
         }
     }
 }
 
-/// This program once more, as a process of the run.
+impl Server {
+    /// Starts one, and returns when it serves.
+    async fn start(place: Place) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let worker = spawn("crm", &place)?;
+        let address = worker.try_ask("where").await.ok_or("a server of the CRM has ended at once")?;
+        let front = Arc::new(FaultProxy::to(address.parse()?).await);
+        Ok(Server { place, front, worker: Mutex::new(Arc::new(worker)), starting: Mutex::default() })
+    }
+
+    /// Starts one in the place of that which was killed. It may be a while until it serves; who asks meanwhile finds nobody.
+    fn restart(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let worker = Arc::new(spawn("crm", &self.place)?);
+        *self.worker.lock() = Arc::clone(&worker);
+        let front = Arc::clone(&self.front);
+        let mut starting = JoinSet::new();
+        starting.spawn(async move {
+            // Without an address it has ended, or was killed as well.
+            if let Some(address) = worker.try_ask("where").await.and_then(|address| address.parse().ok()) {
+                front.lead_to(address).await;
+            }
+        });
+        *self.starting.lock() = starting;
+        Ok(())
+    }
+}
+
+/// A process of the run.
 fn start(settings: &Settings) -> Result<Worker, Box<dyn Error + Send + Sync>> {
+    spawn("worker", settings)
+}
+
+/// This program once more, with another task.
+fn spawn(task: &str, settings: &impl Serialize) -> Result<Worker, Box<dyn Error + Send + Sync>> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg("worker");
+    command.arg(task);
     Ok(Worker::spawn(command, &serde_json::to_string(settings)?))
 }

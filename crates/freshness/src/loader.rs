@@ -23,6 +23,13 @@ pub(crate) struct Value {
     padding: String,
 }
 
+impl Value {
+    /// One without anything beside it.
+    pub(crate) fn plain(row: u64, version: u64, nonce: u64) -> Self {
+        Value { row, version, nonce, padding: String::new() }
+    }
+}
+
 /// The database gave no answer, or the cache none.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failed;

@@ -3,6 +3,7 @@
 
 mod ablations;
 mod clock;
+mod crm;
 mod database;
 mod ground;
 mod history;
@@ -17,6 +18,7 @@ mod run;
 mod schedule;
 mod subject;
 mod tally;
+mod view;
 mod worker;
 
 use std::io;
@@ -45,6 +47,9 @@ enum Task {
     /// A process of a run, which starts it.
     #[command(hide = true)]
     Worker,
+    /// A server of the CRM of a run, which starts it.
+    #[command(hide = true)]
+    Crm,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +63,10 @@ fn main() -> ExitCode {
             match Arguments::parse().task {
                 Task::Run(options) => report::close(&options, &run::run(&options).await?),
                 Task::Ablations(options) => ablations::run(&options).await,
+                Task::Crm => {
+                    let place = testkit::worker::settings().ok_or("a run starts this, nobody else")?;
+                    crm::serve(serde_json::from_str(&place)?).await.map(|()| true)
+                }
                 Task::Worker => {
                     // A task that panics is not missed by anybody: the process ends, and is.
                     let report = std::panic::take_hook();

@@ -151,7 +151,7 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("changes whose commit was not answered", tally.unsure.to_string()),
         ("changes rolled back", tally.rolled_back.to_string()),
         ("from the commit to the acknowledgement, p50 / p99 / longest", milliseconds(&tally.announced_us)),
-        ("reads that failed: the database did not answer", tally.failed.to_string()),
+        ("reads that failed: nobody answered", tally.failed.to_string()),
         ("longest read", format!("{} ms", tally.longest_read_us / 1_000)),
         ("misses", tally.misses.to_string()),
         ("loads a miss", loads_a_miss(tally)),

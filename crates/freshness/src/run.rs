@@ -114,6 +114,9 @@ impl Course {
 
 /// Runs, and answers what came of it.
 pub(crate) async fn run(options: &Options) -> Result<Outcome, Box<dyn Error + Send + Sync>> {
+    if !options.without.is_empty() && options.kind != Kind::Larder {
+        return Err("`--without` takes a rule out of larder: leave `--subject` away".into());
+    }
     let faults = Fault::parse(&options.faults, options.database == crate::options::Database::Postgres)?;
     let ground = Arc::new(Ground::new(options).await?);
     let begun = Instant::now();
@@ -169,7 +172,7 @@ pub(crate) async fn run(options: &Options) -> Result<Outcome, Box<dyn Error + Se
     let mut outcome = std::mem::take(&mut *course.outcome.lock());
     (outcome.seconds, outcome.is_over) = (seconds, is_over);
     outcome.violations = written_down(&ground);
-    if is_over && options.kind == Kind::Larder && options.without.is_empty() {
+    if is_over && matches!(options.kind, Kind::Larder | Kind::Crm) && options.without.is_empty() {
         outcome.idle = idle(&outcome.tally);
     }
     Ok(outcome)
@@ -260,4 +263,25 @@ async fn settle(ground: &Ground, course: &Course, asking: JoinSet<()>) {
 fn written_down(ground: &Ground) -> Vec<Violation> {
     let lines = std::fs::read_to_string(ground.folder().join(VIOLATIONS)).unwrap_or_default();
     lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tally, idle};
+
+    #[test]
+    fn a_run_in_which_something_did_not_happen_proves_nothing() {
+        let done =
+            Tally { applied: 1, strict_at_risk: 1, local_at_risk: 1, hits: 1, loads: 1, ..Tally::default() };
+        assert_eq!(idle(&done), [""; 0]);
+        for (undone, what) in [
+            (Tally { applied: 0, ..done.clone() }, "no change was applied"),
+            (Tally { strict_at_risk: 0, ..done.clone() }, "Redis answered no read near a removal"),
+            (Tally { local_at_risk: 0, ..done.clone() }, "no copy was read near a removal"),
+            (Tally { hits: 0, ..done.clone() }, "there was no hit"),
+            (Tally { loads: 0, ..done.clone() }, "nothing was loaded"),
+        ] {
+            assert_eq!(idle(&undone), [what]);
+        }
+    }
 }

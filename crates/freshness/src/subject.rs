@@ -5,10 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder::testing::Ablation;
-use larder::{
-    Acknowledged, CacheService, Encoding, Freshness, Invalidation, Key, Policy, Read, Redis, Source, Space,
-    Tag, Ttl,
-};
+use larder::{Acknowledged, CacheService, Encoding, Invalidation, Key, Policy, Redis, Space, Tag, Ttl};
 use larder_outbox::{Outbox, Recorded, Settings};
 use parking_lot::Mutex;
 use redis::AsyncCommands;
@@ -16,33 +13,13 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use serde::{Deserialize, Serialize};
 use sqlx::{Any, AnyPool, Transaction};
 
+use crate::crm::Crm;
+use crate::database;
 use crate::judge::{H_NS, Promise};
 use crate::loader::{self, Failed, Loader, Value};
 use crate::peers::Peer;
 use crate::rule::Rule;
-
-/// A value, and what was promised of it.
-pub(crate) struct Answer {
-    pub(crate) value: Arc<Value>,
-    pub(crate) promise: Promise,
-}
-
-/// By what name, and by which of the ways that an entry can be told of a change, a row is cached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum View {
-    /// By its key, with copies in the process.
-    Kept,
-    /// By its key, in Redis alone.
-    Strict,
-    /// By a tag, for two seconds.
-    Tagged,
-    /// By a scope of its name.
-    Scoped,
-    /// By its key, in Redis alone, 8 kB.
-    Large,
-    /// By its key, and served while Redis is away, with a label.
-    Degraded,
-}
+use crate::view::{Answer, View};
 
 static KEPT: Space<u64, Value> = Space::new("kept:{row}", "A row with copies.").ttl(LIFE);
 static STRICT: Space<u64, Value> =
@@ -65,6 +42,13 @@ const LIFE: Ttl = Ttl::secs(loader::LIFE.as_secs());
 /// 8 kB: beyond what a fill carries in its script.
 const LARGE_BYTES: usize = 8_000;
 
+/// 20 ms: between two looks at a server that others are to change.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// 1,000 reads one after the other, where hits take microseconds; 50 over HTTP.
+const BURST: usize = 1_000;
+const BURST_OF_REQUESTS: usize = 50;
+
 /// Rows of a group: its scope is removed when one of them changes.
 const GROUP: u64 = 4;
 
@@ -74,6 +58,8 @@ pub(crate) enum Kind {
     /// larder with its outbox
     #[default]
     Larder,
+    /// the CRM over HTTP, a server a process
+    Crm,
     /// cache-aside as in textbooks: load on a miss and store; delete after a commit
     Naive,
     /// amalgam-cache with memory, Redis, its backplane and its locks
@@ -95,6 +81,7 @@ pub(crate) enum Subject {
         /// What it had counted when it was last asked.
         counted: Mutex<(u64, u64, u64)>,
     },
+    Crm(Crm),
     Naive {
         redis: ConnectionManager,
         loader: Arc<Loader>,
@@ -113,23 +100,25 @@ pub(crate) enum Due {
 }
 
 impl Subject {
-    /// Starts it over this Redis and this database, without some rules.
+    /// Starts it over this Redis, or over the server of the CRM at this address, and this database, without some rules.
     pub(crate) async fn start(
         kind: Kind,
-        redis_url: &str,
+        url: &str,
         pool: AnyPool,
+        rows: u64,
         without: &[Rule],
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        if kind == Kind::Crm {
+            return Crm::meet(url, pool, rows).await.map(Subject::Crm);
+        }
         let loader = Arc::new(Loader { pool: pool.clone(), loads: AtomicU64::new(0) });
         let is_strict = matches!(kind, Kind::AmalgamStrict | Kind::BentoStrict);
         let peer = match kind {
-            Kind::Larder | Kind::Naive => None,
+            Kind::Larder | Kind::Crm | Kind::Naive => None,
             Kind::Amalgam | Kind::AmalgamStrict => {
-                Some(Peer::amalgam(redis_url, Arc::clone(&loader), is_strict).await?)
+                Some(Peer::amalgam(url, Arc::clone(&loader), is_strict).await?)
             }
-            Kind::Bento | Kind::BentoStrict => {
-                Some(Peer::bento(redis_url, Arc::clone(&loader), is_strict).await?)
-            }
+            Kind::Bento | Kind::BentoStrict => Some(Peer::bento(url, Arc::clone(&loader), is_strict).await?),
         };
         if let Some(peer) = peer {
             // What it has in memory is held to what larder's copies are.
@@ -142,10 +131,10 @@ impl Subject {
                 .set_connection_timeout(Some(second))
                 .set_response_timeout(Some(second))
                 .set_number_of_retries(1);
-            let redis = ConnectionManager::new_with_config(redis::Client::open(redis_url)?, config).await?;
+            let redis = ConnectionManager::new_with_config(redis::Client::open(url)?, config).await?;
             return Ok(Subject::Naive { redis, loader });
         }
-        let builder = CacheService::builder().relayed().redis(Redis::at(redis_url));
+        let builder = CacheService::builder().relayed().redis(Redis::at(url));
         let builder = builder.space(&KEPT).space(&STRICT).space(&TAGGED).space(&SCOPED);
         let builder = builder.space(&LARGE).space(&DEGRADED);
         let of_cache: Vec<Ablation> = without.iter().filter_map(|rule| rule.of_cache()).collect();
@@ -158,16 +147,28 @@ impl Subject {
     }
 
     pub(crate) fn loader(&self) -> &Loader {
-        let (Subject::Larder { loader, .. } | Subject::Naive { loader, .. } | Subject::Peer { loader, .. }) =
-            self;
-        loader
+        match self {
+            Subject::Larder { loader, .. } | Subject::Naive { loader, .. } | Subject::Peer { loader, .. } => {
+                loader
+            }
+            Subject::Crm(crm) => &crm.loader,
+        }
     }
 
     /// The views that readers read whose hits may come from the process.
     pub(crate) fn local_views(&self) -> &'static [View] {
         match self {
             Subject::Larder { .. } => &[View::Kept, View::Tagged, View::Scoped, View::Degraded],
+            Subject::Crm(_) => &[View::Kept, View::Listed],
             Subject::Naive { .. } | Subject::Peer { .. } => &[],
+        }
+    }
+
+    /// How many reads of these follow one another, unless too many miss: where nothing is kept every read is a load.
+    pub(crate) fn burst(&self) -> usize {
+        match self {
+            Subject::Crm(_) => BURST_OF_REQUESTS,
+            _ => BURST,
         }
     }
 
@@ -175,7 +176,7 @@ impl Subject {
     pub(crate) fn strict_views(&self) -> &'static [View] {
         match self {
             Subject::Larder { .. } => &[View::Strict, View::Large],
-            Subject::Naive { .. } | Subject::Peer { .. } => &[View::Strict],
+            Subject::Crm(_) | Subject::Naive { .. } | Subject::Peer { .. } => &[View::Strict],
         }
     }
 
@@ -198,8 +199,10 @@ impl Subject {
                         through(cache, LARGE.key(&row), policy, loader.load(row, LARGE_BYTES)).await
                     }
                     View::Degraded => through(cache, DEGRADED.key(&row), policy, loader.load(row, 0)).await,
+                    View::Listed => unreachable!("it is the CRM's"),
                 }
             }
+            Subject::Crm(crm) => crm.read(view, row).await,
             Subject::Naive { redis, loader } => {
                 let (mut redis, name) = (redis.clone(), naive_name(row));
                 let cached: Option<String> = redis.get(&name).await.unwrap_or_default();
@@ -244,7 +247,7 @@ impl Subject {
     pub(crate) async fn look(&self, row: u64) -> Option<Answer> {
         match self {
             Subject::Larder { cache, .. } => cache.lookup(KEPT.key(&row)).await.map(Answer::from),
-            Subject::Naive { .. } | Subject::Peer { .. } => None,
+            Subject::Crm(_) | Subject::Naive { .. } | Subject::Peer { .. } => None,
         }
     }
 
@@ -254,6 +257,8 @@ impl Subject {
             Subject::Larder { cache, .. } => cache.sync().await.is_ok(),
             // There is nothing to be told of where all is in Redis; those that have memory cannot be asked.
             Subject::Naive { .. } => true,
+            // It does so itself, for its strict view.
+            Subject::Crm(_) => false,
             Subject::Peer { promise, .. } => *promise == Promise::Strict,
         }
     }
@@ -263,7 +268,7 @@ impl Subject {
         match self {
             Subject::Larder { .. } => self.sync().await,
             // What their memory is told takes no longer, if it is told.
-            Subject::Naive { .. } | Subject::Peer { .. } => {
+            Subject::Crm(_) | Subject::Naive { .. } | Subject::Peer { .. } => {
                 tokio::time::sleep(Duration::from_nanos(H_NS)).await;
                 true
             }
@@ -285,6 +290,7 @@ impl Subject {
                 });
                 outbox.add(change, changed).await.map(Due::Recorded)
             }
+            Subject::Crm(_) => unreachable!("it records what it changes"),
             Subject::Naive { .. } | Subject::Peer { .. } => Ok(Due::Rows(rows.to_vec())),
         }
     }
@@ -320,6 +326,14 @@ impl Subject {
                 let ready = tokio::time::timeout(limit, cache.ready()).await;
                 ready.is_ok() && outbox.caught_up(limit).await.is_ok()
             }
+            Subject::Crm(crm) => {
+                let empty = async || {
+                    while crm.waiting().await != Some(0) {
+                        tokio::time::sleep(LOOK_AGAIN).await;
+                    }
+                };
+                tokio::time::timeout(limit, empty()).await.is_ok()
+            }
             Subject::Naive { .. } | Subject::Peer { .. } => true,
         }
     }
@@ -333,7 +347,18 @@ impl Subject {
                 let before = std::mem::replace(&mut *counted.lock(), now);
                 (now.0 - before.0, now.1 - before.1, now.2 - before.2)
             }
+            Subject::Crm(crm) => {
+                (crm.hits.swap(0, Ordering::Relaxed), 0, crm.loader.loads.swap(0, Ordering::Relaxed))
+            }
             _ => (0, 0, self.loader().loads.swap(0, Ordering::Relaxed)),
+        }
+    }
+
+    /// The version and the nonce of each row, from the database.
+    pub(crate) async fn truth(&self) -> sqlx::Result<Vec<(u64, u64)>> {
+        match self {
+            Subject::Crm(crm) => crm.truth().await,
+            _ => database::load_all(&self.loader().pool).await,
         }
     }
 
@@ -341,6 +366,7 @@ impl Subject {
     pub(crate) async fn waiting(&self) -> u64 {
         match self {
             Subject::Larder { outbox, .. } => outbox.stats().await.map_or(u64::MAX, |stats| stats.depth),
+            Subject::Crm(crm) => crm.waiting().await.unwrap_or(u64::MAX),
             Subject::Naive { .. } | Subject::Peer { .. } => 0,
         }
     }
@@ -361,17 +387,4 @@ async fn through(
     load: impl Future<Output = Result<Value, Failed>>,
 ) -> Result<Answer, Failed> {
     cache.read_through(key, policy, || load).await.map(Answer::from)
-}
-
-impl From<Read<Value>> for Answer {
-    fn from(read: Read<Value>) -> Self {
-        let promise = match (read.freshness, read.source) {
-            (Freshness::Stale { age }, _) => {
-                Promise::Labelled { age_ns: age.as_nanos().try_into().unwrap_or(u64::MAX) }
-            }
-            (_, Source::Local) => Promise::Local,
-            _ => Promise::Strict,
-        };
-        Answer { value: read.value, promise }
-    }
 }

@@ -74,6 +74,14 @@ impl Tally {
         }
     }
 
+    /// Counts a change that was acknowledged.
+    pub(crate) fn count_change(&mut self, is_applied: bool) {
+        match is_applied {
+            true => self.applied += 1,
+            false => self.durable += 1,
+        }
+    }
+
     /// All reads that were answered.
     pub(crate) fn reads(&self) -> u64 {
         self.strict + self.local + self.labelled

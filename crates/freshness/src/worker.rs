@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,14 +19,16 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::clock::now_ns;
+use crate::clock::{now_ns, patiently};
+use crate::crm::{Crm, Patched};
 use crate::database;
 use crate::history::{Change, History};
 use crate::judge::{Judged, Promise, Seen, Wrong, judge};
 use crate::loader::{Failed, Value};
 use crate::rule::Rule;
-use crate::subject::{Answer, Kind, Subject, View};
+use crate::subject::{Kind, Subject};
 use crate::tally::Tally;
+use crate::view::{Answer, View};
 
 /// What a process is told at its start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,10 +39,14 @@ pub(crate) struct Settings {
     pub(crate) without: Vec<Rule>,
     /// The folder of the run, where the history lies, and where it writes down what is wrong.
     pub(crate) folder: PathBuf,
-    pub(crate) redis_url: String,
+    /// Where the cache is: Redis, or a server of the CRM.
+    pub(crate) url: String,
     pub(crate) database_url: String,
     pub(crate) rows: u64,
     pub(crate) seed: u64,
+    /// Which process it is, of so many.
+    pub(crate) number: u64,
+    pub(crate) processes: u64,
     /// Whether it changes rows.
     pub(crate) writes: bool,
 }
@@ -90,9 +96,7 @@ const WRITTEN_DOWN: u64 = 20;
 const READERS: u64 = 16;
 const WRITERS: u64 = 3;
 
-/// 1,000: reads one after the other of what may be in the process, unless 20 of them have missed before: hits take microseconds, and where
-/// nothing is kept every read is a load.
-const BURST: usize = 1_000;
+/// 20: reads one after the other of what may be in the process end when so many have missed.
 const BURST_MISSES: usize = 20;
 
 /// 200: after so many reads others have their turn, as in an application whose requests do more than read.
@@ -105,12 +109,11 @@ const REST_MS: std::ops::Range<u64> = 2..6;
 const WRITER_RESTS_MS: std::ops::Range<u64> = 10..250;
 const AGAIN_WITHIN_MS: u64 = 6;
 
+/// 50 ms: after which a change is asked for again that was not answered.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// 20 seconds: how long a process may take to hear of all that was changed, once everything works.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(20);
-
-/// 30 seconds, each half of one: how long a process tries to start, while what it depends on is away.
-const START_ATTEMPTS: u32 = 60;
-const START_AGAIN: Duration = Duration::from_millis(500);
 
 struct Works {
     settings: Settings,
@@ -145,7 +148,12 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
         if task < READERS {
             reading.lock().spawn(async move { works.read(rng).await });
         } else {
-            writing.lock().spawn(async move { works.write(rng).await });
+            writing.lock().spawn(async move {
+                match &works.subject {
+                    Subject::Crm(crm) => works.patch(crm, task - READERS, rng).await,
+                    _ => works.write(rng).await,
+                }
+            });
         }
     }
     testkit::worker::serve(move |order| {
@@ -175,19 +183,11 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
 
 /// Starts the subject, again and again while what it depends on is away.
 async fn start(settings: &Settings) -> Result<Subject, Box<dyn Error + Send + Sync>> {
-    let mut attempts = START_ATTEMPTS;
-    loop {
-        let started = async {
-            let pool = database::pool(&settings.database_url).await?;
-            Subject::start(settings.kind, &settings.redis_url, pool, &settings.without).await
-        };
-        match started.await {
-            Err(error) if attempts == 0 => return Err(error),
-            Err(_away) => attempts -= 1,
-            started => return started,
-        }
-        sleep(START_AGAIN).await;
-    }
+    patiently(async || {
+        let pool = database::pool(&settings.database_url).await?;
+        Subject::start(settings.kind, &settings.url, pool, settings.rows, &settings.without).await
+    })
+    .await
 }
 
 /// Waits for the end of tasks that have been told to rest.
@@ -212,7 +212,7 @@ impl Works {
             match rng.random_range(0..100) {
                 0..70 => {
                     let (views, mut misses) = (subject.local_views(), 0);
-                    for read in 0..BURST {
+                    for read in 0..subject.burst() {
                         if read % YIELD_EVERY == 0 {
                             tokio::task::yield_now().await;
                         }
@@ -348,6 +348,61 @@ impl Works {
         }
     }
 
+    /// Changes rows by requests until it is to rest, each row by one writer of one process alone: the server says what version a change has
+    /// made only once it is committed, and it has to be noted before. So one that was not answered is asked for again until it is known to have
+    /// taken place, by this request or one before.
+    async fn patch(&self, crm: &Crm, writer: u64, mut rng: StdRng) {
+        let Settings { number, processes, rows, .. } = self.settings;
+        let (writer, writers) = (number * WRITERS + writer, processes * WRITERS);
+        let mut versions: BTreeMap<u64, u64> =
+            (writer..rows).step_by(writers as usize).map(|row| (row, 0)).collect();
+        let rows: Vec<u64> = versions.keys().copied().collect();
+        let rests = || self.writers_rest.load(Ordering::Acquire);
+        while let Some(row) = rows.choose(&mut rng)
+            && !rests()
+        {
+            let version = versions.get_mut(row).expect("it is one of them");
+            let nonce = rng.random_range(1..1 << 52);
+            let change = Change { version: *version + 1, nonce, ..Change::default() };
+            self.history.begin(*row, change).expect("the history can be written");
+            loop {
+                match crm.change(*row, *version, nonce).await {
+                    Patched::Acknowledged { is_applied } => {
+                        self.acknowledged(*row, change, is_applied).expect("the history can be written");
+                        self.tally.lock().count_change(is_applied);
+                        break;
+                    }
+                    Patched::Overtaken => {
+                        self.tally.lock().unsure += 1;
+                        break;
+                    }
+                    Patched::Unknown if rests() => {
+                        self.tally.lock().unsure += 1;
+                        return;
+                    }
+                    Patched::Unknown => sleep(ASK_AGAIN).await,
+                }
+            }
+            *version += 1;
+            sleep(Duration::from_millis(rng.random_range(WRITER_RESTS_MS))).await;
+        }
+    }
+
+    /// Notes that a change of a row is in force, or will be.
+    fn acknowledged(&self, row: u64, mut change: Change, is_applied: bool) -> io::Result<()> {
+        let acknowledged_ns = now_ns();
+        match is_applied {
+            true => change.applied_ns = acknowledged_ns,
+            false => change.durable_ns = acknowledged_ns,
+        }
+        self.history.update(row, change)?;
+        let mut own = self.own[row as usize].lock();
+        if is_applied && change.version > own.0 {
+            *own = (change.version, acknowledged_ns);
+        }
+        Ok(())
+    }
+
     /// One change of some rows, from its begin to its acknowledgement.
     async fn change(
         &self,
@@ -377,26 +432,14 @@ impl Works {
             return Ok(());
         }
         let committed_ns = now_ns();
-        let acknowledged = self.subject.announce(due, true).await;
-        let acknowledged_ns = now_ns();
-        let is_applied = acknowledged >= Acknowledged::Applied;
-        for (row, mut change) in changes {
-            match is_applied {
-                true => change.applied_ns = acknowledged_ns,
-                false => change.durable_ns = acknowledged_ns,
-            }
-            self.history.update(row, change)?;
-            let mut own = self.own[row as usize].lock();
-            if is_applied && change.version > own.0 {
-                *own = (change.version, acknowledged_ns);
-            }
+        let is_applied = self.subject.announce(due, true).await >= Acknowledged::Applied;
+        let announced_ns = now_ns();
+        for (row, change) in changes {
+            self.acknowledged(row, change, is_applied)?;
         }
         let mut tally = self.tally.lock();
-        match is_applied {
-            true => tally.applied += 1,
-            false => tally.durable += 1,
-        }
-        tally.announced_us.record((acknowledged_ns - committed_ns) / 1_000);
+        tally.count_change(is_applied);
+        tally.announced_us.record((announced_ns - committed_ns) / 1_000);
         Ok(())
     }
 
@@ -406,7 +449,7 @@ impl Works {
         if !self.subject.caught_up(CATCH_UP_LIMIT).await {
             differs.push(format!("{}: it has not caught up within {CATCH_UP_LIMIT:?}", self.settings.name));
         }
-        let truth = match database::load_all(&self.subject.loader().pool).await {
+        let truth = match self.subject.truth().await {
             Ok(truth) => truth,
             Err(error) => {
                 return vec![format!("{}: the database does not answer: {error}", self.settings.name)];

@@ -63,10 +63,11 @@ const FRESHNESS: House = House {
     floors: &[
         &["clock", "history", "rule", "schedule", "database"], // time, what was changed, what can go wrong
         &["judge", "loader"],                                  // whether a read was right; what is cached
-        &["tally", "peers"],                                   // counts; caches that others have made
-        &["subject"],                                          // the caches that are checked
-        &["options", "worker"],                                // what can be chosen; a process of a run
-        &["ground"],                                           // the servers and the processes
+        &["tally", "peers", "view"], // counts; caches that others have made; what a read answers
+        &["crm"],                    // servers of the CRM
+        &["subject"],                // the caches that are checked
+        &["options", "worker"],      // what can be chosen; a process of a run
+        &["ground"],                 // the servers and the processes
         &["run"],
         &["plot"],
         &["report"],

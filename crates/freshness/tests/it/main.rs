@@ -53,6 +53,15 @@ fn the_same_on_postgresql() {
 }
 
 #[test]
+fn the_same_of_servers_of_the_crm() {
+    testkit::run_within(LIMIT, async {
+        let ran = freshness("run --minutes 0.35 --faults all --seed 13 --subject crm").await;
+        assert!(ran.passed, "{}{}", ran.said, ran.closing);
+        assert!(ran.closing.contains("all tiers equal the database"), "{}", ran.closing);
+    });
+}
+
+#[test]
 fn the_cache_aside_of_textbooks_is_found_and_each_violation_is_written_down() {
     testkit::run_within(LIMIT, async {
         let ran = freshness("run --minutes 1 --faults none --subject naive --stop-at-first").await;
@@ -67,8 +76,12 @@ fn the_cache_aside_of_textbooks_is_found_and_each_violation_is_written_down() {
 }
 
 #[test]
-fn what_is_no_fault_is_said_with_those_that_are() {
+fn what_cannot_be_run_is_said_with_what_can() {
     testkit::run_within(LIMIT, async {
+        let ran = freshness("run --subject crm --without local-lease").await;
+        assert!(!ran.passed && ran.said.contains("leave `--subject` away"), "{}", ran.said);
+        let ran = freshness("run --subject crm --rows 900").await;
+        assert!(!ran.passed && ran.said.contains("fewer `--rows`"), "{}", ran.said);
         let ran = freshness("run --faults drowned").await;
         assert!(!ran.passed);
         assert!(ran.said.contains("`drowned` is no fault") && ran.said.contains("half-open"), "{}", ran.said);
