@@ -10,89 +10,23 @@
 // DELETE /row/N removes it.
 //
 // Otherwise the source of truth is a table in this process. A load reads the row at once and takes 2 ms to answer, as a query would.
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { register } from 'node:module';
-import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { open } from './caches.mjs';
 
 const LOAD_MS = 2;
-const TTL_S = 300;
 const IDLE_MS = 120_000; // longer than a run: no connection of the driver is closed under its hands
-
-// Beside the repository, as the other data that is shared and not part of it.
-const SEED_CACHE = fileURLToPath(new URL('../../../shared/peers/seedcache.mjs', import.meta.url));
 
 const { values: options } = parseArgs({
   options: {
     subject: { type: 'string' },
     redis: { type: 'string' },
     truth: { type: 'string' },
-    'seed-cache': { type: 'string', default: process.env.SEED_CACHE ?? SEED_CACHE },
+    'seed-cache': { type: 'string' },
   },
 });
-
-function giveUp(message) {
-  console.error(`serve.mjs: ${message}`);
-  process.exit(2);
-}
-
-// The specified service, as its own file has it, on ioredis.
-async function specified(connection, more) {
-  const file = resolve(options['seed-cache']);
-  if (!existsSync(file)) {
-    giveUp(`the specified service is not there: no file ${file}; name its seedcache.mjs with --seed-cache or SEED_CACHE`);
-  }
-  register(new URL('./ours.mjs', import.meta.url));
-  const { CacheService } = await import(pathToFileURL(file).href);
-  const cache = new CacheService({ ...connection, ...more });
-  return {
-    read: (key, load) => cache.getOrSet(key, load, { ttl: TTL_S }),
-    remove: (key) => cache.delete(key),
-    says: () => cache.redis.status, // that of the ioredis client
-  };
-}
-
-// BentoCache with what its documentation sets up, and its defaults.
-async function bento(connection, layers) {
-  const { BentoCache, bentostore } = await import('bentocache');
-  const { memoryDriver } = await import('bentocache/drivers/memory');
-  const { redisDriver, redisBusDriver } = await import('bentocache/drivers/redis');
-  const strict = layers === 'strict' ? { suppressL2Errors: false, grace: false } : {};
-  let store = bentostore();
-  if (layers === 'both') store = store.useL1Layer(memoryDriver({ maxSize: '64mb' }));
-  store = store.useL2Layer(redisDriver({ connection }));
-  if (layers === 'both') store = store.useBus(redisBusDriver({ connection }));
-  const cache = new BentoCache({ default: 'rows', stores: { rows: store }, ...strict });
-  return {
-    read: (key, factory) => cache.getOrSet({ key, factory, ttl: TTL_S * 1000 }),
-    remove: (key) => cache.delete({ key }),
-    says: () => null, // it has no word for it
-  };
-}
-
-function open(subject, connection) {
-  switch (subject) {
-    case 'ioredis':
-      return specified(connection, {});
-    case 'ioredis-failfast':
-      return specified(connection, { maxRetriesPerRequest: 1, enableOfflineQueue: false, commandTimeout: 500 });
-    case 'bento':
-      return bento(connection, 'both');
-    case 'bento-l2':
-      return bento(connection, 'l2');
-    case 'bento-strict':
-      return bento(connection, 'strict');
-    default:
-      return giveUp(`--subject ${subject} is none of ioredis, ioredis-failfast, bento, bento-l2, bento-strict`);
-  }
-}
-
-if (!options.redis) giveUp('--redis is missing: name the server, as redis://127.0.0.1:6379/');
-const { hostname: host, port } = new URL(options.redis);
-const cache = await open(options.subject, { host, port: Number(port || 6379) });
+const cache = await open(options.subject, options.redis, options['seed-cache']);
 
 const versions = new Map();
 let loads = 0;

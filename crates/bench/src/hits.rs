@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use larder::{Blob, Space, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::Failure;
 use crate::data::{self, Deal, Item};
 use crate::record::{Case, Sample};
+use crate::remote::peers::Amalgam;
 use crate::sides::{ByKey, ByName, Get, Map, Moka, Quick, QuickNamed, Side, Tags};
 use crate::stage::{Entrant, Stage, WORKERS};
 
@@ -32,7 +35,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Vec<Sample>, Failure> {
     Ok(samples)
 }
 
-fn measure_values<V: Value>(
+fn measure_values<V: Value + Clone + Serialize + DeserializeOwned>(
     stage: &Stage,
     values: &'static str,
     space: &'static Space<str, V>,
@@ -50,6 +53,7 @@ fn measure_values<V: Value>(
     set.enter(stage, &mut all, "quick_cache + deadline, name made", QuickNamed(Quick::new()))?;
     set.enter(stage, &mut all, "moka", Moka::new())?;
     set.enter(stage, &mut all, "papaya, no deadline", Map::new())?;
+    set.enter(stage, &mut all, "amalgam-cache", Amalgam::alone()?)?;
 
     for (tags, get_name, get_key, set_name, set_key) in [
         (Tags::None, "get, name", "get, key", "get_or_set, name", "get_or_set, key"),

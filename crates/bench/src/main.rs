@@ -9,11 +9,13 @@
 //! `bench outbox`: what it costs to record changes with the data, and how soon others hear of them; that goes to
 //! `bench/runs/DATE-HOST-outbox/`.
 
+mod all;
 mod data;
 mod faults;
 mod growth;
 mod hits;
 mod memory;
+mod node;
 mod outbox;
 mod plot;
 mod record;
@@ -23,11 +25,13 @@ mod report;
 mod serve;
 mod sides;
 mod stage;
+mod stampede;
 mod writes;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use bench::machine;
 use bench::terminal::tell;
 use clap::{Args, Parser, Subcommand};
 
@@ -40,6 +44,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Suite {
+    /// All but the faults, one suite after the other, and what they say of the bars. Takes about three quarters of an hour.
+    ///
+    /// Needs what the suites need; with `--peers` also node and npm. Build with `--release`.
+    All(all::Options),
     /// The in-process tier: hits, fills, sets, removals, growth, memory. Takes a few minutes.
     ///
     /// Everything that is compared runs in turn in the same rounds, in rotating order, so that a machine that is busy with
@@ -53,6 +61,10 @@ enum Suite {
     ///
     /// Needs redis-server and PostgreSQL, of which it starts one of its own each. Build with `--release`.
     Outbox(outbox::Options),
+    /// A thousand callers of one cold key, in one process and in four, a hundred times. Takes a minute or two.
+    ///
+    /// Needs redis-server, of which it starts one of its own. Build with `--release`.
+    Stampede(stampede::Options),
     /// Reads and writes over HTTP while Redis fails in twelve ways, of larder, of the CRM and of caches on Node.
     ///
     /// Needs redis-server; the subjects on Node also need node (20.6 or newer) and npm, which installs them from
@@ -62,6 +74,9 @@ enum Suite {
     /// Serves larder for `faults`, which starts this in a process of its own.
     #[command(hide = true)]
     ServeSubject(serve::Serve),
+    /// The callers of a process; `stampede` starts this.
+    #[command(hide = true)]
+    StampedeCallers(stampede::OfCallers),
     /// How much memory one cache takes; `local` starts this in a process of its own.
     #[command(hide = true)]
     Memory(memory::Memory),
@@ -75,6 +90,9 @@ struct Local {
     /// A neutral name for the machine; by default its number of cores, as in `2core`
     #[arg(long)]
     host: Option<String>,
+    /// Another folder to write to than bench/runs/DATE-HOST-local
+    #[arg(long, value_name = "DIR")]
+    folder: Option<std::path::PathBuf>,
     /// Measure hits alone, print their table and write nothing: for work on the hot path
     #[arg(long)]
     hits: bool,
@@ -85,7 +103,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().suite {
+        Suite::All(options) => all::run(&options),
         Suite::Local(options) => local(&options),
+        Suite::Stampede(options) => stampede::run(&options),
+        Suite::StampedeCallers(options) => stampede::call(&options),
         Suite::Remote(options) => remote::run(&options),
         Suite::Memory(options) => memory::run(&options),
         Suite::Outbox(options) => outbox::run(&options),
@@ -113,15 +134,23 @@ fn must_be_release(suite: &str) -> Result<(), Failure> {
 fn local(options: &Local) -> Result<(), Failure> {
     must_be_release("local")?;
     let stage = stage::Stage::new(options.rounds)?;
-    let mut samples = hits::measure(&stage)?;
     if options.hits {
+        let samples = hits::measure(&stage)?;
         return Ok(io::stdout().lock().write_all(report::table(&samples, hits::GROUP).as_bytes())?);
     }
-    samples.extend(writes::measure(&stage)?);
-    samples.extend(growth::measure(&stage)?);
-    samples.extend(removal::measure(&stage)?);
-    samples.extend(memory::measure(&stage)?);
-    let folder = report::write(&samples, &stage, options.host.as_deref())?;
-    tell(&format!("wrote {folder}"));
+    let samples = measure_local(&stage)?;
+    let folder = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-local");
+    report::write(&samples, options.rounds, &folder)?;
+    tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())
+}
+
+/// All that the in-process tier is asked.
+fn measure_local(stage: &stage::Stage) -> Result<Vec<record::Sample>, Failure> {
+    let mut samples = hits::measure(stage)?;
+    samples.extend(writes::measure(stage)?);
+    samples.extend(growth::measure(stage)?);
+    samples.extend(removal::measure(stage)?);
+    samples.extend(memory::measure(stage)?);
+    Ok(samples)
 }

@@ -24,6 +24,8 @@ static PAGE: Space<(&str, u64), u64> = Space::new(
 
 const COMPANY: &str = "abc123";
 
+pub(crate) const SCOPE: &str = "delete_pattern of a declared scope";
+
 #[derive(Clone, Copy)]
 enum Removal {
     Scan,
@@ -38,7 +40,7 @@ impl Removal {
     fn name(self) -> &'static str {
         match self {
             Removal::Scan => BASELINE,
-            Removal::Scope => "delete_pattern of a declared scope",
+            Removal::Scope => SCOPE,
             Removal::Tag => "invalidate_tag",
             Removal::Space => "Space::clear",
         }

@@ -1,9 +1,10 @@
 //! The folder of a run: every measurement, and what they say, in words that stand by themselves.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::record::{Sample, Summary, csv, summaries};
-use crate::stage::{Stage, WORKERS};
+use crate::stage::WORKERS;
 use bench::machine;
 
 use crate::{Failure, growth, hits, memory, plot, removal, writes};
@@ -50,10 +51,9 @@ const GROUPS: [(&str, &str, &str, &str); 5] = [
     ),
 ];
 
-/// Writes `bench/runs/DATE-HOST/` and answers its path from the root of the repository.
-pub(crate) fn write(samples: &[Sample], stage: &Stage, host: Option<&str>) -> Result<String, Failure> {
-    let place = machine::run_folder(None, host, "");
-    std::fs::create_dir_all(&place)?;
+/// Writes the folder.
+pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(place)?;
     std::fs::write(place.join("raw.csv"), csv(samples))?;
     for (file, title, group) in [
         ("growth.svg", "One hit, in nanoseconds", growth::GROUP),
@@ -64,11 +64,10 @@ pub(crate) fn write(samples: &[Sample], stage: &Stage, host: Option<&str>) -> Re
             plot::over_entries(title, ("entries", 1e3..1e6), "nanoseconds", &summaries(samples, group))?,
         )?;
     }
-    std::fs::write(place.join("README.md"), readme(samples, stage)?)?;
-    Ok(machine::shown(&place))
+    Ok(std::fs::write(place.join("README.md"), readme(samples, rounds)?)?)
 }
 
-fn readme(samples: &[Sample], stage: &Stage) -> Result<String, Failure> {
+fn readme(samples: &[Sample], rounds: usize) -> Result<String, Failure> {
     let mut text = String::from("# larder's in-process tier beside the bare parts\n\n");
     writeln!(
         text,
@@ -82,7 +81,7 @@ fn readme(samples: &[Sample], stage: &Stage) -> Result<String, Failure> {
         "- {} rounds (memory: 3) after one to warm up; all sides in turn in each round, in rotating order, called in the \
          same way: awaited in a Tokio runtime with {WORKERS} workers; all maps hash with foldhash, in the variant that is \
          quick_cache's default",
-        stage.rounds
+        rounds
     )?;
     writeln!(
         text,

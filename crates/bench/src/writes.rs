@@ -9,6 +9,7 @@ use crate::Failure;
 use crate::data::{self, Deal, Item};
 use crate::hits::{BASELINE, BODY, DEAL};
 use crate::record::{Case, Sample};
+use crate::remote::peers::{Amalgam, AmalgamOrSet};
 use crate::sides::{ByKey, ByName, Get, Map, Moka, Quick, Side, Tags};
 use crate::stage::{Entrant, Stage, processor_ns};
 
@@ -42,6 +43,14 @@ pub(crate) fn measure(stage: &Stage) -> Result<Vec<Sample>, Failure> {
     enter(stage, &mut typed, "typed", BASELINE, Quick::new(), Deal::example)?;
     enter(stage, &mut typed, "typed", "moka", Moka::new(), Deal::example)?;
     enter(stage, &mut typed, "typed", "papaya, no deadline", Map::new(), Deal::example)?;
+    enter(
+        stage,
+        &mut typed,
+        "typed",
+        "amalgam-cache",
+        AmalgamOrSet(Amalgam::alone()?.into()),
+        Deal::example,
+    )?;
     let name = Get::<_, ByName>::new(&DEAL, Tags::None)?;
     enter(stage, &mut typed, "typed", "larder, name", name, Deal::example)?;
     let key = Get::<_, ByKey>::new(&DEAL, Tags::Two)?;
@@ -53,6 +62,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Vec<Sample>, Failure> {
     enter(stage, &mut bytes, "bytes", BASELINE, Quick::<Blob>::new(), data::body)?;
     enter(stage, &mut bytes, "bytes", "moka", Moka::new(), data::body)?;
     enter(stage, &mut bytes, "bytes", "papaya, no deadline", Map::new(), data::body)?;
+    enter(stage, &mut bytes, "bytes", "amalgam-cache", AmalgamOrSet(Amalgam::alone()?.into()), data::body)?;
     let name = Get::<_, ByName>::new(&BODY, Tags::None)?;
     enter(stage, &mut bytes, "bytes", "larder, name", name, data::body)?;
     let key = Get::<_, ByKey>::new(&BODY, Tags::Two)?;

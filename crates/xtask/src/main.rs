@@ -52,7 +52,7 @@ enum Task {
     ///
     /// The same as `cargo run --release -p bench --`, with what follows; without a suite, `local`.
     #[command(
-        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench remote\n  cargo xtask bench local --hits\n  cargo xtask bench remote --help"
+        after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench all --peers\n  cargo xtask bench remote\n  cargo xtask bench local --hits\n  cargo xtask bench remote --help"
     )]
     Bench {
         /// The suite and its options, handed to `bench` as they are; `remote --help` lists those of that suite.

@@ -16,9 +16,7 @@ use std::time::Duration;
 use clap::Args;
 use testkit::faults::Fault;
 
-use bench::machine;
-
-use crate::{Failure, must_be_release, tell};
+use crate::{Failure, must_be_release, node, tell};
 use subject::Name;
 pub(crate) use table::distinct;
 
@@ -106,35 +104,12 @@ fn prepare(subjects: &[Name]) -> Result<(), Failure> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
         build.args(["build", "--release", "--package", "crm"]).current_dir(testkit::workspace_root());
-        must_succeed(&mut build, "cargo")?;
+        node::must_succeed(&mut build, "cargo")?;
     }
     if !subjects.iter().any(|name| name.is_of_node()) {
         return Ok(());
     }
-    for program in ["node", "npm"] {
-        if machine::version_of(program).is_none() {
-            return Err(format!(
-                "{program} is not on the PATH: the subjects ioredis, ioredis-failfast, bento and bento-l2 need Node.js 20.6 \
-                 or newer with npm (on Debian: apt-get install nodejs npm). Measure the others alone with \
-                 `--subjects larder,crm`"
-            )
-            .into());
-        }
-    }
-    if !subject::peers().join("node_modules").is_dir() {
-        tell("installing the subjects on Node, at the versions of bench/peers/package-lock.json …");
-        let mut install = Command::new("npm");
-        install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(subject::peers());
-        must_succeed(&mut install, "npm ci")?;
-    }
-    Ok(())
-}
-
-/// Runs a command whose output goes to standard error: standard output is for the table.
-fn must_succeed(command: &mut Command, name: &str) -> Result<(), Failure> {
-    let status = command.stdout(io::stderr()).status();
-    let status = status.map_err(|error| format!("{name} cannot be started: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{name} failed: {status}").into()) }
+    node::prepare("Measure the others alone with `--subjects larder,larder-outbox,crm`.")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::case::{CHANGED, Outcome, ROWS};
 use super::table::{distinct, heading, millis};
-use super::{bars, name_of, subject};
+use super::{bars, name_of};
 use crate::record::{Case, Sample, csv};
 use bench::machine;
 
@@ -115,7 +115,7 @@ fn readme(outcomes: &[Outcome], table: &str, hold: Duration) -> Result<String, F
 
 /// The versions of what runs on Node, from the lock file.
 fn peers() -> Result<String, Failure> {
-    let lock = std::fs::read_to_string(subject::peers().join("package-lock.json"))?;
+    let lock = std::fs::read_to_string(crate::node::peers().join("package-lock.json"))?;
     let lock: serde_json::Value = serde_json::from_str(&lock)?;
     let version = |name: &str| {
         let version = lock["packages"][format!("node_modules/{name}")]["version"].as_str();

@@ -1,6 +1,6 @@
 //! Who is measured: a process that answers HTTP, and the words in which it is asked.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use reqwest::{Client, RequestBuilder};
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::LIMIT;
 use super::crm::Crm;
-use crate::Failure;
+use crate::{Failure, node};
 
 /// A server whose rows are read through its cache. All answer `{…, "version": V}` to reads and to writes.
 pub(crate) trait Subject: Send + Sync {
@@ -118,7 +118,7 @@ pub(crate) async fn start(
         }
         Name::Ioredis | Name::IoredisFailfast | Name::Bento | Name::BentoL2 => {
             let mut command = Command::new("node");
-            command.arg(peers().join("serve.mjs")).args(["--subject", name.as_str(), "--redis", redis]);
+            command.arg(node::peers().join("serve.mjs")).args(["--subject", name.as_str(), "--redis", redis]);
             if let Some(file) = seed_cache {
                 command.arg("--seed-cache").arg(file);
             }
@@ -126,11 +126,6 @@ pub(crate) async fn start(
             Ok(Running { subject: Box::new(Rows { base: process.base.clone() }), _process: process })
         }
     }
-}
-
-/// Where the adapter for Node and its lock file lie.
-pub(crate) fn peers() -> PathBuf {
-    testkit::workspace_root().join("bench").join("peers")
 }
 
 /// The three routes of `bench serve-subject` and of `bench/peers/serve.mjs`.

@@ -4,9 +4,10 @@ mod cost;
 mod lag;
 mod report;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use bench::machine;
 use clap::Args;
 use larder::{CacheService, Redis};
 use larder_outbox::{Outbox, Settings};
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 use testkit::postgres::PostgresServer;
 use testkit::redis::RedisServer;
 
+use crate::record::Sample;
 use crate::{Failure, must_be_release, tell};
 
 /// Rows of the application's table: 10,000.
@@ -151,12 +153,17 @@ fn rand_name() -> u64 {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     must_be_release("outbox")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let ground = Ground::new().await;
-        let costs = cost::measure(&ground, options.rounds).await?;
-        let lags = lag::measure(&ground, options.seconds).await?;
-        let folder = report::write(&costs, &lags, options)?;
-        tell(&format!("wrote {folder}"));
-        Ok(())
-    })
+    let folder = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-outbox");
+    runtime.block_on(measure(options.rounds, options.seconds, &folder))?;
+    tell(&format!("wrote {}", machine::shown(&folder)));
+    Ok(())
+}
+
+/// Measures it, and writes the folder.
+pub(crate) async fn measure(rounds: usize, seconds: u64, folder: &Path) -> Result<Vec<Sample>, Failure> {
+    let ground = Ground::new().await;
+    let costs = cost::measure(&ground, rounds).await?;
+    let lags = lag::measure(&ground, seconds).await?;
+    report::write(&costs, &lags, (rounds, seconds), folder)?;
+    Ok(costs)
 }

@@ -1,8 +1,8 @@
 //! The folder of a run.
 
 use std::fmt::Write;
+use std::path::Path;
 
-use super::Options;
 use super::cost;
 use super::lag::{Lag, RATE};
 use crate::faults::distinct;
@@ -11,15 +11,20 @@ use bench::machine;
 
 use crate::Failure;
 
-pub(crate) fn write(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, Failure> {
-    let place = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-outbox");
-    std::fs::create_dir_all(&place)?;
+/// Writes the folder of so many rounds, and so many seconds of changes.
+pub(crate) fn write(
+    costs: &[Sample],
+    lags: &[Lag],
+    settings: (usize, u64),
+    place: &Path,
+) -> Result<(), Failure> {
+    std::fs::create_dir_all(place)?;
     std::fs::write(place.join("raw.csv"), csv(costs))?;
-    std::fs::write(place.join("README.md"), readme(costs, lags, options)?)?;
-    Ok(machine::shown(&place))
+    std::fs::write(place.join("README.md"), readme(costs, lags, settings)?)?;
+    Ok(())
 }
 
-fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, Failure> {
+fn readme(costs: &[Sample], lags: &[Lag], (rounds, seconds): (usize, u64)) -> Result<String, Failure> {
     let mut text = String::from("# What an outbox costs, and how soon others hear of a change\n\n");
     writeln!(
         text,
@@ -43,7 +48,7 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
     writeln!(
         text,
         "- {} rounds after one to warm up, each side with a database of its own, 4,000 changes a measurement; everything on one machine",
-        options.rounds
+        rounds
     )?;
     writeln!(
         text,
@@ -58,7 +63,7 @@ fn readme(costs: &[Sample], lags: &[Lag], options: &Options) -> Result<String, F
          writer that announces nothing. From the answer to the commit until a look each millisecond finds the value gone. In one process \
          the relay looks every 25 ms; over Redis it leaves a change to its own process for 50 to 75 ms before it removes it \
          in its place. A process that announces its changes itself does so at once.\n",
-        options.seconds
+        seconds
     )?;
     writeln!(text, "| | | changes | p50, ms | p99, ms | longest, ms |\n|---|---|---:|---:|---:|---:|")?;
     for Lag { kind, who, changes, p50, p99, max } in lags {

@@ -20,7 +20,7 @@ pub(crate) const GROUP: &str = "front";
 /// With whom all are compared.
 pub(crate) const BASELINE: &str = "larder, without Redis";
 
-const IN_FRONT: &str = "larder, in front of Redis";
+pub(crate) const IN_FRONT: &str = "larder, in front of Redis";
 
 /// How many entries there are: each is set over Redis first.
 const ENTRIES: usize = 20_000;

@@ -1,20 +1,23 @@
 //! What does the tier in Redis cost beside the bare client, on the same server in the same rounds?
 
 mod batches;
-mod fills;
-mod front;
-mod ground;
-mod hits;
-mod patterns;
-mod peers;
-mod report;
+pub(crate) mod elementary;
+pub(crate) mod fills;
+pub(crate) mod front;
+pub(crate) mod ground;
+pub(crate) mod hits;
+pub(crate) mod patterns;
+pub(crate) mod peers;
+pub(crate) mod report;
 mod scripts;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use bench::machine;
 use clap::{Args, ValueEnum};
 
+use crate::node::Peers;
 use crate::record::Sample;
 use crate::stage::WORKERS;
 use crate::{Failure, must_be_release, tell};
@@ -23,6 +26,8 @@ use ground::Ground;
 /// What `bench remote` takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
+    #[command(flatten)]
+    peers: Peers,
     /// How many times each measurement is taken
     #[arg(long, default_value_t = 9)]
     rounds: usize,
@@ -45,21 +50,27 @@ pub(crate) struct Options {
 
 /// What can be measured alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Part {
+pub(crate) enum Part {
     Hits,
     Typed,
     Fills,
     Batches,
     Front,
+    Elementary,
     Patterns,
     Scripts,
 }
 
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    must_be_release("remote")?;
-    let ground = Ground::new(options.rounds, 0, options.only.clone())?;
-    let threads = Ground::new(options.rounds, WORKERS, options.only.clone())?;
-    let parts = if options.parts.is_empty() { Part::value_variants() } else { &options.parts };
+/// Measures these parts, or all.
+pub(crate) fn measure(
+    parts: &[Part],
+    rounds: usize,
+    only: Option<&str>,
+    peers: &Peers,
+) -> Result<Vec<Sample>, Failure> {
+    let new = |workers| Ground::new(rounds, workers, only.map(str::to_owned));
+    let (ground, threads) = (new(0)?, new(WORKERS)?);
+    let parts = if parts.is_empty() { Part::value_variants() } else { parts };
     let mut samples: Vec<Sample> = Vec::new();
     for part in parts {
         samples.extend(match part {
@@ -67,16 +78,25 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             Part::Typed => [hits::measure_typed(&ground)?, hits::measure_typed(&threads)?].concat(),
             Part::Fills => fills::measure(&ground)?,
             Part::Batches => batches::measure(&ground)?,
-            Part::Front => front::measure(&ground, options.rounds)?,
+            Part::Front => front::measure(&ground, rounds)?,
+            Part::Elementary => elementary::measure(&threads, peers)?,
             // On a server of its own, where nothing else lies.
-            Part::Patterns => patterns::measure(&Ground::new(options.rounds, 0, options.only.clone())?)?,
+            Part::Patterns => patterns::measure(&new(0)?)?,
             Part::Scripts => scripts::measure(&ground)?,
         });
     }
-    if options.print {
+    Ok(samples)
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    must_be_release("remote")?;
+    let Options { peers, rounds, parts, host, folder, print, only } = options;
+    let samples = measure(parts, *rounds, only.as_deref(), peers)?;
+    if *print {
         return Ok(io::stdout().lock().write_all(report::tables(&samples)?.as_bytes())?);
     }
-    let folder = report::write(&samples, ground.rounds, options)?;
-    tell(&format!("wrote {folder}"));
+    let folder = machine::run_folder(folder.as_deref(), host.as_deref(), "-remote");
+    report::write(&samples, *rounds, &folder)?;
+    tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())
 }

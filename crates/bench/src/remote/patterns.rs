@@ -15,6 +15,8 @@ pub(crate) const GROUP: &str = "patterns";
 /// With whom all are compared.
 pub(crate) const BASELINE: &str = "delete_pattern of a declared scope";
 
+pub(crate) const SCAN: &str = "delete_pattern, not declared (a scan)";
+
 /// How many keys there are besides.
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 1_000_000];
 
@@ -78,7 +80,7 @@ pub(crate) fn measure(ground: &Ground) -> Result<Vec<Sample>, Failure> {
         let all = vec![
             entrant(BASELINE, Removal::Glob("deals:company:abc123:*"), &cache),
             entrant("invalidate_tag", Removal::Tag, &cache),
-            entrant("delete_pattern, not declared (a scan)", Removal::Glob("deals:*:abc123:page:*"), &cache),
+            entrant(SCAN, Removal::Glob("deals:*:abc123:page:*"), &cache),
             entrant("the same in a namespace", Removal::Glob("deals:*:abc123:page:*"), &in_namespace),
         ];
         samples.extend(ground.interleave(&format!("{GROUP}, {keys} keys"), all)?);

@@ -20,7 +20,7 @@ use crate::data::Item;
 use crate::sides::{LIFETIME, ROOM, Side};
 
 /// multi-tier-cache: Moka, Redis, pub/sub. It keeps bytes.
-pub(crate) struct MultiTier(CacheManager);
+pub(crate) struct MultiTier(pub(crate) CacheManager);
 
 impl MultiTier {
     pub(crate) async fn at(url: &str) -> Result<Self, Failure> {
@@ -77,10 +77,19 @@ impl<V: Value + Serialize + DeserializeOwned> Side<V> for MultiTierTyped {
     }
 }
 
+pub(crate) fn lives(options: amalgam::EntryOptions) -> amalgam::EntryOptions {
+    options.with_duration(LIFETIME)
+}
+
 /// amalgam-cache: its own map, Redis, pub/sub, locks. It keeps values, which a hit clones; here they are shared.
-pub(crate) struct Amalgam<V: Clone + Send + Sync + 'static>(amalgam::Cache<Arc<V>>);
+pub(crate) struct Amalgam<V: Clone + Send + Sync + 'static>(pub(crate) amalgam::Cache<Arc<V>>);
 
 impl<V: Value + Clone + Serialize + DeserializeOwned> Amalgam<V> {
+    /// In the process alone.
+    pub(crate) fn alone() -> Result<Self, Failure> {
+        Ok(Amalgam(amalgam::Cache::builder().try_build()?))
+    }
+
     pub(crate) async fn at(url: &str) -> Result<Self, Failure> {
         let cache = amalgam::Cache::builder()
             .distributed(Arc::new(RedisDistributedCache::connect(url).await?) as Arc<dyn DistributedCache>)
@@ -107,7 +116,6 @@ impl<V: Value + Clone + Serialize + DeserializeOwned> Side<V> for Amalgam<V> {
     }
 
     async fn set(&self, item: &Item, value: V) {
-        let lives = |options: amalgam::EntryOptions| options.with_duration(LIFETIME);
         self.0.set(&item.name, Arc::new(value)).options(lives).await.ok();
     }
 
@@ -126,7 +134,13 @@ impl<V: Value + Clone + Serialize + DeserializeOwned> Side<V> for AmalgamOrSet<V
     }
 
     async fn fill(&self, item: &Item, make: impl Fn() -> V + Send + Sync) -> Arc<V> {
-        self.0.fill(item, make).await
+        let value = Arc::new(make());
+        let loaded = Arc::clone(&value);
+        let load = move |_| {
+            let loaded = Arc::clone(&loaded);
+            async move { Ok::<_, std::fmt::Error>(loaded) }
+        };
+        self.0.0.get_or_set(&item.name, load).options(lives).await.unwrap_or(value)
     }
 
     async fn set(&self, item: &Item, value: V) {

@@ -2,17 +2,18 @@
 
 use std::fmt::Write;
 use std::ops::Range;
+use std::path::Path;
 
 use super::ground::{CPU, P50, P99, RATE, SERVER, SERVER_CPU};
 use super::hits::in_words;
-use super::{Options, batches, fills, front, hits, patterns, scripts};
+use super::{batches, elementary, fills, front, hits, patterns, scripts};
 use crate::record::{Sample, Summary, csv, summaries};
 use bench::machine;
 
 use crate::{Failure, plot};
 
 /// The groups in the order of the report: title, what to know, and with whom all are compared.
-const GROUPS: [(&str, &str, &str, &str); 8] = [
+const GROUPS: [(&str, &str, &str, &str); 9] = [
     (
         hits::BYTES,
         "What does a hit cost?",
@@ -42,6 +43,15 @@ const GROUPS: [(&str, &str, &str, &str); 8] = [
          `async fn`, and answers the value, shared where it can be. The bar: at most 1.2 times the same call without Redis. A \
          copy of larder is ended by the server's word and never older than a second; what bounds the others are their lifetimes.",
         front::BASELINE,
+    ),
+    (
+        elementary::GROUP,
+        "What do elementary operations cost, beside other caches?",
+        "Values of 1 KiB, names that nobody has used before, two instances of each cache over one Redis: what one stores the other \
+         reads for the first time. A runtime with two workers; those on Node have one thread, and measure themselves. All but the \
+         bare client keep copies in the process and send word of changes, set up as their documentation does it. The bare client \
+         sends `GET`, `GET` and then `SET`, `SET`, `UNLINK`, and promises nothing.",
+        elementary::BASELINE,
     ),
     (batches::HITS, "What does a batch of hits cost?", "100 keys a call, one task.", batches::MGET),
     (
@@ -88,10 +98,9 @@ const PLOTS: [Plot; 2] = [
     ),
 ];
 
-/// Writes the folder and answers where it is.
-pub(crate) fn write(samples: &[Sample], rounds: usize, options: &Options) -> Result<String, Failure> {
-    let place = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-remote");
-    std::fs::create_dir_all(&place)?;
+/// Writes the folder.
+pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(place)?;
     std::fs::write(place.join("raw.csv"), csv(samples))?;
     let mut text = head(rounds)?;
     text += &bars(samples)?;
@@ -103,8 +112,7 @@ pub(crate) fn write(samples: &[Sample], rounds: usize, options: &Options) -> Res
         }
     }
     text += &tables(samples)?;
-    std::fs::write(place.join("README.md"), text)?;
-    Ok(machine::shown(&place))
+    Ok(std::fs::write(place.join("README.md"), text)?)
 }
 
 fn head(rounds: usize) -> Result<String, Failure> {

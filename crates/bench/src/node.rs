@@ -1,0 +1,108 @@
+//! The caches of the Node world: what they need, and one of them as a process that is asked for measurements.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use bench::machine;
+use clap::Args;
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::{Failure, tell};
+
+/// Whether the caches of the Node world are measured too.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Peers {
+    /// Measure the specified service on ioredis and BentoCache too: needs node (20.6 or newer) and npm
+    #[arg(long)]
+    pub(crate) peers: bool,
+    /// The specified service, a file of JavaScript; by default ../shared/peers/seedcache.mjs beside the repository
+    #[arg(long, value_name = "FILE", env = "SEED_CACHE")]
+    pub(crate) seed_cache: Option<PathBuf>,
+}
+
+impl Peers {
+    /// By the names in tables, and those by which they are started; none unless they are asked for.
+    pub(crate) fn all(&self) -> Result<&'static [(&'static str, &'static str)], Failure> {
+        if !self.peers {
+            return Ok(&[]);
+        }
+        prepare("Leave `--peers` away to measure without them.")?;
+        Ok(&[
+            ("the service on ioredis (Node)", "ioredis"),
+            ("the same, `getWithLock` (Node)", "ioredis-lock"),
+            ("BentoCache (Node)", "bento"),
+        ])
+    }
+}
+
+/// Where the adapters for Node and their lock file lie.
+pub(crate) fn peers() -> PathBuf {
+    testkit::workspace_root().join("bench").join("peers")
+}
+
+/// Sees to it that Node and the caches are there, or says what is missing.
+pub(crate) fn prepare(others: &str) -> Result<(), Failure> {
+    for program in ["node", "npm"] {
+        if machine::version_of(program).is_none() {
+            return Err(format!(
+                "{program} is not on the PATH: the caches of the Node world need Node.js 20.6 or newer with npm (on Debian: apt-get \
+                 install nodejs npm). {others}"
+            )
+            .into());
+        }
+    }
+    if !peers().join("node_modules").is_dir() {
+        tell("installing the caches of the Node world, at the versions of bench/peers/package-lock.json …");
+        let mut install = Command::new("npm");
+        install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(peers());
+        must_succeed(&mut install, "npm ci")?;
+    }
+    Ok(())
+}
+
+/// Runs a command whose output goes to standard error: standard output is for the table.
+pub(crate) fn must_succeed(command: &mut Command, name: &str) -> Result<(), Failure> {
+    let status = command.stdout(io::stderr()).status();
+    let status = status.map_err(|error| format!("{name} cannot be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{name} failed: {status}").into()) }
+}
+
+/// A process of `bench/peers/operations.mjs`, which says what it can be asked. It ends when this is dropped.
+pub(crate) struct Node {
+    child: Child,
+    line: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+}
+
+impl Node {
+    /// Of the cache of this name, over the Redis at this URL.
+    pub(crate) fn start(subject: &str, redis: &str, seed_cache: Option<&Path>) -> Result<Self, Failure> {
+        let mut command = Command::new("node");
+        command.arg(peers().join("operations.mjs")).args(["--subject", subject, "--redis", redis]);
+        if let Some(file) = seed_cache {
+            command.arg("--seed-cache").arg(file);
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let orders = child.stdin.take().ok_or("standard input is a pipe")?;
+        let answers = BufReader::new(child.stdout.take().ok_or("standard output is a pipe")?);
+        Ok(Node { child, line: Mutex::new((orders, answers)) })
+    }
+
+    /// Asks, and waits for the answer.
+    pub(crate) fn ask(&self, order: &Value) -> Result<Value, Failure> {
+        let mut line = self.line.lock();
+        let (orders, answers) = &mut *line;
+        orders.write_all(format!("{order}\n").as_bytes())?;
+        let mut answer = String::new();
+        answers.read_line(&mut answer)?;
+        serde_json::from_str(&answer).map_err(|_of_nothing| "a cache of the Node world has ended".into())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.child.kill().ok(); // it may have ended already
+        self.child.wait().ok();
+    }
+}
