@@ -1,4 +1,4 @@
-//! All that the README claims, in one run: the suites one after the other, a folder each, and what they say of the bars.
+//! What the README claims of speed, in one run: the suites one after the other, a folder each, and what they say of the bars.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,9 @@ use crate::node::Peers;
 use crate::record::{Sample, Summary, csv, summaries};
 use crate::remote::{elementary, fills, front, ground, hits as remote_hits, patterns};
 use crate::stage::Stage;
-use crate::{Failure, growth, hits, must_be_release, outbox, remote, removal, report, stampede, tell};
+use crate::{
+    Failure, growth, hits, must_be_release, outbox, parse_count, remote, removal, report, stampede, tell,
+};
 
 /// What `bench all` takes.
 #[derive(Args, Clone, Debug)]
@@ -18,10 +20,10 @@ pub(crate) struct Options {
     #[command(flatten)]
     peers: Peers,
     /// How many times each measurement is taken
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = parse_count)]
     rounds: usize,
     /// How many stampedes each has to stand
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = parse_count)]
     times: usize,
     /// A neutral name for the machine; by default its number of cores, as in `2core`
     #[arg(long)]
@@ -46,16 +48,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     must_be_release("all")?;
     let Options { peers, rounds, times, host, folder } = options;
     let folder = machine::run_folder(folder.as_deref(), host.as_deref(), "");
-    peers.all()?; // before anything is measured: what is missing is said at once
-    let local = crate::measure_local(&Stage::new(*rounds)?)?;
-    report::write(&local, *rounds, &folder.join("local"))?;
+    // Before anything is measured: what is missing is said at once.
+    peers.all()?;
+    if machine::version_of("redis-server").is_none() || testkit::postgres::programs().is_none() {
+        return Err("redis-server or PostgreSQL is not there: `cargo xtask setup` installs them".into());
+    }
+    let mut samples = crate::measure_local(&Stage::new(*rounds)?)?;
+    report::write(&samples, *rounds, &folder.join("local"))?;
     let remote = remote::measure(&[], *rounds, None, peers)?;
     remote::report::write(&remote, *rounds, &folder.join("remote"))?;
+    samples.extend(remote);
+    write(&samples, options, &folder)?; // what there is, if the rest fails
+    samples.extend(stampede::measure(*times, peers, &folder.join("stampede"))?);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outbox = runtime.block_on(outbox::measure(*rounds, SECONDS, &folder.join("outbox")))?;
-    drop(runtime);
-    let stampede = stampede::measure(*times, peers, &folder.join("stampede"))?;
-    let samples = [local, remote, outbox, stampede].concat();
+    samples.extend(runtime.block_on(outbox::measure(*rounds, SECONDS, &folder.join("outbox")))?);
     write(&samples, options, &folder)?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())
@@ -63,7 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 fn write(samples: &[Sample], options: &Options, folder: &Path) -> Result<(), Failure> {
     std::fs::write(folder.join("raw.csv"), csv(samples))?;
-    let mut text = String::from("# What the README claims, measured\n\n");
+    let others = machine::REMOTE.into_iter().filter(|name| !machine::LOCAL.contains(name));
+    let versions: Vec<&str> = machine::LOCAL.into_iter().chain(others).collect();
+    let mut text = String::from("# What the README claims of speed, measured\n\n");
     writeln!(
         text,
         "Made by `cargo xtask bench all{}`. Every measurement is in [raw.csv](raw.csv); what was measured how, all tables and the plots stand in \
@@ -74,8 +82,11 @@ fn write(samples: &[Sample], options: &Options, folder: &Path) -> Result<(), Fai
         machine::rustc(),
         options.rounds,
         machine::version_of("redis-server").unwrap_or_default(),
-        machine::versions(&machine::REMOTE),
+        machine::versions(&versions),
     )?;
+    if let (true, Some(node)) = (options.peers.peers, machine::version_of("node")) {
+        writeln!(text, "- Node {node}, with what bench/peers/package-lock.json names\n")?;
+    }
     writeln!(text, "## The bars\n\n| | bar | measured | |\n|---|---|---|---|")?;
     for Bar { claim, bar, measured, holds } in bars(samples, options.times) {
         let word = if holds { "holds" } else { "**missed**" };
@@ -146,7 +157,7 @@ fn removals(samples: &[Sample]) -> Vec<Bar> {
     let mut bars = Vec::new();
     for (claim, group, scope, scan, unit) in [
         (
-            "removal of a scope among 1,000,000 entries in the process",
+            "removal of a scope of 1,000,000 entries in the process",
             removal::GROUP,
             removal::SCOPE,
             removal::BASELINE,
@@ -207,7 +218,7 @@ fn is_larder_local(side: &str) -> bool {
     side.starts_with("get") || side.starts_with("larder")
 }
 
-/// Each elementary operation beside every peer, as times of the first row.
+/// Each elementary operation beside every peer that has it.
 fn operations(samples: &[Sample]) -> Result<String, Failure> {
     let mut text = String::new();
     for (title, group, baseline, unit) in [
@@ -215,7 +226,7 @@ fn operations(samples: &[Sample]) -> Result<String, Failure> {
         ("In the process: writes", crate::writes::GROUP, hits::BASELINE, "ns"),
         ("In the process, as it grows", growth::GROUP, hits::BASELINE, "ns"),
         ("Over Redis, latency", elementary::GROUP, elementary::BASELINE, ground::P50),
-        ("Over Redis, calls a second", elementary::GROUP, elementary::BASELINE, ground::RATE),
+        ("Over Redis, calls", elementary::GROUP, elementary::BASELINE, ground::RATE),
         ("Over Redis, client CPU", elementary::GROUP, elementary::BASELINE, ground::CPU),
     ] {
         let all: Vec<Summary> =
@@ -229,8 +240,13 @@ fn operations(samples: &[Sample]) -> Result<String, Failure> {
                 sides.push(case.side);
             }
         }
-        writeln!(text, "\n## {title}\n\nIn {unit}; in brackets, how many times that of `{baseline}`.\n")?;
+        let better = if unit == ground::RATE { " (more is better)" } else { "" };
+        writeln!(
+            text,
+            "\n## {title}\n\nIn {unit}{better}; in brackets, how many times that of `{baseline}`.\n"
+        )?;
         writeln!(text, "| | {} |\n|---|{}", sets.join(" | "), "---:|".repeat(sets.len()))?;
+        sides.sort_by_key(|side| (*side != baseline, *side));
         for side in sides {
             write!(text, "| {side} |")?;
             for set in &sets {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The versions that matter, of what is compared and of what stands under it.
-pub const LOCAL: [&str; 6] = ["quick_cache", "moka", "papaya", "foldhash", "parking_lot", "tokio"];
+pub const LOCAL: [&str; 7] =
+    ["quick_cache", "moka", "papaya", "amalgam-cache", "foldhash", "parking_lot", "tokio"];
 
 /// Those of the tier in Redis.
 pub const REMOTE: [&str; 6] =

@@ -1,5 +1,9 @@
-//! `bench local`: elementary operations of larder's in-process tier, beside a bare map with a deadline, another cache and a
-//! bare concurrent map, in one run; what it measured goes to `bench/runs/DATE-HOST/`.
+//! `bench all`: what follows but the faults, in one run, with the bars that it should hold; that goes to `bench/runs/DATE-HOST/`.
+//!
+//! `bench local`: elementary operations of larder's in-process tier, beside a bare map with a deadline, other caches and a
+//! bare concurrent map, in one run; what it measured goes to `bench/runs/DATE-HOST-local/`.
+//!
+//! `bench stampede`: a thousand callers of one cold key, in one process and in four; that goes to `bench/runs/DATE-HOST-stampede/`.
 //!
 //! `bench remote`: larder over Redis beside the bare client, in one run; that goes to `bench/runs/DATE-HOST-remote/`.
 //!
@@ -85,7 +89,7 @@ enum Suite {
 #[derive(Args, Clone, Debug)]
 struct Local {
     /// How many times each measurement is taken
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 9, value_parser = parse_count)]
     rounds: usize,
     /// A neutral name for the machine; by default its number of cores, as in `2core`
     #[arg(long)]
@@ -96,6 +100,11 @@ struct Local {
     /// Measure hits alone, print their table and write nothing: for work on the hot path
     #[arg(long)]
     hits: bool,
+}
+
+/// A number of rounds, or of times.
+fn parse_count(number: &str) -> Result<usize, String> {
+    number.parse().ok().filter(|count| *count > 0).ok_or_else(|| "it takes a number from 1".to_owned())
 }
 
 /// What went wrong, in words for whoever ran it.

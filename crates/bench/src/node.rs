@@ -2,7 +2,10 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use bench::machine;
 use clap::Args;
@@ -29,9 +32,18 @@ impl Peers {
             return Ok(&[]);
         }
         prepare("Leave `--peers` away to measure without them.")?;
+        let beside = || testkit::workspace_root().join("../shared/peers/seedcache.mjs");
+        let file = self.seed_cache.clone().unwrap_or_else(beside);
+        if !file.is_file() {
+            let name = file.display();
+            return Err(format!(
+                "the specified service is not there: no file {name}; name its seedcache.mjs with --seed-cache"
+            )
+            .into());
+        }
         Ok(&[
-            ("the service on ioredis (Node)", "ioredis"),
-            ("the same, `getWithLock` (Node)", "ioredis-lock"),
+            ("ioredis service (Node)", "ioredis"),
+            ("ioredis service, `getWithLock` (Node)", "ioredis-lock"),
             ("BentoCache (Node)", "bento"),
         ])
     }
@@ -72,8 +84,11 @@ pub(crate) fn must_succeed(command: &mut Command, name: &str) -> Result<(), Fail
 /// A process of `bench/peers/operations.mjs`, which says what it can be asked. It ends when this is dropped.
 pub(crate) struct Node {
     child: Child,
-    line: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
+    line: Mutex<(ChildStdin, mpsc::Receiver<String>)>,
 }
+
+/// 2 minutes: as long as one order may take.
+const LIMIT: Duration = Duration::from_secs(120);
 
 impl Node {
     /// Of the cache of this name, over the Redis at this URL.
@@ -85,7 +100,9 @@ impl Node {
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let orders = child.stdin.take().ok_or("standard input is a pipe")?;
-        let answers = BufReader::new(child.stdout.take().ok_or("standard output is a pipe")?);
+        let lines = BufReader::new(child.stdout.take().ok_or("standard output is a pipe")?).lines();
+        let (sender, answers) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Ok(Node { child, line: Mutex::new((orders, answers)) })
     }
 
@@ -94,9 +111,9 @@ impl Node {
         let mut line = self.line.lock();
         let (orders, answers) = &mut *line;
         orders.write_all(format!("{order}\n").as_bytes())?;
-        let mut answer = String::new();
-        answers.read_line(&mut answer)?;
-        serde_json::from_str(&answer).map_err(|_of_nothing| "a cache of the Node world has ended".into())
+        let ended =
+            |_| format!("a cache of the Node world has ended, or not answered {order} within {LIMIT:?}");
+        Ok(serde_json::from_str(&answers.recv_timeout(LIMIT).map_err(ended)?)?)
     }
 }
 

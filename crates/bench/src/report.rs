@@ -69,17 +69,14 @@ pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(
 
 fn readme(samples: &[Sample], rounds: usize) -> Result<String, Failure> {
     let mut text = String::from("# larder's in-process tier beside the bare parts\n\n");
-    writeln!(
-        text,
-        "Made by `cargo run --release -p bench -- local`. Every measurement is in [raw.csv](raw.csv).\n"
-    )?;
+    writeln!(text, "Made by `cargo xtask bench`. Every measurement is in [raw.csv](raw.csv).\n")?;
     writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
     writeln!(text, "- {}", machine::versions(&machine::LOCAL))?;
     writeln!(
         text,
         "- {} rounds (memory: 3) after one to warm up; all sides in turn in each round, in rotating order, called in the \
-         same way: awaited in a Tokio runtime with {WORKERS} workers; all maps hash with foldhash, in the variant that is \
+         same way: awaited in a Tokio runtime with {WORKERS} workers; all maps but amalgam-cache's hash with foldhash, in the variant that is \
          quick_cache's default",
         rounds
     )?;

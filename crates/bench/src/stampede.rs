@@ -17,6 +17,7 @@ use serde_json::json;
 use testkit::redis::RedisServer;
 use testkit::worker::Worker;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::data;
 use crate::node::{Node, Peers};
@@ -24,7 +25,7 @@ use crate::record::{Case, Sample, Summary, csv, summaries};
 use crate::remote::peers::{Amalgam, MultiTier, lives};
 use crate::sides::LIFETIME;
 use crate::stage::now;
-use crate::{Failure, must_be_release, tell};
+use crate::{Failure, must_be_release, parse_count, tell};
 
 pub(crate) const GROUP: &str = "stampede";
 
@@ -37,6 +38,9 @@ const LONGEST: &str = "ms, the longest answer";
 
 const CALLERS: usize = 1_000;
 
+/// 1 minute: as long as a stampede may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
 const LOAD: Duration = Duration::from_millis(50);
 
 const PROCESSES: [usize; 2] = [1, 4];
@@ -47,7 +51,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     peers: Peers,
     /// How many stampedes each has to stand
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = parse_count)]
     times: usize,
     /// A neutral name for the machine; by default its number of cores, as in `2core`
     #[arg(long)]
@@ -132,7 +136,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 /// Lets so many stampedes befall each, and writes the folder.
 pub(crate) fn measure(times: usize, peers: &Peers, folder: &Path) -> Result<Vec<Sample>, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let samples = runtime.block_on(async {
+    let (samples, cases) = runtime.block_on(async {
         let redis = RedisServer::start().await;
         let mut herds = Vec::new();
         for processes in PROCESSES {
@@ -174,9 +178,10 @@ pub(crate) fn measure(times: usize, peers: &Peers, folder: &Path) -> Result<Vec<
                 }));
             }
         }
-        Ok::<_, Failure>(samples)
+        let cases: Vec<Case> = herds.into_iter().map(|herd| herd.case).collect();
+        Ok::<_, Failure>((samples, cases))
     })?;
-    write(&samples, times, folder)?;
+    write(&samples, &cases, times, folder)?;
     Ok(samples)
 }
 
@@ -199,7 +204,7 @@ async fn befall(members: &[Member], time: usize) -> Result<Word, Failure> {
             match member {
                 Member::Here(worker) => {
                     let order = serde_json::to_string(&Order { name, callers })?;
-                    let word = worker.try_ask(&order).await.ok_or("a process has ended")?;
+                    let word = timeout(LIMIT, worker.try_ask(&order)).await?.ok_or("a process has ended")?;
                     Ok::<Word, Failure>(serde_json::from_str(&word)?)
                 }
                 Member::Node(node) => {
@@ -232,7 +237,7 @@ pub(crate) fn call(OfCallers { who, redis }: &OfCallers) -> Result<(), Failure> 
             Who::MultiTier => Cache::MultiTier(MultiTier::at(redis).await?),
         });
         if let Cache::Larder(cache) = &*cache {
-            cache.ready().await;
+            timeout(LIMIT, cache.ready()).await?;
         }
         testkit::worker::serve(move |order| {
             let cache = Arc::clone(&cache);
@@ -308,7 +313,7 @@ async fn ask(cache: &Cache, name: &str, loads: &Arc<AtomicU64>) -> bool {
     }
 }
 
-fn write(samples: &[Sample], times: usize, folder: &Path) -> Result<(), Failure> {
+fn write(samples: &[Sample], cases: &[Case], times: usize, folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("raw.csv"), csv(samples))?;
     let mut text = String::from("# How often a cold key is loaded that many ask for at once\n\n");
@@ -328,15 +333,14 @@ fn write(samples: &[Sample], times: usize, folder: &Path) -> Result<(), Failure>
         "| | | exactly one load, and all have it | most loads | most callers without a value | longest answer, median (most) |\n|---|---|---:|---:|---:|---:|"
     )?;
     let all = summaries(samples, GROUP);
-    for loads in all.iter().filter(|summary| summary.case.unit == LOADS) {
-        let Case { set, side, .. } = &loads.case;
+    for Case { set, side, .. } in cases {
         let find = |unit: &str| {
             let is_it = |other: &&Summary| {
                 other.case.unit == unit && other.case.set == *set && other.case.side == *side
             };
             all.iter().find(is_it).ok_or("each stampede has all numbers")
         };
-        let (failed, longest) = (find(FAILED)?, find(LONGEST)?);
+        let (loads, failed, longest) = (find(LOADS)?, find(FAILED)?, find(LONGEST)?);
         writeln!(
             text,
             "| {set} | {side} | {} of {times} | {:.0} | {:.0} | {:.0} ms ({:.0} ms) |",

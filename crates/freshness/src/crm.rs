@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bench::terminal::tell;
 use crm::app::App;
 use crm::config::{Layer, Settings};
 use crm::database::Database;
@@ -86,7 +87,7 @@ pub(crate) struct Crm {
 }
 
 /// The deal that stands for a row.
-struct Deal {
+pub(crate) struct Deal {
     id: String,
     company: String,
 }
@@ -128,6 +129,8 @@ pub(crate) enum Patched {
     Overtaken,
     /// Nobody knows; to be asked again.
     Unknown,
+    /// What was answered is no answer to it.
+    Wrong,
 }
 
 impl Crm {
@@ -137,13 +140,7 @@ impl Crm {
         pool: AnyPool,
         rows: u64,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let sql = "SELECT id, company_id FROM deals ORDER BY created_at_ms DESC, id LIMIT $1";
-        let found = sqlx::query(sql).bind(rows.cast_signed()).fetch_all(&pool).await?;
-        let deal = |row: &sqlx::any::AnyRow| Ok(Deal { id: row.try_get(0)?, company: row.try_get(1)? });
-        let deals = found.iter().map(deal).collect::<sqlx::Result<Vec<_>>>()?;
-        if deals.len() as u64 != rows {
-            return Err(format!("the demo data has {} deals, not {rows}: fewer `--rows`", deals.len()).into());
-        }
+        let deals = choose(&pool, rows).await?;
         let loader = Arc::new(Loader { pool, loads: AtomicU64::new(0) });
         let http = Client::builder().timeout(LIMIT).build()?;
         Ok(Crm { http, url: url.to_owned(), deals, hits: AtomicU64::new(0), loader })
@@ -164,36 +161,36 @@ impl Crm {
             _ => self.http.get(self.deal_url(row)),
         };
         let answer = request.send().await.map_err(|_error| Failed)?;
-        if !answer.status().is_success() {
+        if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
             return Err(Failed);
         }
-        let promise = self.promise(view, answer.headers())?;
-        let shown: Shown = match view {
+        let (status, promise) = (answer.status(), self.promise(view, answer.headers()));
+        let body = answer.bytes().await.map_err(|_cut_off| Failed)?;
+        let id = &self.deals[row as usize].id;
+        let shown: Option<Shown> = match view {
             View::Listed => {
-                let page: Page = answer.json().await.map_err(|_error| Failed)?;
-                let id = &self.deals[row as usize].id;
-                page.items.into_iter().find(|shown| shown.id == *id).ok_or(Failed)?
+                let page: Option<Page> = serde_json::from_slice(&body).ok();
+                page.and_then(|page| page.items.into_iter().find(|shown| shown.id == *id))
             }
-            _ => answer.json().await.map_err(|_error| Failed)?,
+            _ => serde_json::from_slice(&body).ok(),
         };
-        let row =
-            (0..).zip(&self.deals).find(|(_, deal)| deal.id == shown.id).map_or(u64::MAX, |(row, _)| row);
+        let (Some(shown), Some(promise), true) = (shown, promise, status.is_success()) else {
+            tell(&format!("{view:?} of row {row} is {status}: {:.300}", String::from_utf8_lossy(&body)));
+            let nobodys = Arc::new(Value::plain(u64::MAX, 0, 0));
+            return Ok(Answer { value: nobodys, promise: Promise::Strict });
+        };
+        let row = (0..).zip(&self.deals).find(|(_, deal)| deal.id == shown.id);
         let (version, nonce) = numbers(shown.version, &shown.title);
-        Ok(Answer { value: Arc::new(Value::plain(row, version, nonce)), promise })
+        let value = Value::plain(row.map_or(u64::MAX, |(row, _)| row), version, nonce);
+        Ok(Answer { value: Arc::new(value), promise })
     }
 
-    /// What an answer is held to, by what it says of itself.
-    fn promise(&self, view: View, headers: &HeaderMap) -> Result<Promise, Failed> {
-        let source = headers.get("x-cache").and_then(|source| source.to_str().ok()).ok_or(Failed)?;
+    /// What an answer is held to, by what it says of itself. No space of the CRM allows what is stale.
+    fn promise(&self, view: View, headers: &HeaderMap) -> Option<Promise> {
+        let source = headers.get("x-cache")?.to_str().ok()?;
         let counter = if source.starts_with("hit") { &self.hits } else { &self.loader.loads };
         counter.fetch_add(1, Ordering::Relaxed);
-        Ok(match source {
-            "stale" => {
-                let age = headers.get("age").and_then(|age| age.to_str().ok()).ok_or(Failed)?;
-                let seconds: u64 = age.parse().map_err(|_error| Failed)?;
-                // It says whole seconds, those that have passed.
-                Promise::Labelled { age_ns: (seconds + 1) * 1_000_000_000 }
-            }
+        Some(match source {
             "hit-local" if view != View::Strict => Promise::Local,
             _ => Promise::Strict,
         })
@@ -201,15 +198,33 @@ impl Crm {
 
     /// Asks for a change of the row that has this version.
     pub(crate) async fn change(&self, row: u64, version: u64, nonce: u64) -> Patched {
-        let change = json!({ "title": format!("{NONCE}{nonce}"), "version": version + 1 });
+        let title = format!("{NONCE}{nonce}");
+        let change = json!({ "title": title, "version": version + 1 });
         let Ok(answer) = self.http.patch(self.deal_url(row)).json(&change).send().await else {
             return Patched::Unknown;
         };
+        let status = answer.status();
         let word = answer.headers().get("x-acknowledged").and_then(|word| word.to_str().ok());
-        match (answer.status(), word) {
-            (StatusCode::OK, Some(word)) => Patched::Acknowledged { is_applied: word == "applied" },
-            (StatusCode::CONFLICT, _) => Patched::Overtaken,
-            _ => Patched::Unknown,
+        let is_applied = word == Some("applied");
+        match status {
+            StatusCode::CONFLICT => return Patched::Overtaken,
+            // 412 is PostgreSQL's word for two that have met: here a request of before, which is still under way.
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::PRECONDITION_FAILED => return Patched::Unknown,
+            _ => {}
+        }
+        let has_word = word.is_some();
+        let Ok(body) = answer.bytes().await else { return Patched::Unknown };
+        match serde_json::from_slice::<Shown>(&body) {
+            Ok(shown) if status == StatusCode::OK && has_word => {
+                match shown.version == version + 2 && shown.title == title {
+                    true => Patched::Acknowledged { is_applied },
+                    false => Patched::Wrong,
+                }
+            }
+            _ => {
+                tell(&format!("a change of row {row} is {status}: {:.300}", String::from_utf8_lossy(&body)));
+                Patched::Wrong
+            }
         }
     }
 
@@ -230,6 +245,20 @@ impl Crm {
         let answer = self.http.get(format!("{}/api/health", self.url)).send().await.ok()?;
         let health: Health = answer.json().await.ok()?;
         health.outbox.filter(|_| health.cache.status == "connected").map(|outbox| outbox.depth)
+    }
+}
+
+/// The deals that stand for so many rows: the newest.
+pub(crate) async fn choose(pool: &AnyPool, rows: u64) -> Result<Vec<Deal>, Box<dyn Error + Send + Sync>> {
+    let sql = "SELECT id, company_id FROM deals ORDER BY created_at_ms DESC, id LIMIT $1";
+    let found = sqlx::query(sql).bind(rows.cast_signed()).fetch_all(pool).await?;
+    let deal = |row: &sqlx::any::AnyRow| Ok(Deal { id: row.try_get(0)?, company: row.try_get(1)? });
+    let deals = found.iter().map(deal).collect::<sqlx::Result<Vec<_>>>()?;
+    match deals.len() as u64 == rows {
+        true => Ok(deals),
+        false => {
+            Err(format!("the demo data has {} deals, not {rows}: ask for fewer `--rows`", deals.len()).into())
+        }
     }
 }
 

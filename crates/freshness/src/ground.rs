@@ -17,7 +17,7 @@ use testkit::worker::Worker;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::crm::Place;
+use crate::crm::{self, Place};
 use crate::database;
 use crate::history::History;
 use crate::options::{Database, Options};
@@ -203,6 +203,9 @@ impl Process {
         if settings.kind == Kind::Crm {
             let place = Place { redis_url: link.url(), database_url: settings.database_url.clone() };
             let server = Server::start(place).await?;
+            let pool = database::pool(&settings.database_url).await?;
+            crm::choose(&pool, settings.rows).await?; // it has so many
+            pool.close().await;
             settings.url = format!("http://{}", server.front.address());
             crm = Some(server);
         }
@@ -224,7 +227,7 @@ impl Process {
     async fn replace(&self, settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.victim().kill().await;
         match &self.server {
-            Some(server) => server.restart(),
+            Some(server) => server.restart().await,
             None => {
                 *self.worker.lock() = Arc::new(start(settings)?);
                 Ok(())
@@ -290,7 +293,8 @@ impl Server {
     }
 
     /// Starts one in the place of that which was killed. It may be a while until it serves; who asks meanwhile finds nobody.
-    fn restart(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+    async fn restart(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.front.refuse().await; // another program may have its port by now
         let worker = Arc::new(spawn("crm", &self.place)?);
         *self.worker.lock() = Arc::clone(&worker);
         let front = Arc::clone(&self.front);
@@ -299,6 +303,7 @@ impl Server {
             // Without an address it has ended, or was killed as well.
             if let Some(address) = worker.try_ask("where").await.and_then(|address| address.parse().ok()) {
                 front.lead_to(address).await;
+                front.accept().await;
             }
         });
         *self.starting.lock() = starting;

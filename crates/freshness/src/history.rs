@@ -64,7 +64,7 @@ impl History {
         Ok(History { file: OpenOptions::new().read(true).write(true).open(path)? })
     }
 
-    /// Notes a change that is about to be committed. To be called under the database's lock on the row.
+    /// Notes a change that is about to be committed. To be called under the database's lock on the row, or by its only writer.
     pub(crate) fn begin(&self, row: u64, change: Change) -> io::Result<()> {
         self.file.write_all_at(&encode(change), at(row, change.version))
     }

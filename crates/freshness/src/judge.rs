@@ -46,8 +46,10 @@ pub(crate) enum Wrong {
     Stale,
     /// It returned what was never committed.
     NeverCommitted,
-    /// It returned the value of another row.
+    /// It returned the value of another row, or what is none.
     AnotherRow,
+    /// A change was refused that its row's only writer could make, or another one is in its place.
+    Lost,
 }
 
 /// What is to be said of a read.

@@ -127,7 +127,7 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
         let (p50, p99, max) = (times.quantile_ms(0.5), times.quantile_ms(0.99), times.max_ms());
         format!("{p50:.2} / {p99:.1} / {max:.0} ms, of {}", times.count())
     };
-    vec![
+    let mut rows = vec![
         ("reads", tally.reads().to_string()),
         ("of these strict: Redis or the database answered, or `sync` went before", tally.strict.to_string()),
         ("of these from the process", tally.local.to_string()),
@@ -137,6 +137,7 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("**strict reads that were stale**", tally.stale_strict.to_string()),
         ("**reads from the process stale by more than a second**", tally.stale_local.to_string()),
         ("**values that were never committed, or of another row**", tally.never_committed.to_string()),
+        ("**changes that were lost, or answered wrongly** (rows with one writer)", tally.lost.to_string()),
         ("**differences from the database in the end**", outcome.differs.len().to_string()),
         (
             "reads from the process that were behind at all, p50 / p99 / longest",
@@ -150,12 +151,19 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("changes acknowledged as durable", tally.durable.to_string()),
         ("changes whose commit was not answered", tally.unsure.to_string()),
         ("changes rolled back", tally.rolled_back.to_string()),
-        ("from the commit to the acknowledgement, p50 / p99 / longest", milliseconds(&tally.announced_us)),
         ("reads that failed: nobody answered", tally.failed.to_string()),
         ("longest read", format!("{} ms", tally.longest_read_us / 1_000)),
-        ("misses", tally.misses.to_string()),
-        ("loads a miss", loads_a_miss(tally)),
-    ]
+    ];
+    // The CRM tells neither when it has committed nor how often it missed.
+    if tally.announced_us.count() > 0 {
+        let announced = milliseconds(&tally.announced_us);
+        rows.push(("from the commit to the acknowledgement, p50 / p99 / longest", announced));
+    }
+    if tally.misses > 0 {
+        rows.push(("misses", tally.misses.to_string()));
+        rows.push(("loads a miss", loads_a_miss(tally)));
+    }
+    rows
 }
 
 /// How often each fault came, and for how long in all.

@@ -222,15 +222,9 @@ impl Subject {
         }
     }
 
-    /// Reads rows by one call, in Redis alone; those that were not there are loaded by one call of the loader.
-    pub(crate) async fn read_many(&self, rows: &[u64]) -> Result<Vec<Answer>, Failed> {
-        let Subject::Larder { cache, loader, .. } = self else {
-            let mut answers = Vec::new();
-            for row in rows {
-                answers.push(self.read(View::Strict, *row).await?);
-            }
-            return Ok(answers);
-        };
+    /// Reads rows by one call, in Redis alone; those that were not there are loaded by one call of the loader. `None` where there is no such call.
+    pub(crate) async fn read_many(&self, rows: &[u64]) -> Option<Result<Vec<Answer>, Failed>> {
+        let Subject::Larder { cache, loader, .. } = self else { return None };
         let load = async |missing: Vec<u64>| {
             let mut loaded = Vec::new();
             for row in missing {
@@ -238,9 +232,12 @@ impl Subject {
             }
             Ok(loaded)
         };
-        let values = cache.get_or_set_many(rows, |row| STRICT.key(row), Policy::new(), load).await?;
+        let values = cache.get_or_set_many(rows, |row| STRICT.key(row), Policy::new(), load).await;
         let strict = |value| Answer { value, promise: Promise::Strict };
-        values.into_iter().map(|value| value.map(strict).ok_or(Failed)).collect()
+        Some(
+            values
+                .and_then(|values| values.into_iter().map(|value| value.map(strict).ok_or(Failed)).collect()),
+        )
     }
 
     /// Looks for a row without loading it.
@@ -362,12 +359,12 @@ impl Subject {
         }
     }
 
-    /// How many changes wait in the outbox.
-    pub(crate) async fn waiting(&self) -> u64 {
+    /// How many changes wait in the outbox; `None` where it does not say.
+    pub(crate) async fn waiting(&self) -> Option<u64> {
         match self {
-            Subject::Larder { outbox, .. } => outbox.stats().await.map_or(u64::MAX, |stats| stats.depth),
-            Subject::Crm(crm) => crm.waiting().await.unwrap_or(u64::MAX),
-            Subject::Naive { .. } | Subject::Peer { .. } => 0,
+            Subject::Larder { outbox, .. } => outbox.stats().await.ok().map(|stats| stats.depth),
+            Subject::Crm(crm) => crm.waiting().await,
+            Subject::Naive { .. } | Subject::Peer { .. } => Some(0),
         }
     }
 }

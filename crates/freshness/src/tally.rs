@@ -27,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) stale_local: u64,
     /// Those that were never committed, or are of another row.
     pub(crate) never_committed: u64,
+    /// Changes of a row that has one writer, which that writer did not find.
+    pub(crate) lost: u64,
     /// Hits in a process that were behind at all, by how many microseconds.
     pub(crate) behind_us: Distribution,
     /// Reads, without those that say so themselves, that were behind what was acknowledged as durable only, by how many microseconds.
@@ -70,6 +72,7 @@ impl Tally {
             (Some(Wrong::Stale), Promise::Local) => self.stale_local += 1,
             (Some(Wrong::Stale), _) => self.stale_strict += 1,
             (Some(Wrong::NeverCommitted | Wrong::AnotherRow), _) => self.never_committed += 1,
+            (Some(Wrong::Lost), _) => self.lost += 1,
             (None, _) => {}
         }
     }
@@ -92,7 +95,7 @@ impl Tally {
     }
 
     pub(crate) fn violations(&self) -> u64 {
-        self.stale_strict + self.stale_local + self.never_committed
+        self.stale_strict + self.stale_local + self.never_committed + self.lost
     }
 
     pub(crate) fn writes(&self) -> u64 {
@@ -110,7 +113,7 @@ impl Tally {
         }
     }
 
-    fn sums(&mut self) -> [&mut u64; 16] {
+    fn sums(&mut self) -> [&mut u64; 17] {
         [
             &mut self.strict,
             &mut self.local,
@@ -121,6 +124,7 @@ impl Tally {
             &mut self.stale_strict,
             &mut self.stale_local,
             &mut self.never_committed,
+            &mut self.lost,
             &mut self.applied,
             &mut self.durable,
             &mut self.unsure,

@@ -122,6 +122,8 @@ struct Works {
     tally: Mutex<Tally>,
     /// Of each row, the newest version of which this process was told that it is in force, and when.
     own: Vec<Mutex<(u64, u64)>>,
+    /// Of the rows that this process alone changes, the version and the nonce that it has made last.
+    made: Mutex<BTreeMap<u64, (u64, u64)>>,
     writers_rest: AtomicBool,
     rests: AtomicBool,
     written_down: Mutex<u64>,
@@ -138,6 +140,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
         subject,
         history,
         tally: Mutex::default(),
+        made: Mutex::default(),
         writers_rest: AtomicBool::new(false),
         rests: AtomicBool::new(false),
         written_down: Mutex::default(),
@@ -236,15 +239,7 @@ impl Works {
                 }
                 92..97 => {
                     let rows: Vec<u64> = (0..4).map(|_| self.row(&mut rng)).collect();
-                    let start_ns = now_ns();
-                    match subject.read_many(&rows).await {
-                        Ok(answers) => {
-                            let answers = rows.into_iter().zip(answers);
-                            answers
-                                .for_each(|(row, answer)| self.judge(View::Strict, row, start_ns, &answer));
-                        }
-                        Err(Failed) => self.tally.lock().failed += 1,
-                    }
+                    self.read_many(&rows).await;
                 }
                 _ => {
                     let (row, start_ns) = (self.row(&mut rng), now_ns());
@@ -277,6 +272,23 @@ impl Works {
             Err(Failed) => {
                 self.tally.lock().failed += 1;
                 false
+            }
+        }
+    }
+
+    /// Reads some rows by one call, where there is one.
+    async fn read_many(&self, rows: &[u64]) {
+        let start_ns = now_ns();
+        match self.subject.read_many(rows).await {
+            Some(Ok(answers)) => {
+                let answers = rows.iter().zip(answers);
+                answers.for_each(|(row, answer)| self.judge(View::Strict, *row, start_ns, &answer));
+            }
+            Some(Err(Failed)) => self.tally.lock().failed += 1,
+            None => {
+                for row in rows {
+                    self.read_one(View::Strict, *row, None).await;
+                }
             }
         }
     }
@@ -354,36 +366,39 @@ impl Works {
     async fn patch(&self, crm: &Crm, writer: u64, mut rng: StdRng) {
         let Settings { number, processes, rows, .. } = self.settings;
         let (writer, writers) = (number * WRITERS + writer, processes * WRITERS);
-        let mut versions: BTreeMap<u64, u64> =
-            (writer..rows).step_by(writers as usize).map(|row| (row, 0)).collect();
-        let rows: Vec<u64> = versions.keys().copied().collect();
-        let rests = || self.writers_rest.load(Ordering::Acquire);
+        let rows: Vec<u64> = (writer..rows).step_by(writers as usize).collect();
         while let Some(row) = rows.choose(&mut rng)
-            && !rests()
+            && !self.writers_rest.load(Ordering::Acquire)
         {
-            let version = versions.get_mut(row).expect("it is one of them");
+            let version = self.made.lock().get(row).map_or(0, |(version, _)| *version);
             let nonce = rng.random_range(1..1 << 52);
-            let change = Change { version: *version + 1, nonce, ..Change::default() };
+            let change = Change { version: version + 1, nonce, ..Change::default() };
+            let start_ns = now_ns();
             self.history.begin(*row, change).expect("the history can be written");
-            loop {
-                match crm.change(*row, *version, nonce).await {
-                    Patched::Acknowledged { is_applied } => {
-                        self.acknowledged(*row, change, is_applied).expect("the history can be written");
-                        self.tally.lock().count_change(is_applied);
-                        break;
-                    }
-                    Patched::Overtaken => {
-                        self.tally.lock().unsure += 1;
-                        break;
-                    }
-                    Patched::Unknown if rests() => {
-                        self.tally.lock().unsure += 1;
-                        return;
-                    }
-                    Patched::Unknown => sleep(ASK_AGAIN).await,
+            let mut patched = crm.change(*row, version, nonce).await;
+            let is_known = !matches!(patched, Patched::Unknown);
+            while matches!(patched, Patched::Unknown) {
+                sleep(ASK_AGAIN).await;
+                patched = crm.change(*row, version, nonce).await;
+            }
+            match patched {
+                Patched::Acknowledged { is_applied } => {
+                    self.acknowledged(*row, change, is_applied).expect("the history can be written");
+                    self.tally.lock().count_change(is_applied);
+                }
+                // By a request of before, whose answer did not come.
+                Patched::Overtaken if !is_known => self.tally.lock().unsure += 1,
+                Patched::Overtaken | Patched::Wrong | Patched::Unknown => {
+                    let end_ns = now_ns();
+                    let promise = Promise::Strict;
+                    let seen = Seen { row: *row, version: version + 1, nonce, promise, start_ns, end_ns };
+                    self.tally.lock().lost += 1;
+                    let (process, wrong) = (self.settings.name.clone(), Wrong::Lost);
+                    self.write_down(&Violation { process, view: View::Kept, seen, wrong, behind_ns: 0 });
+                    return;
                 }
             }
-            *version += 1;
+            self.made.lock().insert(*row, (version + 1, nonce));
             sleep(Duration::from_millis(rng.random_range(WRITER_RESTS_MS))).await;
         }
     }
@@ -455,14 +470,25 @@ impl Works {
                 return vec![format!("{}: the database does not answer: {error}", self.settings.name)];
             }
         };
+        for (row, made) in &*self.made.lock() {
+            if truth[*row as usize] != *made {
+                let (name, version, (written, _)) = (&self.settings.name, truth[*row as usize].0, made);
+                differs.push(format!(
+                    "{name}: row {row} is version {version} in the database, and was written to {written}"
+                ));
+            }
+        }
         if !self.subject.knows_all().await {
             differs.push(format!("{}: it cannot be told of all changes", self.settings.name));
         }
         let rows = (0..).zip(truth).map(|(row, truth)| self.compare_row(row, truth));
         differs.extend(join_all(rows).await.into_iter().flatten());
-        let waiting = self.subject.waiting().await;
-        if waiting > 0 {
-            differs.push(format!("{}: {waiting} changes wait in the outbox", self.settings.name));
+        match self.subject.waiting().await {
+            Some(0) => {}
+            Some(waiting) => {
+                differs.push(format!("{}: {waiting} changes wait in the outbox", self.settings.name))
+            }
+            None => differs.push(format!("{}: it does not say how many changes wait", self.settings.name)),
         }
         differs
     }

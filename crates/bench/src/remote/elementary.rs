@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use larder::{Blob, Redis};
@@ -10,21 +11,22 @@ use serde_json::json;
 
 use super::ground::{CPU, Entrant, Ground, Numbers, P50, P99, RATE};
 use super::hits::{in_words, must};
-use super::peers::{Amalgam, AmalgamOrSet, MultiTier};
+use super::peers::{Amalgam, AmalgamOrSet, MultiTier, MultiTierOrSet};
 use crate::Failure;
 use crate::data::{self, Item};
 use crate::hits::BODY;
 use crate::node::{Node, Peers};
 use crate::record::Sample;
 use crate::sides::{ByName, Get, LIFETIME, Side, Tags};
+use crate::stage::now;
 
 pub(crate) const GROUP: &str = "elementary";
 
 /// With whom all are compared.
 pub(crate) const BASELINE: &str = "bare client";
 
-/// larder, with copies in the process.
-pub(crate) const LARDER: &str = "larder";
+/// 10 seconds: as long as a connection may take.
+const LIMIT: Duration = Duration::from_secs(10);
 
 /// So many tasks at once, and calls in all.
 const CALLS: [(usize, usize); 2] = [(1, 500), (64, 3_200)];
@@ -39,8 +41,6 @@ enum Operation {
 }
 
 impl Operation {
-    const ALL: [Operation; 4] = [Operation::Read, Operation::Miss, Operation::Set, Operation::Delete];
-
     /// As the tables have it, and as the adapters for Node do.
     fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -62,82 +62,115 @@ fn fresh() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Measures it, beside the caches of the Node world too if they are asked for.
+/// How long what is stored or removed in the background may take.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+
+/// After what was sent in the background has arrived.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// Measures it, beside the caches of the Node world too if they are asked for. What stores for a read is not there when the other
+/// operations are measured: it would hear of them, at their expense.
 pub(crate) fn measure(ground: &Ground, peers: &Peers) -> Result<Vec<Sample>, Failure> {
+    let read = ground.interleave(GROUP, entrants(ground, &[Operation::Read], peers)?)?;
+    let others = [Operation::Miss, Operation::Set, Operation::Delete];
+    Ok([read, ground.interleave(GROUP, entrants(ground, &others, peers)?)?].concat())
+}
+
+fn entrants<'a>(
+    ground: &'a Ground,
+    operations: &[Operation],
+    peers: &Peers,
+) -> Result<Vec<Entrant<'a>>, Failure> {
     let url = ground.server.url();
     let mut all = Vec::new();
-    let bare = || Bare(ground.bare.clone());
-    enter(&mut all, ground, BASELINE, [bare(), bare()]);
+    let bare = || Ok(Bare(ground.bare.clone()));
+    enter(&mut all, ground, operations, BASELINE, bare)?;
     let front = || {
         let redis = Redis::at(&*url).namespace(GROUP);
         let inside = ground.runtime.enter();
         let side = Get::<Blob, ByName>::in_front_of(redis, &BODY, Tags::None)?;
         drop(inside);
-        ground.runtime.block_on(side.cache.ready());
-        Ok::<_, Failure>(side.or_set())
+        ground.runtime.block_on(async { tokio::time::timeout(LIMIT, side.cache.ready()).await })?;
+        Ok(side.or_set())
     };
-    enter(&mut all, ground, LARDER, [front()?, front()?]);
+    enter(&mut all, ground, operations, "larder", front)?;
     let amalgam = || {
         let side = ground.runtime.block_on(Amalgam::<Blob>::at(&url))?;
-        Ok::<_, Failure>(AmalgamOrSet(Arc::new(side)))
+        Ok(AmalgamOrSet(Arc::new(side)))
     };
-    enter(&mut all, ground, "amalgam-cache", [amalgam()?, amalgam()?]);
-    let multi_tier = || ground.runtime.block_on(MultiTier::at(&url));
-    enter(&mut all, ground, "multi-tier-cache", [multi_tier()?, multi_tier()?]);
+    enter(&mut all, ground, operations, "amalgam-cache", amalgam)?;
+    let multi_tier = || Ok(MultiTierOrSet(Arc::new(ground.runtime.block_on(MultiTier::at(&url))?)));
+    enter(&mut all, ground, operations, "multi-tier-cache", multi_tier)?;
     for (side, subject) in peers.all()? {
-        enter_node(&mut all, side, &Arc::new(Node::start(subject, &url, peers.seed_cache.as_deref())?));
+        let node = Arc::new(Node::start(subject, &url, peers.seed_cache.as_deref())?);
+        enter_node(&mut all, ground, operations, side, &node);
     }
-    ground.interleave(GROUP, all)
+    Ok(all)
 }
 
-/// Lets a side in by two of its kind: what the second stores the first reads.
+/// Lets a side in; for reads two of its kind: what the second stores the first reads.
 fn enter<'a, S: Side<Blob>>(
     all: &mut Vec<Entrant<'a>>,
     ground: &'a Ground,
+    operations: &[Operation],
     side: &'static str,
-    pair: [S; 2],
-) {
-    let pair = pair.map(Arc::new);
-    for operation in Operation::ALL {
+    make: impl Fn() -> Result<S, Failure>,
+) -> Result<(), Failure> {
+    let near = Arc::new(make()?);
+    for operation in operations.iter().copied() {
+        let stores = match operation {
+            Operation::Read => Some(Arc::new(make()?)),
+            Operation::Delete => Some(Arc::clone(&near)),
+            Operation::Miss | Operation::Set => None,
+        };
         for (tasks, calls) in CALLS {
-            let [near, far] = pair.clone();
+            let (near, stores) = (Arc::clone(&near), stores.clone());
             let once = move || {
                 let items = data::items(calls, fresh());
-                let stored_by = match operation {
-                    Operation::Read => Some(&far),
-                    Operation::Delete => Some(&near),
-                    Operation::Miss | Operation::Set => None,
-                };
-                if let Some(side) = stored_by {
+                if let Some(side) = &stores {
                     let state = (Arc::clone(side), Arc::clone(&items));
-                    ground.calls(64, calls, state, |(side, items), at| async move {
-                        side.set(&items[at], data::body()).await;
-                        Ok(())
-                    })?;
+                    let store = || {
+                        ground.calls(tasks, calls, state.clone(), |(side, items), at| async move {
+                            side.set(&items[at], data::body()).await;
+                            Ok(())
+                        })
+                    };
+                    checked(ground, Operation::Set, calls, store)?;
+                    ground.runtime.block_on(tokio::time::sleep(QUIET));
                 }
-                ground.calls(tasks, calls, (Arc::clone(&near), items), move |(side, items), at| async move {
-                    let item = &items[at];
-                    match operation {
-                        Operation::Read => must(side.hit(item).await.is_some())?,
-                        Operation::Miss => must(!side.fill(item, data::body).await.0.is_empty())?,
-                        Operation::Set => side.set(item, data::body()).await,
-                        Operation::Delete => side.delete(item).await,
-                    }
-                    Ok(())
+                checked(ground, operation, calls, || {
+                    let state = (Arc::clone(&near), Arc::clone(&items));
+                    ground.calls(tasks, calls, state, move |(side, items), at| async move {
+                        let item = &items[at];
+                        match operation {
+                            Operation::Read => must(side.hit(item).await.is_some())?,
+                            Operation::Miss => must(!side.fill(item, data::body).await.0.is_empty())?,
+                            Operation::Set => side.set(item, data::body()).await,
+                            Operation::Delete => side.delete(item).await,
+                        }
+                        Ok(())
+                    })
                 })
             };
             let set = operation.set(tasks);
             all.push(Entrant { group: GROUP, set, side, entries: calls, once: Box::new(once) });
         }
     }
+    Ok(())
 }
 
 /// The same of a cache that lives in another process, which measures itself.
-fn enter_node(all: &mut Vec<Entrant<'_>>, side: &'static str, node: &Arc<Node>) {
-    for operation in Operation::ALL {
+fn enter_node<'a>(
+    all: &mut Vec<Entrant<'a>>,
+    ground: &'a Ground,
+    operations: &[Operation],
+    side: &'static str,
+    node: &Arc<Node>,
+) {
+    for operation in operations.iter().copied() {
         for (tasks, calls) in CALLS {
             let node = Arc::clone(node);
-            let once = move || {
+            let measure = move || {
                 let answer = node.ask(&json!({
                     "operation": operation.words().1, "tasks": tasks, "calls": calls, "prefix": format!("node:{}", fresh()),
                 }))?;
@@ -147,9 +180,50 @@ fn enter_node(all: &mut Vec<Entrant<'_>>, side: &'static str, node: &Arc<Node>) 
                     units.into_iter().map(|(unit, field)| Ok::<_, &str>((unit, number(field)?))).collect();
                 Ok(numbers?)
             };
+            // What it removes it has stored in the same measurement.
+            let leaves = if let Operation::Set | Operation::Miss = operation {
+                Operation::Set
+            } else {
+                Operation::Read
+            };
+            let once = move || checked(ground, leaves, calls, &measure);
             let set = operation.set(tasks);
             all.push(Entrant { group: GROUP, set, side, entries: calls, once: Box::new(once) });
         }
+    }
+}
+
+/// Measures, and looks whether Redis has as many keys more, or fewer, as the calls should leave: a call that fails in silence is no quick one.
+fn checked(
+    ground: &Ground,
+    operation: Operation,
+    calls: usize,
+    measure: impl Fn() -> Result<Numbers, Failure>,
+) -> Result<Numbers, Failure> {
+    let keys = || {
+        let count = async { redis::cmd("DBSIZE").query_async::<i64>(&mut ground.bare.clone()).await };
+        ground.runtime.block_on(count)
+    };
+    let before = keys()?;
+    let numbers = measure()?;
+    // Locks come and go.
+    let most = (calls - calls / 50) as i64;
+    let is_done = |now: i64| match operation {
+        Operation::Read => true,
+        Operation::Miss | Operation::Set => now - before >= most,
+        Operation::Delete => before - now >= most,
+    };
+    let since = now();
+    loop {
+        let there = keys()?;
+        if is_done(there) {
+            return Ok(numbers);
+        }
+        if since.elapsed() > SETTLES_WITHIN {
+            let had = there - before;
+            return Err(format!("{calls} calls have left {had} keys more in Redis").into());
+        }
+        ground.runtime.block_on(tokio::time::sleep(QUIET));
     }
 }
 

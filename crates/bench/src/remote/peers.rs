@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use amalgam::provider::{
-    Backplane, DistributedCache, DistributedLocker, DistributedSerializer, JsonSerializer, RedisBackplane,
-    RedisDistributedCache, RedisDistributedLocker,
+    Backplane, DistributedCache, DistributedLocker, DistributedSerializer, MessagePackSerializer,
+    RedisBackplane, RedisDistributedCache, RedisDistributedLocker,
 };
 use bytes::Bytes;
 use larder::{Blob, Value};
@@ -93,7 +93,7 @@ impl<V: Value + Clone + Serialize + DeserializeOwned> Amalgam<V> {
     pub(crate) async fn at(url: &str) -> Result<Self, Failure> {
         let cache = amalgam::Cache::builder()
             .distributed(Arc::new(RedisDistributedCache::connect(url).await?) as Arc<dyn DistributedCache>)
-            .serializer(Arc::new(JsonSerializer) as Arc<dyn DistributedSerializer<Arc<V>>>)
+            .serializer(Arc::new(MessagePackSerializer) as Arc<dyn DistributedSerializer<Arc<V>>>)
             .backplane(Arc::new(RedisBackplane::connect(url).await?) as Arc<dyn Backplane>)
             .distributed_locker(
                 Arc::new(RedisDistributedLocker::connect(url).await?) as Arc<dyn DistributedLocker>

@@ -48,9 +48,10 @@ const GROUPS: [(&str, &str, &str, &str); 9] = [
         elementary::GROUP,
         "What do elementary operations cost, beside other caches?",
         "Values of 1 KiB, names that nobody has used before, two instances of each cache over one Redis: what one stores the other \
-         reads for the first time. A runtime with two workers; those on Node have one thread, and measure themselves. All but the \
-         bare client keep copies in the process and send word of changes, set up as their documentation does it. The bare client \
-         sends `GET`, `GET` and then `SET`, `SET`, `UNLINK`, and promises nothing.",
+         reads for the first time. A runtime with two workers; those on Node have one thread, and measure themselves. larder, \
+         amalgam-cache, multi-tier-cache and BentoCache keep copies in the process and hear of changes, set up as their documentation does it; \
+         all read by the call that would load. amalgam-cache takes a lock in Redis before it looks there. The bare client sends `GET`, `GET` and \
+         then `SET`, `SET`, `UNLINK`, and promises nothing.",
         elementary::BASELINE,
     ),
     (batches::HITS, "What does a batch of hits cost?", "100 keys a call, one task.", batches::MGET),

@@ -5,7 +5,7 @@
 //! else. What is in force there was in force when an entry was read before, since no token and no root comes back; and a load
 //! begins after its answer, so that it was captured before the load all the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ const MAX_ANSWER_BYTES: usize = 256 << 10;
 /// How many pipelines of one batch, or of one flush, are under way at once: the deadline of the next begins when it is sent.
 const AT_ONCE: usize = 8;
 
-/// How many tags are known to have a token: some 200 KiB.
+/// How many tags are known to have a token: some 500 KiB.
 const MAX_HAD: usize = 1 << 14;
 
 /// What the key of a tag takes in a command, in bytes: exact enough to allocate once.
@@ -126,8 +126,8 @@ struct State {
     waiting: Vec<(Batch, Vec<oneshot::Sender<Delivery>>)>,
     /// What an entry took in recent answers, in bytes.
     answer_bytes: usize,
-    /// The tags that had a token when they were last asked for.
-    had: HashSet<Tag, BuildHasherDefault<TagHasher>>,
+    /// The tokens that tags had when they were last asked for, or some time before.
+    had: HashMap<Tag, Token, BuildHasherDefault<TagHasher>>,
 }
 
 impl Gather {
@@ -144,21 +144,33 @@ impl Gather {
         }
     }
 
+    /// What is likely to be in force for these tags: what it was when it was last heard of. `None` where one of them is not known.
+    pub(super) fn guess(link: &Arc<Link>, tags: &[Tag]) -> Option<Capture> {
+        let root = link.latest_root()?;
+        let state = link.questions.0.lock();
+        let in_force = |tag: &Tag| {
+            let token = *state.had.get(tag)?;
+            let token = Some((token, token_hash(token, root.era)));
+            Some((*tag, InForce { token, is_registered: false }))
+        };
+        let tokens = tags.iter().map(in_force).collect::<Option<_>>()?;
+        Some(Capture { link: Arc::clone(link), root, tokens, untold: Vec::new() })
+    }
+
     /// Notes which tags have a token, and which had one and have none.
     fn note_tokens(&self, put: &[(Tag, Token)], told: &[(Tag, Option<Token>)]) {
         if put.is_empty() && told.iter().all(|(_, token)| token.is_some()) {
-            return; // nothing has changed
+            return; // they had one before, or do not need one: whoever guesses makes sure
         }
         let mut state = self.0.lock();
         if state.had.len() + told.len() > MAX_HAD {
             state.had.clear();
         }
         for (tag, token) in told {
-            if token.is_some() {
-                state.had.insert(*tag);
-            } else {
-                state.had.remove(tag);
-            }
+            match token {
+                Some(token) => state.had.insert(*tag, *token),
+                None => state.had.remove(tag),
+            };
         }
     }
 
@@ -368,7 +380,9 @@ impl Batch {
         match what {
             What::Nothing => {}
             What::Look(key) => {
-                self.commands.cmd("GETEX").arg(key);
+                let mut look = Cmd::with_capacity(2, "GETEX".len() + key.len());
+                look.arg("GETEX").arg(key);
+                self.commands.add_command(look);
             }
             What::Lease(key, word) => {
                 left = Some(word);
@@ -440,7 +454,7 @@ impl Batch {
         let registers = self.registers();
         let state = link.questions.0.lock();
         for (tag, Asked { least, most }) in &self.tags {
-            let puts = *most == Tokens::Put || (*most == Tokens::PutNew && !state.had.contains(tag));
+            let puts = *most == Tokens::Put || (*most == Tokens::PutNew && !state.had.contains_key(tag));
             if puts {
                 tokening.put.push((*tag, rand::rng().random::<u64>().to_be_bytes()));
             }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
 use tokio::sync::Notify;
@@ -73,6 +74,8 @@ pub(crate) struct Link {
     /// Another connection to the same life, for what makes others wait.
     pub(super) beside: tokio::sync::Mutex<Option<MultiplexedConnection>>,
     last_answer_ms: AtomicU64,
+    /// That of the answer that came last.
+    latest_root: Mutex<Option<Root>>,
     /// It was logged that the server is full, and nothing has been filled in since.
     told_full: AtomicBool,
     /// Why it was given up, once it was.
@@ -97,6 +100,7 @@ impl Link {
             tie,
             beside: tokio::sync::Mutex::default(),
             last_answer_ms: AtomicU64::new(Clock::system().now_ms()),
+            latest_root: Mutex::default(),
             told_full: AtomicBool::new(false),
             end: OnceLock::new(),
             ended: Notify::new(),
@@ -151,7 +155,13 @@ impl Link {
         let is_lost = || self.give_up(Trouble::Away("its root is lost, or of another server".to_owned()));
         let root = root.ok_or_else(is_lost)?;
         self.tie.heard(root.era, sent_ms);
+        *self.latest_root.lock() = Some(root);
         Ok(root)
+    }
+
+    /// What the root was when it was last answered; it may be another one by now.
+    pub(super) fn latest_root(&self) -> Option<Root> {
+        *self.latest_root.lock()
     }
 
     /// Whether it was not given up yet.

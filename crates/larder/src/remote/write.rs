@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::{Cmd, Value};
 
 use super::fill::{Fresh, bytes_of, compare_and_set, life_of};
+use super::gather::{self, Gather, Question, Tokens, What};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Ask, Found, Intent, Seen, capture, new_generation, read};
@@ -52,7 +53,8 @@ fn set(key: &str, bytes: &[u8], life: Option<u64>) -> Cmd {
     command
 }
 
-/// Sets a value whatever was there: the last set wins.
+/// Sets a value whatever was there: the last set wins. In one round trip where what was last heard to be in force still is, which is read behind
+/// the set; else once more, on what is in force now.
 pub(super) async fn put(
     link: &Arc<Link>,
     names: &Arc<Names>,
@@ -61,6 +63,16 @@ pub(super) async fn put(
     fresh: Fresh<'_>,
     here_ms: u64,
 ) -> Result<(), Trouble> {
+    if let Some(guess) = Gather::guess(link, tags) {
+        let bytes = bytes_of(Word::value(generation()), &guess, tags, fresh, here_ms)?;
+        let put = vec![set(&names.entry(name), &bytes, fresh.life())];
+        let question = Question { what: What::Run(put), tags, tokens: Tokens::AsTheyAre, registers: false };
+        let (answer, behind) = gather::ask(link, names, question).await?;
+        link.believe(okay(&answer.value))?;
+        if guess.holds_still(&behind, tags) {
+            return Ok(());
+        }
+    }
     let capture = capture(link, names, tags).await?;
     let bytes = bytes_of(Word::value(generation()), &capture, tags, fresh, here_ms)?;
     one(link, set(&names.entry(name), &bytes, fresh.life()), |answer| okay(&answer)).await.map(drop)

@@ -51,6 +51,33 @@ fn a_load_is_not_served_whose_tag_was_invalidated_after_its_token_was_lost() {
     });
 }
 
+#[test]
+fn a_set_is_found_where_another_process_has_changed_what_was_in_force() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let sets = cache_over(&server, CacheService::builder()).await;
+        let other = cache_over(&server, CacheService::builder()).await;
+        let tag = Tag::new("of", 1);
+        for (change, policy) in [
+            ("another era", Policy::new()),
+            ("another era, with a tag", Policy::new().tag(tag)),
+            ("a tag", Policy::new().tag(tag)),
+        ] {
+            for value in 0..3_u32 {
+                // What is in force now is what the next set takes to be so.
+                assert!(sets.set("before", 0, policy.clone()).await.is_stored());
+                let removed =
+                    if change == "a tag" { other.invalidate_tag(tag).await } else { other.clear().await };
+                assert!(removed.is_applied());
+                assert!(sets.set("row", value, policy.clone()).await.is_stored());
+                for cache in [&sets, &other] {
+                    assert_eq!(cache.get::<u32>("row").await.as_deref(), Some(&value), "{change}");
+                }
+            }
+        }
+    });
+}
+
 /// How often a load is raced.
 const ROUNDS: u64 = 50;
 
