@@ -246,6 +246,7 @@ fn operations(samples: &[Sample]) -> Result<String, Failure> {
             "\n## {title}\n\nIn {unit}{better}; in brackets, how many times that of `{baseline}`.\n"
         )?;
         writeln!(text, "| | {} |\n|---|{}", sets.join(" | "), "---:|".repeat(sets.len()))?;
+        sets.sort_unstable();
         sides.sort_by_key(|side| (*side != baseline, *side));
         for side in sides {
             write!(text, "| {side} |")?;

@@ -136,7 +136,7 @@ fn enter<'a, S: Side<Blob>>(
                         })
                     };
                     checked(ground, Operation::Set, calls, store)?;
-                    ground.runtime.block_on(tokio::time::sleep(QUIET));
+                    ground.runtime.block_on(async { tokio::time::sleep(QUIET).await });
                 }
                 checked(ground, operation, calls, || {
                     let state = (Arc::clone(&near), Arc::clone(&items));
@@ -223,7 +223,7 @@ fn checked(
             let had = there - before;
             return Err(format!("{calls} calls have left {had} keys more in Redis").into());
         }
-        ground.runtime.block_on(tokio::time::sleep(QUIET));
+        ground.runtime.block_on(async { tokio::time::sleep(QUIET).await });
     }
 }
 
