@@ -1,4 +1,4 @@
-// One cache of the Node world behind HTTP, for `bench faults`; docs/faults.md says what is measured.
+// One cache of the Node world (caches.mjs) behind HTTP, for `bench faults`; docs/faults.md says what is measured.
 //
 //   node serve.mjs --subject ioredis|ioredis-failfast|bento|bento-l2|bento-strict --redis redis://127.0.0.1:6379/ [--seed-cache FILE]
 //

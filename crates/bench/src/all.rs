@@ -1,9 +1,9 @@
 //! What the README claims of speed, in one run: the suites one after the other, a folder each, and what they say of the bars.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use bench::machine;
+use bench::machine::{self, Place};
 use clap::Args;
 
 use crate::node::Peers;
@@ -25,12 +25,8 @@ pub(crate) struct Options {
     /// How many stampedes each has to stand
     #[arg(long, default_value_t = 100, value_parser = parse_count)]
     times: usize,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// 10 seconds of changes, as `bench outbox` has it.
@@ -46,8 +42,8 @@ struct Bar {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     must_be_release("all")?;
-    let Options { peers, rounds, times, host, folder } = options;
-    let folder = machine::run_folder(folder.as_deref(), host.as_deref(), "");
+    let Options { peers, rounds, times, place } = options;
+    let folder = place.folder("");
     // Before anything is measured: what is missing is said at once.
     peers.all()?;
     if machine::version_of("redis-server").is_none() || testkit::postgres::programs().is_none() {
@@ -74,13 +70,13 @@ fn write(samples: &[Sample], options: &Options, folder: &Path) -> Result<(), Fai
     let mut text = String::from("# What the README claims of speed, measured\n\n");
     writeln!(
         text,
-        "Made by `cargo xtask bench all{}`. Every measurement is in [raw.csv](raw.csv); what was measured how, all tables and the plots stand in \
+        "Made by `cargo xtask bench all --rounds {}{}`. Every measurement is in [raw.csv](raw.csv); what was measured how, all tables and the plots stand in \
          [local](local/README.md), [remote](remote/README.md), [outbox](outbox/README.md) and [stampede](stampede/README.md).\n\n{}\n- {}, profile \
-         `release` (thin LTO)\n- {} rounds; {}; {}\n",
+         `release` (thin LTO)\n- {}; {}\n",
+        options.rounds,
         if options.peers.peers { " --peers" } else { "" },
         machine::line(),
         machine::rustc(),
-        options.rounds,
         machine::version_of("redis-server").unwrap_or_default(),
         machine::versions(&versions),
     )?;

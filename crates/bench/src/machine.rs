@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clap::Args;
+
 /// The versions that matter, of what is compared and of what stands under it.
 pub const LOCAL: [&str; 7] =
     ["quick_cache", "moka", "papaya", "amalgam-cache", "foldhash", "parking_lot", "tokio"];
@@ -38,14 +40,27 @@ pub fn line() -> String {
     )
 }
 
-/// Where a run is written to: `folder` if one was named, otherwise `bench/runs/DATE-HOST` and then `suffix`.
-pub fn run_folder(folder: Option<&Path>, host: Option<&str>, suffix: &str) -> PathBuf {
-    if let Some(folder) = folder {
-        return folder.to_owned();
+/// Where a run is written to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Place {
+    /// A neutral name for the machine; by default its number of cores, as in `2core`
+    #[arg(long)]
+    host: Option<String>,
+    /// Another folder to write to than that below bench/runs/ which date and machine name
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+}
+
+impl Place {
+    /// The folder that was named, otherwise `bench/runs/DATE-HOST` and then `suffix`.
+    pub fn folder(&self, suffix: &str) -> PathBuf {
+        if let Some(folder) = &self.folder {
+            return folder.clone();
+        }
+        let host = self.host.clone().unwrap_or_else(|| format!("{}core", cores()));
+        let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
+        testkit::workspace_root().join(format!("bench/runs/{date}-{host}{suffix}"))
     }
-    let host = host.map_or_else(|| format!("{}core", cores()), str::to_owned);
-    let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-    testkit::workspace_root().join(format!("bench/runs/{date}-{host}{suffix}"))
 }
 
 /// The folder of a run as it is shown: from the root of the repository, if it lies there.

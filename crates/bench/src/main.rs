@@ -35,7 +35,7 @@ mod writes;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use bench::machine;
+use bench::machine::{self, Place};
 use bench::terminal::tell;
 use clap::{Args, Parser, Subcommand};
 
@@ -48,7 +48,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Suite {
-    /// All but the faults, one suite after the other, and what they say of the bars. Takes about three quarters of an hour.
+    /// All but the faults, one suite after the other, and what they say of the bars. Takes about a quarter of an hour.
     ///
     /// Needs what the suites need; with `--peers` also node and npm. Build with `--release`.
     All(all::Options),
@@ -91,12 +91,8 @@ struct Local {
     /// How many times each measurement is taken
     #[arg(long, default_value_t = 9, value_parser = parse_count)]
     rounds: usize,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-local
-    #[arg(long, value_name = "DIR")]
-    folder: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Measure hits alone, print their table and write nothing: for work on the hot path
     #[arg(long)]
     hits: bool,
@@ -148,7 +144,7 @@ fn local(options: &Local) -> Result<(), Failure> {
         return Ok(io::stdout().lock().write_all(report::table(&samples, hits::GROUP).as_bytes())?);
     }
     let samples = measure_local(&stage)?;
-    let folder = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-local");
+    let folder = options.place.folder("-local");
     report::write(&samples, options.rounds, &folder)?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bench::machine;
+use bench::machine::{self, Place};
 use clap::{Args, ValueEnum};
 use larder::{Blob, CacheService, Policy};
 use multi_tier_cache::CacheStrategy;
@@ -53,12 +53,8 @@ pub(crate) struct Options {
     /// How many stampedes each has to stand
     #[arg(long, default_value_t = 100, value_parser = parse_count)]
     times: usize,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-stampede
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// A process whose callers all ask for one key, again and again.
@@ -126,8 +122,8 @@ enum Member {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     must_be_release("stampede")?;
-    let Options { peers, times, host, folder } = options;
-    let folder = machine::run_folder(folder.as_deref(), host.as_deref(), "-stampede");
+    let Options { peers, times, place } = options;
+    let folder = place.folder("-stampede");
     measure(*times, peers, &folder)?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())

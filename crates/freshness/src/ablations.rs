@@ -1,9 +1,8 @@
 //! A checker that never found anything proves nothing: after how many reads does it find each rule of the protocol that is taken out?
 
 use std::error::Error;
-use std::path::PathBuf;
 
-use bench::machine;
+use bench::machine::{self, Place};
 use bench::terminal::tell;
 use clap::{Args, ValueEnum};
 
@@ -31,12 +30,8 @@ pub(crate) struct Ablations {
     /// Only these rules; by default all, and the naive cache
     #[arg(long, value_enum, value_name = "RULE")]
     rule: Vec<Rule>,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-ablations
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Looks for each; answers whether all were found.
@@ -69,7 +64,7 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
         all_found &= outcome.violations() > 0;
         table.push_str(&row(&what, faults, &outcome));
     }
-    let folder = machine::run_folder(ablations.folder.as_deref(), ablations.host.as_deref(), "-ablations");
+    let folder = ablations.place.folder("-ablations");
     std::fs::create_dir_all(&folder)?;
     let text = format!(
         "# After how many reads is a rule missed that was taken out?\n\nMade by `cargo xtask freshness ablations --minutes {} --seed {}`, over {}. \

@@ -205,21 +205,18 @@ impl Crm {
         };
         let status = answer.status();
         let word = answer.headers().get("x-acknowledged").and_then(|word| word.to_str().ok());
-        let is_applied = word == Some("applied");
+        let is_applied = word.map(|word| word == "applied");
         match status {
             StatusCode::CONFLICT => return Patched::Overtaken,
             // 412 is PostgreSQL's word for two that have met: here a request of before, which is still under way.
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::PRECONDITION_FAILED => return Patched::Unknown,
             _ => {}
         }
-        let has_word = word.is_some();
         let Ok(body) = answer.bytes().await else { return Patched::Unknown };
-        match serde_json::from_slice::<Shown>(&body) {
-            Ok(shown) if status == StatusCode::OK && has_word => {
-                match shown.version == version + 2 && shown.title == title {
-                    true => Patched::Acknowledged { is_applied },
-                    false => Patched::Wrong,
-                }
+        let is_made = |shown: &Shown| shown.version == version + 2 && shown.title == title;
+        match (serde_json::from_slice::<Shown>(&body), is_applied) {
+            (Ok(shown), Some(is_applied)) if status == StatusCode::OK && is_made(&shown) => {
+                Patched::Acknowledged { is_applied }
             }
             _ => {
                 tell(&format!("a change of row {row} is {status}: {:.300}", String::from_utf8_lossy(&body)));

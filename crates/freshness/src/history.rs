@@ -1,7 +1,7 @@
 //! What was changed and acknowledged, when: a file in memory that all processes of a run share, and that outlives each of them.
 //!
 //! Each row of the database has a ring of its latest changes there, and each change a place by its version: who writes version 7 of a
-//! row holds the database's lock on it. A change is noted before its commit, and once more when its removal is
+//! row holds the database's lock on it, or is its only writer. A change is noted before its commit, and once more when its removal is
 //! acknowledged. Whoever judges a read looks at what had been acknowledged by the time at which the read began. What is noted late, or
 //! overwritten, or torn by a reader that looks at the same moment, is known to nobody: that lets a wrong read pass, but never
 //! accuses one that was right.

@@ -1,7 +1,6 @@
 //! What can be chosen.
 
-use std::path::PathBuf;
-
+use bench::machine::Place;
 use clap::{Args, ValueEnum};
 
 use crate::rule::Rule;
@@ -45,12 +44,8 @@ pub(crate) struct Options {
     /// End with the first violation
     #[arg(long)]
     pub(crate) stop_at_first: bool,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    pub(crate) host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-freshness
-    #[arg(long, value_name = "DIR")]
-    pub(crate) folder: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 fn parse_processes(number: &str) -> Result<usize, String> {

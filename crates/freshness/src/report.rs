@@ -27,7 +27,7 @@ pub(crate) fn close(options: &Options, outcome: &Outcome) -> Result<bool, Box<dy
     if outcome.wrong() > 0 {
         tell(&format!("the same faults in the same order: {}", command(options)));
     }
-    let folder = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-freshness");
+    let folder = options.place.folder("-freshness");
     write(&folder, options, outcome)?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     let mut out = std::io::stdout().lock();

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use bench::machine::Place;
 use clap::Args;
 use testkit::faults::Fault;
 
@@ -38,12 +39,8 @@ pub(crate) struct Faults {
     /// How long a fault lasts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-faults
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// The specified service, a file of JavaScript; by default ../shared/peers/seedcache.mjs beside the repository
     #[arg(long, value_name = "FILE", env = "SEED_CACHE")]
     seed_cache: Option<PathBuf>,
@@ -92,7 +89,7 @@ pub(crate) fn run(options: &Faults) -> Result<(), Failure> {
     }
     let table = table::markdown(&outcomes)?;
     io::stdout().lock().write_all(table.as_bytes())?;
-    let folder = report::write(&outcomes, &table, hold, options.host.as_deref(), options.folder.as_deref())?;
+    let folder = report::write(&outcomes, &table, hold, &options.place)?;
     tell(&format!("wrote {folder}"));
     Ok(())
 }

@@ -1,14 +1,13 @@
 //! The folder of a run under faults: the tables, every number, the two plots.
 
 use std::fmt::Write;
-use std::path::Path;
 use std::time::Duration;
 
 use super::case::{CHANGED, Outcome, ROWS};
 use super::table::{distinct, heading, millis};
 use super::{bars, name_of};
 use crate::record::{Case, Sample, csv};
-use bench::machine;
+use bench::machine::{self, Place};
 
 use crate::Failure;
 
@@ -38,10 +37,9 @@ pub(crate) fn write(
     outcomes: &[Outcome],
     table: &str,
     hold: Duration,
-    host: Option<&str>,
-    folder: Option<&Path>,
+    place: &Place,
 ) -> Result<String, Failure> {
-    let place = machine::run_folder(folder, host, "-faults");
+    let place = place.folder("-faults");
     std::fs::create_dir_all(&place)?;
     let samples: Vec<Sample> = outcomes.iter().flat_map(samples).collect();
     std::fs::write(place.join("raw.csv"), csv(&samples))?;

@@ -4,10 +4,10 @@ mod cost;
 mod lag;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
-use bench::machine;
+use bench::machine::{self, Place};
 use clap::Args;
 use larder::{CacheService, Redis};
 use larder_outbox::{Outbox, Settings};
@@ -35,12 +35,8 @@ pub(crate) struct Options {
     /// How long changes go on whose delay is measured, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-outbox
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Which database.
@@ -153,7 +149,7 @@ fn rand_name() -> u64 {
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     must_be_release("outbox")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let folder = machine::run_folder(options.folder.as_deref(), options.host.as_deref(), "-outbox");
+    let folder = options.place.folder("-outbox");
     runtime.block_on(measure(options.rounds, options.seconds, &folder))?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())

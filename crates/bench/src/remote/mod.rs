@@ -12,9 +12,8 @@ pub(crate) mod report;
 mod scripts;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use bench::machine;
+use bench::machine::{self, Place};
 use clap::{Args, ValueEnum};
 
 use crate::node::Peers;
@@ -34,12 +33,8 @@ pub(crate) struct Options {
     /// What is measured; by default all
     #[arg(long, value_delimiter = ',', value_enum)]
     parts: Vec<Part>,
-    /// A neutral name for the machine; by default its number of cores, as in `2core`
-    #[arg(long)]
-    host: Option<String>,
-    /// Another folder to write to than bench/runs/DATE-HOST-remote
-    #[arg(long, value_name = "DIR")]
-    folder: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Print the tables and write nothing: for work on one path
     #[arg(long)]
     print: bool,
@@ -90,12 +85,12 @@ pub(crate) fn measure(
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     must_be_release("remote")?;
-    let Options { peers, rounds, parts, host, folder, print, only } = options;
+    let Options { peers, rounds, parts, place, print, only } = options;
     let samples = measure(parts, *rounds, only.as_deref(), peers)?;
     if *print {
         return Ok(io::stdout().lock().write_all(report::tables(&samples)?.as_bytes())?);
     }
-    let folder = machine::run_folder(folder.as_deref(), host.as_deref(), "-remote");
+    let folder = place.folder("-remote");
     report::write(&samples, *rounds, &folder)?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     Ok(())
