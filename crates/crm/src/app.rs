@@ -1,6 +1,7 @@
 //! What every request needs: the database, the cache, the settings, and a place for writes to run to their end.
 
 use crate::body::Body;
+use crate::caller::{Caller, CompanyId};
 use crate::config::Settings;
 use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
@@ -8,6 +9,7 @@ use crate::written::{Announced, Written};
 use larder::{CacheService, Freshness, Key, Policy};
 use larder_outbox::Outbox;
 use sqlx::Any;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,6 +27,8 @@ pub struct App {
     /// The settings that hold.
     pub settings: Settings,
     tasks: Mutex<JoinSet<()>>,
+    /// The names of tasks of which one runs at a time.
+    running: Mutex<HashSet<String>>,
 }
 
 /// Where the body of a read came from.
@@ -76,8 +80,6 @@ pub enum Whose<'a> {
     Of(&'a str),
     /// What all companies share.
     Shared,
-    /// Whatever company the row belongs to. Until there is a sign-in, a row that is asked for by its own id is anybody's.
-    Any,
 }
 
 impl Whose<'_> {
@@ -85,7 +87,6 @@ impl Whose<'_> {
         match self {
             Self::Of(id) => company == Some(id),
             Self::Shared => company.is_none(),
-            Self::Any => company.is_some(),
         }
     }
 }
@@ -110,7 +111,7 @@ impl App {
         outbox: Outbox<Any>,
         settings: Settings,
     ) -> Arc<Self> {
-        Arc::new(Self { database, cache, outbox, settings, tasks: Mutex::default() })
+        Arc::new(Self { database, cache, outbox, settings, tasks: Mutex::default(), running: Mutex::default() })
     }
 
     /// Answers a read from the cache, or by `load`, which gets one snapshot of the database, opened after the cache has
@@ -143,11 +144,50 @@ impl App {
         Ok(Served { source: (read.source, read.freshness).into(), age: read.age, body: read.value })
     }
 
+    /// Hides a row of another company from a caller, as if it were not there, before anything of it is read: the entry at `key` says
+    /// whose the row is, or `load`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with `what`, when there is no such row or it is another company's; what `load` reports.
+    ///
+    /// # Cancel safety
+    /// As [`App::read`].
+    pub async fn within<F, Fut>(
+        &self,
+        key: Key<'_, CompanyId>,
+        caller: &Caller,
+        what: &'static str,
+        load: F,
+    ) -> Result<(), Error>
+    where
+        F: FnOnce(Snapshot) -> Fut,
+        Fut: Future<Output = Result<Option<CompanyId>, Error>>,
+    {
+        let home = self.cache.get_or_set(key, Policy::new(), || async {
+            load(self.database.snapshot().await?).await?.ok_or(Error::NotFound(what))
+        });
+        caller.within(&*home.await?, what)
+    }
+
     /// Runs a task to its end, whoever goes away. [`App::close`] waits for it.
     pub fn start(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {} // those that have ended make room
         tasks.spawn(task);
+    }
+
+    /// The same, but for a task of which one is enough at a time: while one of this name runs, nothing happens.
+    pub fn start_once(self: &Arc<Self>, name: &str, task: impl Future<Output = ()> + Send + 'static) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if !running.insert(name.to_owned()) {
+            return;
+        }
+        drop(running);
+        let over = Over { app: Arc::clone(self), name: name.to_owned() };
+        self.start(async move {
+            let _whatever_happens = over;
+            task.await;
+        });
     }
 
     /// Runs a write to its end, even if whoever asked for it goes away: a change that is committed and then not
@@ -203,6 +243,18 @@ impl App {
         self.outbox.shutdown().await;
         self.cache.shutdown().await;
         self.database.close().await;
+    }
+}
+
+/// Lets another task of a name run when this one is over.
+struct Over {
+    app: Arc<App>,
+    name: String,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.app.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
     }
 }
 

@@ -346,6 +346,21 @@ impl Change {
         }
     }
 
+    /// Records what was written, and commits it, for a command that caches nothing itself. Those who cache are told by the outbox, within a
+    /// moment.
+    ///
+    /// # Errors
+    /// What the database reports; the change is then undone, unless it was the commit itself that failed.
+    ///
+    /// # Cancel safety
+    /// Dropped midway, it may or may not be committed.
+    pub async fn commit_alone<T>(mut self, written: Written<T>) -> Result<T, Error> {
+        let (row, changed) = written.into_parts();
+        Outbox::<Any>::record(&mut self.transaction, changed).await.map_err(of_outbox)?;
+        self.transaction.commit().await?;
+        Ok(row)
+    }
+
     /// Records that many things were written, and commits them. Those who cache are told by the outbox, within a moment.
     ///
     /// # Errors

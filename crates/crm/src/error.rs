@@ -55,12 +55,27 @@ pub enum Error {
     /// 404: there is no such thing, or not for this caller.
     #[error("there is no {0} with this id")]
     NotFound(&'static str),
+    /// 401: nobody has signed in, or not any more.
+    #[error("sign in first: POST /api/auth/login with `email` and `password`, or send a token as `Authorization: Bearer`")]
+    SignInNeeded,
+    /// 401: whoever wants to sign in is not known by this address and password.
+    #[error("no active user has this e-mail address and this password")]
+    WrongCredentials,
+    /// 403: whoever asks may not do this.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// 403: whoever asks has to choose a password first.
+    #[error("your password was made by somebody else: choose your own first, with PUT /api/me/password")]
+    PasswordChangeNeeded,
+    /// 403: a web page of another site wants to change something.
+    #[error("this request comes from a web page of another site, and changes nothing here")]
+    CrossSite,
+    /// 503: too much of what takes a processor is asked for at once.
+    #[error("too many sign in at once: try again in a moment")]
+    Busy,
     /// 404: no route has this path.
     #[error("nothing is served at this path; `crm --help` lists what is")]
     NoSuchPath,
-    /// 421: the request names a host that is not this machine.
-    #[error("the Host header must name this machine: ask for http://127.0.0.1 or http://localhost")]
-    ForeignHost,
     /// 405: the path exists, but not for this method.
     #[error("this path does not answer this method; the Allow header lists those that it answers")]
     MethodNotAllowed,

@@ -1,12 +1,13 @@
 //! A CRM back end whose every read goes through `larder` by a declared policy.
 //!
-//! Organised by domain, in foreign-key order: [`companies`], [`users`], [`contacts`], [`products`], [`deals`],
+//! Organised by domain, in foreign-key order: [`companies`], [`users`], [`access`], [`contacts`], [`products`], [`deals`],
 //! [`analytics`]. Each has the same rooms: `model` (types and rules), `cache` (policy), `store` (SQL), `actions` (the verbs)
 //! and `routes` (HTTP). A domain uses only those before it.
 
 // Ground floor: what all domains stand on.
 pub mod app;
 pub mod body;
+pub mod caller;
 pub mod checks;
 pub mod config;
 pub mod database;
@@ -15,11 +16,13 @@ pub mod error;
 pub mod http;
 pub mod lock;
 pub mod page;
+pub mod password;
 pub mod time;
 pub mod words;
 pub mod written;
 
 // The domains.
+pub mod access;
 pub mod analytics;
 pub mod companies;
 pub mod contacts;

@@ -3,8 +3,9 @@
 use crate::app::App;
 use crate::config::{ConfigError, Settings, Switch};
 use crate::database::program;
-use crate::{analytics, companies, contacts, deals, http, products, users};
+use crate::{access, analytics, companies, contacts, deals, http, products, users};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use larder::{CacheService, Clock};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, CacheErr
     let domains = [
         companies::register,
         users::register,
+        access::register,
         contacts::register,
         products::register,
         deals::register,
@@ -68,6 +70,7 @@ pub fn routes() -> Router<Arc<App>> {
     let domains = [
         companies::router(),
         users::router(),
+        access::router(),
         contacts::router(),
         products::router(),
         deals::router(),
@@ -92,6 +95,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let limit = app.settings.drain_limit;
+    let routes = routes.layer(from_fn_with_state(Arc::clone(&app), access::identify));
     let router = http::edge::around(routes, Arc::clone(&app));
     let (draining, drain) = oneshot::channel();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();

@@ -7,9 +7,10 @@ use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::{Decode, Encode, Type};
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 /// A moment in UTC: integer milliseconds in the database, RFC 3339 text in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(Timestamp);
 
@@ -32,8 +33,29 @@ impl Moment {
         Self(TimeZone::UTC.to_timestamp(day.0.at(12, 0, 0, 0)).unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
+    /// The moment so much later; stays at the calendar's end.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(Timestamp::from_millisecond(self.millis().saturating_add(millis)).unwrap_or(Timestamp::MAX))
+    }
+
+    /// The same moment, as the standard library has it.
+    #[must_use]
+    pub fn system_time(self) -> SystemTime {
+        let since_1970 = u64::try_from(self.millis()).unwrap_or(0); // nothing here happened before
+        SystemTime::UNIX_EPOCH + Duration::from_millis(since_1970)
+    }
+
     fn millis(self) -> i64 {
         self.0.as_millisecond()
+    }
+}
+
+impl From<SystemTime> for Moment {
+    /// Cut to the millisecond that the database keeps; what the calendar does not reach is its end.
+    fn from(time: SystemTime) -> Self {
+        Self::from_millis(Timestamp::try_from(time).unwrap_or(Timestamp::MAX).as_millisecond())
     }
 }
 

@@ -92,6 +92,13 @@ pub struct Announced<T> {
     pub acknowledged: Acknowledged,
 }
 
+impl<T> Announced<T> {
+    /// The same change, with another row to show for it.
+    pub fn showing<U>(&self, row: U) -> Announced<U> {
+        Announced { row, acknowledged: self.acknowledged }
+    }
+}
+
 /// Writes of one transaction that are too many to be named one by one: everything is removed for them.
 #[must_use = "commit the change with it: else nothing of it is kept"]
 #[derive(Debug, Default)]
@@ -108,6 +115,12 @@ impl<T> Written<T> {
     /// The same change, with another row to show for it.
     pub(crate) fn showing<U>(self, row: U) -> Written<U> {
         Written { row, changed: self.changed }
+    }
+
+    /// Both changes of one transaction, and both rows.
+    pub fn and<U>(mut self, other: Written<U>) -> Written<(T, U)> {
+        self.changed.merge(other.changed);
+        Written { row: (self.row, other.row), changed: self.changed }
     }
 
     /// What is to be recorded before the transaction commits, and the row for afterwards. Only [`crate::database`] calls this.

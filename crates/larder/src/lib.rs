@@ -43,6 +43,7 @@
 //! | write a changed row through | [`set_versioned`](CacheService::set_versioned) |
 //! | remove | [`delete`](CacheService::delete), [`delete_many`](CacheService::delete_many), [`delete_pattern`](CacheService::delete_pattern), [`invalidate_tag`](CacheService::invalidate_tag), [`invalidate`](CacheService::invalidate), [`Space::clear`], [`clear`](CacheService::clear) |
 //! | have one at a time | [`lock`](CacheService::lock) |
+//! | know who asks | [`session::find`] |
 //! | know how it is | [`stats`](CacheService::stats), [`health`](CacheService::health), [`hit_ratio`](CacheService::hit_ratio), [`hottest_keys`](CacheService::hottest_keys) |
 //!
 //! # Over Redis
@@ -104,6 +105,8 @@ mod local;
 mod remote;
 
 mod service;
+
+pub mod session;
 
 mod builder;
 

@@ -82,7 +82,7 @@ const CRM: House = House {
     krate: "crm",
     floors: &[
         &["config", "error", "time", "words", "edit"], // settings and words; each stands alone
-        &["checks", "body", "lock"],                   // fields, answers, one process at a time
+        &["checks", "body", "lock", "caller", "password"], // fields, answers, one process at a time, who asks
         &["written"],                                  // the row of a write, until it is announced
         &["database"],                                 // connections, snapshots, changes
         &["page"],                                     // pages of lists
@@ -90,6 +90,7 @@ const CRM: House = House {
         &["http"],
         &["companies"],
         &["users"],
+        &["access"], // passwords, sessions and tokens
         &["contacts"],
         &["products"],
         &["deals"],
@@ -101,7 +102,7 @@ const CRM: House = House {
         &["server"], // puts the router together, serves and drains
         &["cli"],    // the commands
     ],
-    domains: &["companies", "users", "contacts", "products", "deals", "analytics"],
+    domains: &["companies", "users", "access", "contacts", "products", "deals", "analytics"],
     // `store` stands on `cache`: a write comes with what it made untrue, so that no action can forget it.
     rooms: &["model", "cache", "store", "actions", "routes"],
 };

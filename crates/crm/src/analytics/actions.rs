@@ -4,23 +4,30 @@ use super::model::{self, Dashboard, Freshness, Monthly, Pipeline, UserStats};
 use super::{cache, store};
 use crate::app::{App, Served, Whose};
 use crate::body::Body;
-use crate::companies::{self, CompanyId};
+use crate::caller::{Caller, CompanyId, UserId};
+use crate::companies;
 use crate::contacts;
 use crate::database::Snapshot;
 use crate::deals::Stage;
 use crate::error::Error;
 use crate::time::{Day, Moment};
-use crate::users::{self, UserId};
+use crate::users;
 use larder::Policy;
 
-/// The pipeline of a company.
+/// The pipeline of a company, as its users see it.
+pub(super) async fn pipeline(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+    caller.within(company, "company")?;
+    load_pipeline(app, company).await
+}
+
+/// The pipeline of a company, whoever asks.
 ///
 /// # Errors
 /// [`Error::NotFound`] when there is no such company; what the database reports.
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub async fn pipeline(app: &App, company: &CompanyId) -> Result<Served, Error> {
+pub async fn load_pipeline(app: &App, company: &CompanyId) -> Result<Served, Error> {
     let whose = Whose::Of(company.as_str());
     app.read(cache::PIPELINE.key(company), cache::pipeline_policy(company), whose, async |mut snapshot| {
         let currency = companies::require(&mut snapshot, company).await?.currency;
@@ -31,23 +38,25 @@ pub async fn pipeline(app: &App, company: &CompanyId) -> Result<Served, Error> {
 }
 
 /// What one user has in hand and has achieved.
-pub(super) async fn user_stats(app: &App, user: &UserId) -> Result<Served, Error> {
-    let company = users::company_of(app, user).await?;
+pub(super) async fn user_stats(app: &App, caller: &Caller, user: &UserId) -> Result<Served, Error> {
+    users::within(app, caller, user).await?;
+    let company = &caller.company;
     let key = cache::USER_STATS.key(&(user.clone(), company.clone()));
     let whose = Whose::Of(company.as_str());
     app.read(key, cache::user_stats_policy(user), whose, async |mut snapshot| {
-        let currency = companies::require(&mut snapshot, &company).await?.currency;
-        let rows = store::stages_of_owner(&mut snapshot, &company, user).await?;
+        let currency = companies::require(&mut snapshot, company).await?.currency;
+        let rows = store::stages_of_owner(&mut snapshot, company, user).await?;
         let Pipeline { company_id, currency, stages, results } =
             Pipeline::of(company.clone(), currency, &rows);
         let stats = UserStats { user_id: user.clone(), company_id, currency, stages, results };
-        Body::of(&company, &stats)
+        Body::of(company, &stats)
     })
     .await
 }
 
 /// The months of a company, up to an hour behind the deals.
-pub(super) async fn monthly(app: &App, company: &CompanyId) -> Result<Served, Error> {
+pub(super) async fn monthly(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+    caller.within(company, "company")?;
     let whose = Whose::Of(company.as_str());
     app.read(cache::MONTHLY.key(company), Policy::new(), whose, async |snapshot| {
         load_monthly(snapshot, company).await
@@ -67,13 +76,15 @@ async fn load_monthly(mut snapshot: Snapshot, company: &CompanyId) -> Result<Bod
 }
 
 /// Ends the lifetime of the months of a company, and makes them anew.
-pub(super) async fn refresh(app: &App, company: &CompanyId) -> Result<Served, Error> {
+pub(super) async fn refresh(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+    caller.within(company, "company")?;
     app.cache.delete(cache::MONTHLY.key(company)).await;
-    monthly(app, company).await
+    monthly(app, caller, company).await
 }
 
 /// The numbers on a company's first page.
-pub(super) async fn dashboard(app: &App, company: &CompanyId) -> Result<Served, Error> {
+pub(super) async fn dashboard(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+    caller.within(company, "company")?;
     let today = Day::today();
     let policy = cache::dashboard_policy(company, today);
     let whose = Whose::Of(company.as_str());

@@ -3,11 +3,12 @@
 //! The currency of a company, which all of these show, never changes.
 
 use crate::body::Body;
-use crate::companies::{CompanyId, details_of};
+use crate::caller::{CompanyId, UserId};
+use crate::companies::details_of;
 use crate::contacts::contacts_of;
 use crate::deals::{deals_of, deals_owned_by};
 use crate::time::Day;
-use crate::users::{UserId, users_of};
+use crate::users::users_of;
 use larder::{Builder, Policy, Space, Tag, Ttl};
 
 /// The pipeline of a company.

@@ -1,8 +1,8 @@
 //! What is reported, and the arithmetic of it: whole numbers from the database, shares and averages rounded once, here.
 
-use crate::companies::CompanyId;
+use crate::caller::CompanyId;
 use crate::deals::Stage;
-use crate::users::UserId;
+use crate::caller::UserId;
 use serde::Serialize;
 
 /// Most months of a monthly report: three years, the latest in which something happened.

@@ -2,36 +2,35 @@
 
 use super::actions;
 use crate::app::{App, Served};
-use crate::companies::CompanyId;
+use crate::caller::{Caller, CompanyId, UserId};
 use crate::error::Error;
 use crate::http::params::NoParams;
 use crate::http::request::Id;
-use crate::users::UserId;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use std::sync::Arc;
 
-type Of<T> = (State<Arc<App>>, Id<T>, NoParams);
+type Of<T> = (State<Arc<App>>, Caller, Id<T>, NoParams);
 
-async fn pipeline((State(app), Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
-    actions::pipeline(&app, &id).await
+async fn pipeline((State(app), caller, Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
+    actions::pipeline(&app, &caller, &id).await
 }
 
-async fn monthly((State(app), Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
-    actions::monthly(&app, &id).await
+async fn monthly((State(app), caller, Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
+    actions::monthly(&app, &caller, &id).await
 }
 
-async fn refresh((State(app), Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
-    actions::refresh(&app, &id).await
+async fn refresh((State(app), caller, Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
+    actions::refresh(&app, &caller, &id).await
 }
 
-async fn dashboard((State(app), Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
-    actions::dashboard(&app, &id).await
+async fn dashboard((State(app), caller, Id(id), _none): Of<CompanyId>) -> Result<Served, Error> {
+    actions::dashboard(&app, &caller, &id).await
 }
 
-async fn user_stats((State(app), Id(id), _none): Of<UserId>) -> Result<Served, Error> {
-    actions::user_stats(&app, &id).await
+async fn user_stats((State(app), caller, Id(id), _none): Of<UserId>) -> Result<Served, Error> {
+    actions::user_stats(&app, &caller, &id).await
 }
 
 /// The routes of this domain.

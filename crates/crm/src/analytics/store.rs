@@ -1,11 +1,11 @@
 //! The SQL of analytics: sums over the deals of a company.
 
 use super::model::{MonthRow, Ranked, StageRow};
-use crate::companies::CompanyId;
+use crate::caller::CompanyId;
 use crate::database::Statements;
 use crate::error::Error;
 use crate::time::{Day, Moment};
-use crate::users::UserId;
+use crate::caller::UserId;
 
 /// How many of the best are ranked.
 const BEST: i64 = 5;

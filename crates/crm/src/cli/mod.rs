@@ -4,6 +4,7 @@ mod check_config;
 mod import;
 mod migrate;
 mod serve;
+mod user;
 mod warm;
 
 use crate::config::{self, ConfigError, Layer, Settings};
@@ -22,15 +23,18 @@ Examples:
   crm serve --listen 127.0.0.1:9000 --warm
   crm import sales exports/2026-11        bring in a sales pipeline; `crm import sales --help` says how
   crm warm                                ask the running server to fill its cache
+  crm user add ann@example.com --name Ann --new-company 'Lee & Sons'     a company and its first admin
   CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
   CRM_REDIS_URL=redis://127.0.0.1 crm     keep the cache in Redis, together with others that do
   CRM_DATABASE_URL=postgres://crm@localhost/crm crm     keep the data in PostgreSQL
 
-Once it serves:
-  curl http://127.0.0.1:8080/api/companies
-  curl http://127.0.0.1:8080/api/health
+Once it serves, with the login that it prints:
+  curl -c jar http://127.0.0.1:8080/api/auth/login -H 'Content-Type: application/json' -d '{\"email\": …, \"password\": …}'
+  curl -b jar http://127.0.0.1:8080/api/companies
 
 Under /api:
+  POST auth/login, auth/logout; GET me; PUT me/password
+  GET, DELETE                 me/sessions, me/sessions/{id}; POST me/tokens, for programs
   GET companies, products, countries, health
   GET, PATCH                  companies/{id}
   GET, POST                   companies/{id}/deals, …/contacts, …/users
@@ -39,7 +43,8 @@ Under /api:
   GET, PATCH, DELETE          deals/{id}, contacts/{id}, users/{id}
   POST                        deals/{id}/stage
   GET                         users/{id}/stats
-  PATCH                       products/{id}
+  POST                        users/{id}/password, for admins: makes one
+  PATCH                       products/{id}, for the operator
 Lists take page, per_page (at most 200), sort (-name for the reverse), q (words to search for) and filters.";
 
 /// A CRM back end on SQLite or PostgreSQL whose every read goes through a cache, in its process or in Redis.
@@ -61,6 +66,9 @@ enum Command {
     /// Bring in data of another system
     #[command(subcommand)]
     Import(import::Import),
+    /// Add users, and give them passwords
+    #[command(subcommand)]
+    User(user::User),
     /// Create the database, or bring its tables up to date, and end
     Migrate,
     /// Ask the running server to load companies and their pipelines into its cache
@@ -84,6 +92,11 @@ enum Failure {
         "{address} cannot be listened on: {source}. Is another server running there? Name another port with --listen"
     )]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error(
+        "{0} can be reached from other machines, and users of the demo have the password of the manual: give them others \
+         with `crm user password`, name another database, or listen on a loopback address"
+    )]
+    DemoInTheOpen(std::net::SocketAddr),
     #[error(transparent)]
     Import(#[from] ImportError),
     #[error(transparent)]
@@ -122,6 +135,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => runtime.block_on(serve::run(settings, arguments)),
         // Only an import can end without success and without a failure: when it refuses what the files say.
         Command::Import(what) => return runtime.block_on(import::run(&settings, &what)),
+        Command::User(user) => runtime.block_on(user::run(&settings, user)),
         Command::Migrate => runtime.block_on(migrate::run(&settings)),
         Command::Warm => runtime.block_on(warm::run(&settings)),
         Command::CheckConfig => check_config::run(&settings),

@@ -5,8 +5,9 @@ use crate::app::App;
 use crate::config::{Settings, Switch};
 use crate::database::Database;
 use crate::time::Day;
-use crate::{companies, demo, server, warm};
+use crate::{access, demo, server, warm};
 use clap::Args;
+use serde_json::json;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
@@ -34,8 +35,18 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let stop = stop_signal()?; // before anybody is told that this serves, and may stop it
     let cache = server::cache(&settings, larder::Clock::system())?;
     let database = open(&settings).await?;
-    let demo = !arguments.no_demo && demo::fill(&database, Day::today()).await?;
-    let example = example_company(&database).await?;
+    let is_open = !address.ip().is_loopback();
+    let demo = !arguments.no_demo && !is_open && demo::fill(&database, Day::today()).await?;
+    let has_demo = has_demo(&database).await?;
+    if is_open && has_demo {
+        return Err(Failure::DemoInTheOpen(address));
+    }
+    if is_open && !settings.is_over_tls() {
+        tracing::warn!(
+            "passwords and sessions go over the network as they are: put a proxy that speaks TLS in front, and name its \
+             address with --public-url https://…"
+        );
+    }
     let outbox = database.tell(&cache).await?;
     if let Some(place) = settings.shared_cache()
         && !server::reach(&cache).await
@@ -49,7 +60,7 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
         let summary = warm::run(&app, |_progress| async { true }).await?;
         tracing::info!(companies = summary.companies, entries = summary.loaded, "the cache is warm");
     }
-    if let Err(error) = greet(listener.local_addr()?, &app.settings, demo, example.as_deref()) {
+    if let Err(error) = greet(listener.local_addr()?, &app.settings, demo, has_demo) {
         // Whoever started it may have closed standard output: that is no reason not to serve.
         tracing::warn!(%error, "the greeting could not be printed");
     }
@@ -58,13 +69,13 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     Ok(())
 }
 
-/// The id of a company to show requests with.
-async fn example_company(database: &Database) -> Result<Option<String>, Failure> {
+/// Whether somebody can sign in with the password of the manual.
+async fn has_demo(database: &Database) -> Result<bool, Failure> {
     let mut snapshot = database.snapshot().await.map_err(crate::error::Error::from)?;
-    Ok(companies::ids(&mut snapshot).await?.first().map(ToString::to_string))
+    Ok(access::count_demo_passwords(&mut snapshot).await? > 0)
 }
 
-fn greet(address: SocketAddr, settings: &Settings, demo: bool, example: Option<&str>) -> io::Result<()> {
+fn greet(address: SocketAddr, settings: &Settings, demo: bool, has_demo: bool) -> io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
@@ -80,10 +91,14 @@ fn greet(address: SocketAddr, settings: &Settings, demo: bool, example: Option<&
     if demo {
         writeln!(out, "The database was empty and has demo data now; --no-demo leaves it empty.")?;
     }
-    writeln!(out, "Try:\n  curl http://{address}/api/companies\n  curl http://{address}/api/health")?;
-    if let Some(company) = example {
-        let base = format!("http://{address}/api/companies/{company}");
-        writeln!(out, "  curl '{base}/deals?stage=won&sort=-value&per_page=5'\n  curl -i {base}/pipeline")?;
+    if has_demo {
+        writeln!(out, "Sign in as {} with the password {}:", demo::ADMIN, demo::PASSWORD)?;
+        let login = json!({"email": demo::ADMIN, "password": demo::PASSWORD});
+        let json = "-H 'Content-Type: application/json'";
+        writeln!(out, "  curl -c jar http://{address}/api/auth/login {json} -d '{login}'")?;
+        writeln!(out, "  curl -b jar http://{address}/api/companies")?;
+    } else {
+        writeln!(out, "Who has signed in may use it; `crm user add --help` says how to add the first of a company.")?;
     }
     writeln!(out, "Stop it with Ctrl-C.")?;
     out.flush()

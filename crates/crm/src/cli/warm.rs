@@ -1,6 +1,7 @@
 //! `crm warm`: asks the running server, whose process has the cache, and shows how it gets on.
 
-use super::Failure;
+use super::{Failure, open};
+use crate::access;
 use crate::config::Settings;
 use crate::warm::ask;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,7 +16,11 @@ pub(super) async fn run(settings: &Settings) -> Result<(), Failure> {
     }
     bar.enable_steady_tick(Duration::from_millis(100));
     let begun = std::time::SystemTime::now();
-    let result = ask(settings.listen, |progress| {
+    // Whoever has the database of a server may ask it.
+    let database = open(settings).await?;
+    let token = access::operator_token(&database).await?;
+    database.close().await;
+    let result = ask(settings.listen, &token, |progress| {
         bar.set_length(u64::try_from(progress.of).unwrap_or(u64::MAX));
         bar.set_position(u64::try_from(progress.done).unwrap_or(u64::MAX));
     });

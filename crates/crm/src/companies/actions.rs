@@ -1,9 +1,10 @@
 //! What can be done with companies: read through the cache; write, commit, announce.
 
-use super::model::{Company, CompanyEdit, CompanyId, CompanyQuery};
+use super::model::{Company, CompanyEdit, CompanyQuery};
 use super::{cache, store};
 use crate::app::{App, Served, Whose};
 use crate::body::Body;
+use crate::caller::{Act, Asker, Caller, CompanyId};
 use crate::database::Statements;
 use crate::error::Error;
 use crate::http::answer::Seen;
@@ -11,29 +12,44 @@ use crate::written::Announced;
 use larder::Policy;
 use std::sync::Arc;
 
-/// One page of all companies.
+/// One page of the companies that are there for whoever asks: a user's own, or the operator's, who sees all.
 ///
 /// # Errors
 /// What the database reports.
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(app: &App, query: &CompanyQuery) -> Result<Served, Error> {
-    let key = cache::COMPANIES.key(&cache::list_key(query));
-    app.read(key, cache::list_policy(), Whose::Shared, async |mut snapshot| {
-        Body::shared(&store::page(&mut snapshot, query).await?)
+pub(super) async fn list(app: &App, asker: &Asker, query: &CompanyQuery) -> Result<Served, Error> {
+    let only = asker.company();
+    let key = cache::COMPANIES.key(&cache::list_key(only, query));
+    let whose = only.map_or(Whose::Shared, |company| Whose::Of(company.as_str()));
+    app.read(key, cache::list_policy(only), whose, async |mut snapshot| {
+        let page = store::page(&mut snapshot, only, query).await?;
+        only.map_or_else(|| Body::shared(&page), |company| Body::of(company, &page))
     })
     .await
 }
 
-/// One company.
+/// One company, as its users see it.
 ///
 /// # Errors
 /// [`Error::NotFound`]; what the database reports.
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub async fn get(app: &App, id: &CompanyId) -> Result<Served, Error> {
+pub(super) async fn get(app: &App, caller: &Caller, id: &CompanyId) -> Result<Served, Error> {
+    caller.within(id, "company")?;
+    load(app, id).await
+}
+
+/// One company, whoever asks.
+///
+/// # Errors
+/// [`Error::NotFound`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub async fn load(app: &App, id: &CompanyId) -> Result<Served, Error> {
     app.read(cache::COMPANY.key(id), Policy::new(), Whose::Of(id.as_str()), async |mut snapshot| {
         Body::of(id, &require(&mut snapshot, id).await?)
     })
@@ -68,16 +84,19 @@ pub async fn require(statements: &mut impl Statements, id: &CompanyId) -> Result
 /// Changes a company.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`], and those of a change that somebody else was faster with.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`], and those of a change that somebody else was faster with.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
 pub(super) async fn update(
     app: &Arc<App>,
+    caller: &Caller,
     id: CompanyId,
     edit: CompanyEdit,
     seen: Seen,
 ) -> Result<Announced<Company>, Error> {
+    caller.within(&id, "company")?;
+    caller.may(Act::Administer)?;
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;

@@ -3,8 +3,9 @@
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction, and the
 //! list of ids that warming walks through, which is read once.
 
-use super::model::{Company, CompanyId, CompanyQuery};
+use super::model::{Company, CompanyQuery};
 use crate::body::Body;
+use crate::caller::CompanyId;
 use crate::page::Filter;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
 
@@ -16,14 +17,17 @@ pub static COMPANY: Space<CompanyId, Body> = Space::new(
 .ttl(Ttl::LONG)
 .weigher(Body::weight_bytes);
 
-/// One page of the list of companies.
-pub static COMPANIES: Space<(u32, String), Body> = Space::new(
-    "companies:page:{n}:{filter}",
-    "Read by whoever chooses a company; changes with any of them; a stale name confuses.",
+/// One page of the list of companies, as one company sees it, which sees itself, or the operator, who sees all.
+pub static COMPANIES: Space<(String, u32, String), Body> = Space::new(
+    "companies:{whose}:page:{n}:{filter}",
+    "Read by whoever begins; changes with any of them; a stale name confuses.",
 )
 .ttl(Ttl::LONG)
 .weigher(Body::weight_bytes)
 .prefix("company");
+
+/// What stands in the key of the operator's list; no company has it as its id.
+const ALL: &str = "all";
 
 /// All countries.
 pub static COUNTRIES: Space<(), Body> = Space::new(
@@ -58,14 +62,15 @@ fn any_company() -> Tag {
 }
 
 /// What a page of the list depends on.
-pub(super) fn list_policy() -> Policy {
-    Policy::new().tag(any_company())
+pub(super) fn list_policy(only: Option<&CompanyId>) -> Policy {
+    Policy::new().tag(only.map_or_else(any_company, details_of))
 }
 
-/// The page and the rest of a query, as segments of a key.
-pub(super) fn list_key(query: &CompanyQuery) -> (u32, String) {
+/// Whose list it is, the page and the rest of a query, as segments of a key.
+pub(super) fn list_key(only: Option<&CompanyId>, query: &CompanyQuery) -> (String, u32, String) {
     let filter = Filter::new(query.paging, query.order.by.word(), query.order.descending);
-    (query.paging.page, filter.and("q", query.search.as_deref()).into_segment())
+    let whose = only.map_or(ALL, CompanyId::as_str).to_owned();
+    (whose, query.paging.page, filter.and("q", query.search.as_deref()).into_segment())
 }
 
 /// What is no longer true when a company is added or changed.

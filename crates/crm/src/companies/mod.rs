@@ -6,10 +6,10 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::{get, require};
+pub use actions::{load, require};
 pub use cache::{COMPANIES, COMPANY, COUNTRIES, details_of, register};
 pub use model::{
-    Company, CompanyEdit, CompanyId, CompanyQuery, CompanySort, Country, NewCompany, Settings, SettingsEdit,
+    Company, CompanyEdit, CompanyQuery, CompanySort, Country, NewCompany, Settings, SettingsEdit,
 };
 pub use routes::router;
-pub use store::{by_external_id, countries, find, ids, insert, known_country, page, save};
+pub use store::{by_external_id, countries, find, ids, insert, known_country, named, page, save};

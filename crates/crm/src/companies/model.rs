@@ -1,16 +1,12 @@
 //! What a company is, and what it may become.
 
+use crate::caller::CompanyId;
 use crate::checks;
 use crate::error::FieldErrors;
 use crate::page::{Order, Paging};
 use crate::time::Moment;
-use crate::words::{id, search_text, word_enum};
+use crate::words::{search_text, word_enum};
 use serde::{Deserialize, Serialize};
-
-id! {
-    /// Names one company.
-    CompanyId
-}
 
 /// A country by its ISO 3166-1 code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]

@@ -1,8 +1,9 @@
 //! The HTTP of companies and countries.
 
 use super::actions;
-use super::model::{Company, CompanyEdit, CompanyId, CompanyQuery, CompanySort};
+use super::model::{Company, CompanyEdit, CompanyQuery, CompanySort};
 use crate::app::{App, Served};
+use crate::caller::{Asker, Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
 use crate::http::params::{NoParams, Params};
@@ -13,7 +14,11 @@ use axum::extract::State;
 use axum::routing::get;
 use std::sync::Arc;
 
-async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Served, Error> {
+async fn list(
+    State(app): State<Arc<App>>,
+    asker: Asker,
+    mut params: Params,
+) -> Result<Served, Error> {
     let by_name = Order { by: CompanySort::Name, descending: false };
     let query = CompanyQuery {
         paging: params.paging(),
@@ -21,11 +26,16 @@ async fn list(State(app): State<Arc<App>>, mut params: Params) -> Result<Served,
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &query).await
+    actions::list(&app, &asker, &query).await
 }
 
-async fn one(State(app): State<Arc<App>>, Id(id): Id<CompanyId>, _none: NoParams) -> Result<Served, Error> {
-    actions::get(&app, &id).await
+async fn one(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id<CompanyId>,
+    _none: NoParams,
+) -> Result<Served, Error> {
+    actions::get(&app, &caller, &id).await
 }
 
 async fn countries(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Error> {
@@ -34,12 +44,13 @@ async fn countries(State(app): State<Arc<App>>, _none: NoParams) -> Result<Serve
 
 async fn update(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Id(id): Id<CompanyId>,
     _none: NoParams,
     seen: Seen,
     Json(edit): Json<CompanyEdit>,
 ) -> Result<Changed<Company>, Error> {
-    actions::update(&app, id, edit, seen).await.map(Changed)
+    actions::update(&app, &caller, id, edit, seen).await.map(Changed)
 }
 
 /// The routes of this domain.

@@ -1,7 +1,8 @@
 //! The SQL of companies and countries.
 
 use super::cache;
-use super::model::{Company, CompanyId, CompanyQuery, CompanySort, Country};
+use super::model::{Company, CompanyQuery, CompanySort, Country};
+use crate::caller::CompanyId;
 use crate::database::{Change, Statements};
 use crate::error::{Error, FieldErrors};
 use crate::page::{Page, Select};
@@ -37,17 +38,36 @@ pub async fn by_external_id(
     Ok(sqlx::query_as(sql).bind(external_id).fetch_optional(statements.statement()).await?)
 }
 
-/// One page of all companies.
+/// The company of this name or id.
+///
+/// # Errors
+/// [`Error::Conflict`] when there is none, or several have the name; what the database reports.
+pub async fn named(statements: &mut impl Statements, name: &str) -> Result<Company, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM companies WHERE id = $1 OR name = $1");
+    let found: Vec<Company> = sqlx::query_as(sql).bind(name).fetch_all(statements.statement()).await?;
+    match <[Company; 1]>::try_from(found) {
+        Ok([company]) => Ok(company),
+        Err(found) if found.is_empty() => Err(Error::Conflict(format!("there is no company `{name}`"))),
+        Err(_several) => Err(Error::Conflict(format!("several companies are named `{name}`: give the id of one"))),
+    }
+}
+
+/// One page of all companies, or of the only one that is there for whoever asks.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn page(statements: &mut impl Statements, query: &CompanyQuery) -> Result<Page<Company>, Error> {
+pub async fn page(
+    statements: &mut impl Statements,
+    only: Option<&CompanyId>,
+    query: &CompanyQuery,
+) -> Result<Page<Company>, Error> {
     let column = match query.order.by {
         CompanySort::Name => "name",
         CompanySort::Created => "created_at_ms",
     };
     let direction = query.order.direction();
     Select::new(columns!(), "companies")
+        .and_if("id =", only.map(CompanyId::as_str), "")
         .and_if("search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
         .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
         .await

@@ -35,9 +35,13 @@ pub struct Layer {
         help_heading = "Settings"
     )]
     pub database_url: Option<Secret>,
-    /// The address to serve on; loopback only, until there is a sign-in [default: 127.0.0.1:8080]
+    /// The address to serve on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRM_LISTEN", global = true, help_heading = "Settings")]
     pub listen: Option<String>,
+    /// The address that browsers have of it, as behind a proxy that speaks TLS: https://crm.example.com [default: that of `listen`, without
+    /// TLS]
+    #[arg(long, value_name = "URL", env = "CRM_PUBLIC_URL", global = true, help_heading = "Settings")]
+    pub public_url: Option<String>,
     /// Whether reads are cached; `off` asks the database each time [default: on]
     #[arg(
         long,
@@ -145,8 +149,10 @@ impl Switch {
 pub struct Settings {
     /// Where the data is.
     pub database_url: DatabaseUrl,
-    /// Where requests come in; a loopback address.
+    /// Where requests come in.
     pub listen: SocketAddr,
+    /// The origin that browsers have of it, if that is another one.
+    pub public_url: Option<String>,
     /// Whether reads are cached.
     pub cache: Switch,
     /// How much the cache may hold.
@@ -196,11 +202,13 @@ impl Settings {
         let redis = RedisSettings::of(&mut over, &mut under)?;
         let url = over.database_url.or(under.database_url);
         let listen = over.listen.or(under.listen);
+        let public_url = over.public_url.or(under.public_url);
         let capacity_mb = over.cache_capacity_mb.or(under.cache_capacity_mb).unwrap_or(256);
         let settings = Self {
             database_url: DatabaseUrl::parse(url.as_ref().map_or("sqlite:crm.db", Secret::expose))
                 .map_err(ConfigError)?,
-            listen: loopback(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
+            listen: address(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
+            public_url: public_url.filter(|url| !url.is_empty()).map(|url| origin(&url)).transpose()?,
             cache: over.cache.or(under.cache).unwrap_or(Switch::On),
             cache_capacity_bytes: within("cache_capacity_mb", capacity_mb, 1, 1 << 20)? << 20,
             redis,
@@ -225,6 +233,18 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Whether browsers reach it over TLS, so that a cookie needs to go no other way.
+    #[must_use]
+    pub fn is_over_tls(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
+    }
+
+    /// The origins whose pages may change something, beside that of the address that a request was sent to.
+    #[must_use]
+    pub fn trusted_origins(&self) -> &[String] {
+        self.public_url.as_slice()
+    }
+
     /// Where the cache is that processes share; `None` when each has its own, or none.
     #[must_use]
     pub fn shared_cache(&self) -> Option<RedisPlace> {
@@ -245,6 +265,7 @@ impl std::fmt::Display for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "database_url = {:?}", self.database_url.to_string())?;
         writeln!(f, "listen = \"{}\"", self.listen)?;
+        writeln!(f, "public_url = {:?}", self.public_url.as_deref().unwrap_or_default())?;
         writeln!(f, "cache = \"{}\"", self.cache.word())?;
         writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
         write!(f, "{}", self.redis)?;
@@ -269,19 +290,23 @@ fn wrong_file(path: &Path, text: &str, error: &toml::de::Error) -> String {
     format!("the settings file {}{} is wrong: {}", path.display(), line.unwrap_or_default(), error.message())
 }
 
-fn loopback(text: &str) -> Result<SocketAddr, ConfigError> {
-    let address: SocketAddr = text.parse().map_err(|_not_an_address| {
+fn address(text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_not_an_address| {
         ConfigError(format!(
             "listen: `{text}` is not an address and a port: write, for example, 127.0.0.1:8080"
         ))
-    })?;
-    if address.ip().is_loopback() {
-        return Ok(address);
+    })
+}
+
+/// A scheme and a host, as browsers write an origin.
+fn origin(text: &str) -> Result<String, ConfigError> {
+    let origin = text.trim_end_matches('/').to_lowercase();
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    if host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '@', '?', '#', ' '])) {
+        return Ok(origin);
     }
     Err(ConfigError(format!(
-        "listen: {address} can be reached from other machines, and there is no sign-in yet, so that anybody could \
-         read and change everything: use a loopback address, for example 127.0.0.1:{}",
-        address.port()
+        "public_url: `{text}` is no address of a site: write it as https://crm.example.com, without a path"
     )))
 }
 
@@ -319,7 +344,8 @@ mod tests {
     fn what_is_refused_says_what_to_write() {
         for (text, words) in [
             ("listn = \"127.0.0.1:1\"", "unknown field `listn`"),
-            ("listen = \"0.0.0.0:8080\"", "loopback"),
+            ("public_url = \"crm.example.com\"", "https://crm.example.com"),
+            ("public_url = \"https://u@h/crm\"", "without a path"),
             ("listen = \"localhost:8080\"", "127.0.0.1:8080"),
             ("cache = \"yes\"", "`on` or `off`"),
             ("cache_capacity_mb = 0", "from 1"),
@@ -342,6 +368,7 @@ mod tests {
         let strange = Layer {
             database_url: Some(r#"sqlite:a "b"\c.db"#.to_owned().into()),
             log: Some(r#"crm[{a="b"}]=info"#.to_owned()),
+            public_url: Some("https://CRM.example.com/".to_owned()),
             redis_url: Some("rediss://h:6379/1".to_owned().into()),
             redis_namespace: Some("crm".to_owned()),
             redis_client_cert_file: Some("a \"b\".pem".into()),

@@ -4,10 +4,11 @@ use super::model::{Contact, ContactEdit, ContactId, ContactQuery, NewContact};
 use super::{cache, store};
 use crate::app::{App, Served, Whose};
 use crate::body::Body;
-use crate::companies::{self, CompanyId};
-use crate::database::Statements;
-use crate::error::Error;
+use crate::caller::{Act, Caller, CompanyId};
+use crate::database::Change;
+use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
+use crate::users;
 use crate::written::Announced;
 use larder::Policy;
 use std::sync::Arc;
@@ -15,14 +16,19 @@ use std::sync::Arc;
 /// One page of a company's contacts.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such company; what the database reports.
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(app: &App, company: &CompanyId, query: &ContactQuery) -> Result<Served, Error> {
+pub(super) async fn list(
+    app: &App,
+    caller: &Caller,
+    company: &CompanyId,
+    query: &ContactQuery,
+) -> Result<Served, Error> {
+    caller.within(company, "company")?;
     let key = cache::CONTACTS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        companies::require(&mut snapshot, company).await?;
         Body::of(company, &store::page(&mut snapshot, company, query).await?)
     })
     .await
@@ -35,35 +41,46 @@ pub(super) async fn list(app: &App, company: &CompanyId, query: &ContactQuery) -
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn get(app: &App, id: &ContactId) -> Result<Served, Error> {
-    app.read(cache::CONTACT.key(id), Policy::new(), Whose::Any, async |mut snapshot| {
-        let contact = require(&mut snapshot, id).await?;
-        Body::of(&contact.company_id, &contact)
+pub(super) async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Served, Error> {
+    within(app, caller, id).await?;
+    let company = &caller.company;
+    app.read(cache::CONTACT.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut snapshot| {
+        Body::of(company, &store::require(&mut snapshot, company, id).await?)
     })
     .await
 }
 
-async fn require(statements: &mut impl Statements, id: &ContactId) -> Result<Contact, Error> {
-    store::find(statements, id).await?.ok_or(Error::NotFound("contact"))
+/// Hides a contact of another company from the caller.
+async fn within(app: &App, caller: &Caller, id: &ContactId) -> Result<(), Error> {
+    app.within(cache::HOME.key(id), caller, "contact", async |mut snapshot| {
+        store::company_of(&mut snapshot, id).await
+    })
+    .await
 }
 
 /// Adds a contact to a company.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such company; [`Error::Invalid`], [`Error::Conflict`]; what the database reports.
+/// [`Error::NotFound`] when there is no such company for the caller; [`Error::Forbidden`], [`Error::Invalid`]; what the
+/// database reports.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
 pub(super) async fn create(
     app: &Arc<App>,
+    caller: &Caller,
     company: CompanyId,
-    new: NewContact,
+    mut new: NewContact,
 ) -> Result<Announced<Contact>, Error> {
+    caller.within(&company, "company")?;
+    new.owner_id = caller.owner_of_new(new.owner_id);
+    caller.may(Act::Write(new.owner_id.as_ref()))?;
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        companies::require(&mut change, &company).await?;
-        let written = store::insert(&mut change, Contact::new(&company, &new)?).await?;
+        let contact = Contact::new(&company, &new)?;
+        check_owner(&mut change, None, &contact).await?;
+        let written = store::insert(&mut change, contact).await?;
         owned.commit(change, written).await
     })
     .await
@@ -72,22 +89,28 @@ pub(super) async fn create(
 /// Changes a contact.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`], and those of a change that somebody else was faster with.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`], and those of a change that somebody else was faster with.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
 pub(super) async fn update(
     app: &Arc<App>,
+    caller: &Caller,
     id: ContactId,
     edit: ContactEdit,
     seen: Seen,
 ) -> Result<Announced<Contact>, Error> {
-    let owned = Arc::clone(app);
+    within(app, caller, &id).await?;
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let contact = require(&mut change, &id).await?;
-        seen.check(&contact, edit.version, contact.version)?;
-        let written = store::save(&mut change, contact.edited(&edit)?).await?;
+        let before = store::require(&mut change, &caller.company, &id).await?;
+        caller.may(Act::Write(before.owner_id.as_ref()))?;
+        seen.check(&before, edit.version, before.version)?;
+        let contact = before.clone().edited(&edit)?;
+        caller.may(Act::Write(contact.owner_id.as_ref()))?;
+        check_owner(&mut change, Some(&before), &contact).await?;
+        let written = store::save(&mut change, contact).await?;
         owned.commit(change, written).await
     })
     .await
@@ -96,18 +119,33 @@ pub(super) async fn update(
 /// Removes a contact that no deal names.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`], and those of a change that somebody else was faster with.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`], and those of a change that somebody else was faster with.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(app: &Arc<App>, id: ContactId, seen: Seen) -> Result<Announced<()>, Error> {
-    let owned = Arc::clone(app);
+pub(super) async fn delete(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: ContactId,
+    seen: Seen,
+) -> Result<Announced<()>, Error> {
+    within(app, caller, &id).await?;
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let contact = require(&mut change, &id).await?;
+        let contact = store::require(&mut change, &caller.company, &id).await?;
+        caller.may(Act::Write(contact.owner_id.as_ref()))?;
         seen.check(&contact, None, contact.version)?;
         let written = store::delete(&mut change, contact).await?;
         owned.commit(change, written.showing(())).await
     })
     .await
+}
+
+/// Refuses a contact that is newly given to somebody who cannot have it.
+async fn check_owner(change: &mut Change, before: Option<&Contact>, contact: &Contact) -> Result<(), Error> {
+    let mut errors = FieldErrors::default();
+    let before = before.and_then(|before| before.owner_id.as_ref());
+    users::check_owner(change, &mut errors, &contact.company_id, before, contact.owner_id.as_ref()).await?;
+    Ok(errors.or(())?)
 }

@@ -4,7 +4,7 @@
 
 use super::model::{Contact, ContactId, ContactQuery};
 use crate::body::Body;
-use crate::companies::CompanyId;
+use crate::caller::CompanyId;
 use crate::page::Filter;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
 
@@ -15,6 +15,14 @@ pub static CONTACT: Space<ContactId, Body> = Space::new(
 )
 .ttl(Ttl::MEDIUM)
 .weigher(Body::weight_bytes)
+.prefix("contacts");
+
+/// The company that a contact belongs to, which says whether it is there for whoever asks.
+pub(super) static HOME: Space<ContactId, CompanyId> = Space::new(
+    "contact:{id}:company",
+    "Read before each contact; never changes while the contact exists; stale, it would point at one that is gone.",
+)
+.ttl(Ttl::DAY)
 .prefix("contacts");
 
 /// One page of a company's contacts.
@@ -28,7 +36,7 @@ pub static CONTACTS: Space<(CompanyId, u32, String), Body> = Space::new(
 
 /// Makes the spaces known to a cache.
 pub fn register(builder: Builder) -> Builder {
-    builder.space(&CONTACT).space(&CONTACTS)
+    builder.space(&CONTACT).space(&HOME).space(&CONTACTS)
 }
 
 impl Id for ContactId {
@@ -55,11 +63,17 @@ pub(super) fn list_key(company: &CompanyId, query: &ContactQuery) -> (CompanyId,
     let filter = Filter::new(query.paging, query.order.by.word(), query.order.descending)
         .and("kind", query.kind.map(|kind| kind.word()))
         .and("country", query.country.as_deref())
+        .and("owner", query.owner.as_ref().map(|owner| owner.as_str()))
         .and("q", query.search.as_deref());
     (company.clone(), query.paging.page, filter.into_segment())
 }
 
-/// What is no longer true when a contact is added, changed or removed.
+/// What is no longer true when a contact is added or changed.
 pub(super) fn changed(contact: &Contact) -> Invalidation {
     Invalidation::new().key(CONTACT.key(&contact.id)).tag(contacts_of(&contact.company_id))
+}
+
+/// What is no longer true when a contact is removed.
+pub(super) fn removed(contact: &Contact) -> Invalidation {
+    changed(contact).key(HOME.key(&contact.id))
 }

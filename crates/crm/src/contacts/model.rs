@@ -1,7 +1,7 @@
 //! What a contact is, and what it may become.
 
+use crate::caller::{CompanyId, UserId};
 use crate::checks;
-use crate::companies::CompanyId;
 use crate::error::FieldErrors;
 use crate::page::{Order, Paging};
 use crate::time::Moment;
@@ -46,6 +46,8 @@ pub struct Contact {
     pub phone: Option<String>,
     /// ISO 3166-1 code.
     pub country: Option<String>,
+    /// Who looks after it.
+    pub owner_id: Option<UserId>,
     /// When it was added.
     #[sqlx(rename = "created_at_ms")]
     pub created_at: Moment,
@@ -77,6 +79,8 @@ pub struct NewContact {
     pub phone: Option<String>,
     /// ISO 3166-1 code.
     pub country: Option<String>,
+    /// Who is to look after it: an active user of the company.
+    pub owner_id: Option<UserId>,
 }
 
 /// The fields of a contact that a request changes; absent ones stay as they are, `null` empties.
@@ -104,6 +108,9 @@ pub struct ContactEdit {
     /// A new country.
     #[serde(default, deserialize_with = "crate::edit::given")]
     pub country: Option<Option<String>>,
+    /// Another owner.
+    #[serde(default, deserialize_with = "crate::edit::given")]
+    pub owner_id: Option<Option<UserId>>,
 }
 
 impl Contact {
@@ -125,6 +132,7 @@ impl Contact {
             email: checks::email(&mut errors, new.email.as_deref()),
             phone: checks::optional_text(&mut errors, "phone", new.phone.as_deref()),
             country: checks::country(&mut errors, new.country.as_deref()),
+            owner_id: new.owner_id.clone(),
             created_at: now,
             updated_at: now,
             version: 1,
@@ -157,6 +165,9 @@ impl Contact {
         if let Some(country) = &edit.country {
             self.country = checks::country(&mut errors, country.as_deref());
         }
+        if let Some(owner) = &edit.owner_id {
+            self.owner_id.clone_from(owner);
+        }
         errors.or(self)
     }
 
@@ -188,6 +199,8 @@ pub struct ContactQuery {
     pub kind: Option<ContactKind>,
     /// Only those of this country.
     pub country: Option<String>,
+    /// Only those of this owner.
+    pub owner: Option<UserId>,
     /// Words to be found in the name, organisation or address.
     pub search: Option<String>,
 }

@@ -2,7 +2,8 @@
 
 use super::cache;
 use super::model::{Contact, ContactId, ContactQuery, ContactSort};
-use crate::companies::{self, CompanyId};
+use crate::caller::{CompanyId, UserId};
+use crate::companies;
 use crate::database::{Change, Statements};
 use crate::error::Error;
 use crate::page::{Page, Select};
@@ -13,18 +14,46 @@ use crate::written::Written;
 /// The columns of a [`Contact`], in every `SELECT` of this file.
 macro_rules! columns {
     () => {
-        "id, company_id, external_id, kind, name, organisation, title, email, phone, country, created_at_ms, \
-         updated_at_ms, version"
+        "id, company_id, external_id, kind, name, organisation, title, email, phone, country, owner_id, \
+         created_at_ms, updated_at_ms, version"
     };
 }
 
-/// One contact.
+/// One contact of a company.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn find(statements: &mut impl Statements, id: &ContactId) -> Result<Option<Contact>, Error> {
-    let sql = concat!("SELECT ", columns!(), " FROM contacts WHERE id = $1");
-    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+pub async fn find(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    id: &ContactId,
+) -> Result<Option<Contact>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM contacts WHERE company_id = $1 AND id = $2");
+    Ok(sqlx::query_as(sql).bind(company).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// A contact of a company that has to be there.
+///
+/// # Errors
+/// [`Error::NotFound`]; what the database reports.
+pub(super) async fn require(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    id: &ContactId,
+) -> Result<Contact, Error> {
+    find(statements, company, id).await?.ok_or(Error::NotFound("contact"))
+}
+
+/// The company that a contact belongs to.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn company_of(
+    statements: &mut impl Statements,
+    id: &ContactId,
+) -> Result<Option<CompanyId>, Error> {
+    let sql = "SELECT company_id FROM contacts WHERE id = $1";
+    Ok(sqlx::query_scalar(sql).bind(id).fetch_optional(statements.statement()).await?)
 }
 
 /// The imported contact of this natural key in its company.
@@ -59,6 +88,7 @@ pub async fn page(
         .and("company_id =", company.as_str(), "")
         .and_if("kind =", query.kind.map(|kind| kind.word()), "")
         .and_if("country =", query.country.as_deref(), "")
+        .and_if("owner_id =", query.owner.as_ref().map(UserId::as_str), "")
         .and_if("search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
         .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
         .await
@@ -80,8 +110,8 @@ pub async fn count(statements: &mut impl Statements, company: &CompanyId) -> Res
 pub async fn insert(change: &mut Change, contact: Contact) -> Result<Written<Contact>, Error> {
     companies::known_country(change, contact.country.as_deref()).await?;
     let sql = "INSERT INTO contacts (id, company_id, external_id, kind, name, organisation, title, email, phone, \
-               country, created_at_ms, updated_at_ms, version, search_text) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+               country, owner_id, created_at_ms, updated_at_ms, version, search_text) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     sqlx::query(sql)
         .bind(&contact.id)
         .bind(&contact.company_id)
@@ -93,6 +123,7 @@ pub async fn insert(change: &mut Change, contact: Contact) -> Result<Written<Con
         .bind(&contact.email)
         .bind(&contact.phone)
         .bind(&contact.country)
+        .bind(&contact.owner_id)
         .bind(contact.created_at)
         .bind(contact.updated_at)
         .bind(contact.version)
@@ -110,7 +141,7 @@ pub async fn save(change: &mut Change, mut contact: Contact) -> Result<Written<C
     companies::known_country(change, contact.country.as_deref()).await?;
     contact.updated_at = Moment::now();
     let sql = "UPDATE contacts SET kind = $3, name = $4, organisation = $5, title = $6, email = $7, phone = $8, \
-               country = $9, updated_at_ms = $10, search_text = $11, version = version + 1 \
+               country = $9, owner_id = $10, updated_at_ms = $11, search_text = $12, version = version + 1 \
                WHERE id = $1 AND version = $2";
     let result = sqlx::query(sql)
         .bind(&contact.id)
@@ -122,6 +153,7 @@ pub async fn save(change: &mut Change, mut contact: Contact) -> Result<Written<C
         .bind(&contact.email)
         .bind(&contact.phone)
         .bind(&contact.country)
+        .bind(&contact.owner_id)
         .bind(contact.updated_at)
         .bind(contact.search_text())
         .execute(change.statement())
@@ -144,7 +176,8 @@ pub async fn delete(change: &mut Change, contact: Contact) -> Result<Written<Con
     if result.rows_affected() == 0 {
         return Err(Error::PreconditionFailed);
     }
-    Ok(written(contact))
+    let changed = cache::removed(&contact);
+    Ok(Written::new(contact, changed))
 }
 
 fn written(contact: Contact) -> Written<Contact> {

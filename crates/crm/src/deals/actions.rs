@@ -4,7 +4,7 @@ use super::model::{Deal, DealEdit, DealId, DealQuery, DealView, Move, NewDeal};
 use super::{cache, store};
 use crate::app::{App, Served, Whose};
 use crate::body::Body;
-use crate::companies::{self, CompanyId};
+use crate::caller::{Act, Caller, CompanyId};
 use crate::contacts;
 use crate::database::{Change, Statements};
 use crate::error::{Error, FieldErrors};
@@ -12,20 +12,24 @@ use crate::http::answer::Seen;
 use crate::products;
 use crate::users;
 use crate::written::{Announced, Written};
-use larder::Policy;
 use std::sync::Arc;
 
 /// One page of a company's deals.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such company; what the database reports.
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(app: &App, company: &CompanyId, query: &DealQuery) -> Result<Served, Error> {
+pub(super) async fn list(
+    app: &App,
+    caller: &Caller,
+    company: &CompanyId,
+    query: &DealQuery,
+) -> Result<Served, Error> {
+    caller.within(company, "company")?;
     let key = cache::DEALS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        companies::require(&mut snapshot, company).await?;
         Body::of(company, &store::page(&mut snapshot, company, query).await?)
     })
     .await
@@ -38,46 +42,53 @@ pub(super) async fn list(app: &App, company: &CompanyId, query: &DealQuery) -> R
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn get(app: &App, id: &DealId) -> Result<Served, Error> {
-    // What a deal's view depends on has to be known before it is loaded, and that is its company's.
-    let home = app.cache.get_or_set(cache::HOME.key(id), Policy::new(), || async {
-        let mut snapshot = app.database.snapshot().await?;
-        store::company_of(&mut snapshot, id).await?.ok_or(Error::NotFound("deal"))
-    });
-    let home = home.await?;
-    let whose = Whose::Of(home.as_str());
-    app.read(cache::DEAL.key(id), cache::view_policy(&home), whose, async |mut snapshot| {
-        let view = view(&mut snapshot, id).await?;
-        Body::of(&view.company_id, &view)
+pub(super) async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Served, Error> {
+    within(app, caller, id).await?;
+    let company = &caller.company;
+    let whose = Whose::Of(company.as_str());
+    app.read(cache::DEAL.key(id), cache::view_policy(company), whose, async |mut snapshot| {
+        Body::of(company, &view(&mut snapshot, company, id).await?)
     })
     .await
 }
 
-async fn view(statements: &mut impl Statements, id: &DealId) -> Result<DealView, Error> {
-    store::view(statements, id).await?.ok_or(Error::NotFound("deal"))
+/// Hides a deal of another company from the caller.
+async fn within(app: &App, caller: &Caller, id: &DealId) -> Result<(), Error> {
+    app.within(cache::HOME.key(id), caller, "deal", async |mut snapshot| {
+        store::company_of(&mut snapshot, id).await
+    })
+    .await
+}
+
+async fn view(statements: &mut impl Statements, company: &CompanyId, id: &DealId) -> Result<DealView, Error> {
+    store::view(statements, company, id).await?.ok_or(Error::NotFound("deal"))
 }
 
 /// Adds a deal to a company.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is no such company; [`Error::Invalid`]; what the database reports.
+/// [`Error::NotFound`] when there is no such company for the caller; [`Error::Forbidden`], [`Error::Invalid`]; what the
+/// database reports.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
 pub(super) async fn create(
     app: &Arc<App>,
+    caller: &Caller,
     company: CompanyId,
-    new: NewDeal,
+    mut new: NewDeal,
 ) -> Result<Announced<DealView>, Error> {
+    caller.within(&company, "company")?;
+    new.owner_id = caller.owner_of_new(new.owner_id);
+    caller.may(Act::Write(new.owner_id.as_ref()))?;
     let owned = Arc::clone(app);
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        companies::require(&mut change, &company).await?;
         let deal = Deal::new(&company, &new)?;
         check_references(&mut change, None, &deal).await?;
         let id = deal.id.clone();
         let written = store::insert(&mut change, deal).await?;
-        let written = shown(&mut change, &id, written).await?;
+        let written = shown(&mut change, &company, &id, written).await?;
         owned.commit(change, written).await
     })
     .await
@@ -86,52 +97,56 @@ pub(super) async fn create(
 /// Changes a deal, but not its stage.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`], and those of a change that somebody else was faster with.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`], and those of a change that somebody else was faster with.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
 pub(super) async fn update(
     app: &Arc<App>,
+    caller: &Caller,
     id: DealId,
     edit: DealEdit,
     seen: Seen,
 ) -> Result<Announced<DealView>, Error> {
     let version = edit.version;
-    replace(app, id, seen, version, move |deal| deal.edited(&edit)).await
+    replace(app, caller, id, (seen, version), move |deal| deal.edited(&edit)).await
 }
 
 /// Moves a deal to another stage.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Invalid`], and those of a change that somebody else was faster with.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`], and those of a change that somebody else was faster with.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
 pub(super) async fn step(
     app: &Arc<App>,
+    caller: &Caller,
     id: DealId,
     step: Move,
     seen: Seen,
 ) -> Result<Announced<DealView>, Error> {
     let version = step.version;
-    replace(app, id, seen, version, move |deal| deal.moved(&step)).await
+    replace(app, caller, id, (seen, version), move |deal| deal.moved(&step)).await
 }
 
 async fn replace(
     app: &Arc<App>,
+    caller: &Caller,
     id: DealId,
-    seen: Seen,
-    version: Option<i64>,
+    (seen, version): (Seen, Option<i64>),
     alter: impl FnOnce(Deal) -> Result<Deal, FieldErrors> + Send + 'static,
 ) -> Result<Announced<DealView>, Error> {
-    let owned = Arc::clone(app);
+    within(app, caller, &id).await?;
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let before = checked(&mut change, &id, &seen, version).await?;
+        let before = checked(&mut change, &caller, &id, (&seen, version)).await?;
         let deal = alter(before.clone())?;
+        caller.may(Act::Write(deal.owner_id.as_ref()))?;
         check_references(&mut change, Some(&before), &deal).await?;
         let written = store::save(&mut change, &before, deal).await?;
-        let written = shown(&mut change, &id, written).await?;
+        let written = shown(&mut change, &caller.company, &id, written).await?;
         owned.commit(change, written).await
     })
     .await
@@ -140,31 +155,48 @@ async fn replace(
 /// Removes a deal.
 ///
 /// # Errors
-/// [`Error::NotFound`], and those of a change that somebody else was faster with.
+/// [`Error::NotFound`], [`Error::Forbidden`], and those of a change that somebody else was faster with.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(app: &Arc<App>, id: DealId, seen: Seen) -> Result<Announced<()>, Error> {
-    let owned = Arc::clone(app);
+pub(super) async fn delete(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: DealId,
+    seen: Seen,
+) -> Result<Announced<()>, Error> {
+    within(app, caller, &id).await?;
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let deal = checked(&mut change, &id, &seen, None).await?;
+        let deal = checked(&mut change, &caller, &id, (&seen, None)).await?;
         let written = store::delete(&mut change, deal).await?;
         owned.commit(change, written.showing(())).await
     })
     .await
 }
 
-/// The row to be changed, if it is still what the caller saw.
-async fn checked(change: &mut Change, id: &DealId, seen: &Seen, version: Option<i64>) -> Result<Deal, Error> {
-    let deal = store::find(change, id).await?.ok_or(Error::NotFound("deal"))?;
-    seen.check(&view(change, id).await?, version, deal.version)?;
+/// The row to be changed, if the caller may and it is still what the caller saw.
+async fn checked(
+    change: &mut Change,
+    caller: &Caller,
+    id: &DealId,
+    (seen, version): (&Seen, Option<i64>),
+) -> Result<Deal, Error> {
+    let deal = store::find(change, &caller.company, id).await?.ok_or(Error::NotFound("deal"))?;
+    caller.may(Act::Write(deal.owner_id.as_ref()))?;
+    seen.check(&view(change, &caller.company, id).await?, version, deal.version)?;
     Ok(deal)
 }
 
 /// The written deal as readers will see it, read in the transaction that wrote it.
-async fn shown(change: &mut Change, id: &DealId, written: Written<Deal>) -> Result<Written<DealView>, Error> {
-    Ok(written.showing(view(change, id).await?))
+async fn shown(
+    change: &mut Change,
+    company: &CompanyId,
+    id: &DealId,
+    written: Written<Deal>,
+) -> Result<Written<DealView>, Error> {
+    Ok(written.showing(view(change, company, id).await?))
 }
 
 /// Refuses a deal that newly names a contact, product or owner who does not exist or is not the company's.
@@ -172,7 +204,7 @@ async fn check_references(change: &mut Change, before: Option<&Deal>, deal: &Dea
     let mut errors = FieldErrors::default();
     if let Some(id) = &deal.contact_id
         && before.is_none_or(|before| before.contact_id.as_ref() != Some(id))
-        && contacts::find(change, id).await?.is_none_or(|contact| contact.company_id != deal.company_id)
+        && contacts::find(change, &deal.company_id, id).await?.is_none()
     {
         errors.add("contact_id", "names no contact of the company", "give the id of one, or null");
     }
@@ -182,16 +214,8 @@ async fn check_references(change: &mut Change, before: Option<&Deal>, deal: &Dea
     {
         errors.add("product_id", "names no product", "give one of the ids of /api/products, or null");
     }
-    if let Some(id) = &deal.owner_id
-        && before.is_none_or(|before| before.owner_id.as_ref() != Some(id))
-    {
-        match users::find(change, id).await?.filter(|user| user.company_id == deal.company_id) {
-            None => errors.add("owner_id", "names no user of the company", "give the id of one, or null"),
-            Some(user) if !user.active.0 => {
-                errors.add("owner_id", "names a user who is not active", "give the id of an active one");
-            }
-            Some(_) => {}
-        }
-    }
+    let owner_before = before.and_then(|before| before.owner_id.as_ref());
+    let owner = deal.owner_id.as_ref();
+    users::check_owner(change, &mut errors, &deal.company_id, owner_before, owner).await?;
     Ok(errors.or(())?)
 }

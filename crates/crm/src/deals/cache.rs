@@ -6,11 +6,11 @@
 
 use super::model::{Deal, DealId, DealQuery};
 use crate::body::Body;
-use crate::companies::CompanyId;
+use crate::caller::{CompanyId, UserId};
 use crate::contacts::contacts_of;
 use crate::page::Filter;
 use crate::products::any_product;
-use crate::users::{UserId, users_of};
+use crate::users::users_of;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
 
 /// One deal.
@@ -22,7 +22,7 @@ pub static DEAL: Space<DealId, Body> = Space::new(
 .weigher(Body::weight_bytes)
 .prefix("deals");
 
-/// The company that a deal belongs to, which says what its view depends on before it is loaded.
+/// The company that a deal belongs to, which says whether it is there for whoever asks, and what its view depends on.
 pub(super) static HOME: Space<DealId, CompanyId> = Space::new(
     "deal:{id}:company",
     "Read before each deal; never changes while the deal exists; stale, it would point at a deal that is gone.",

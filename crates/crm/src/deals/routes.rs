@@ -3,7 +3,7 @@
 use super::actions;
 use super::model::{DealEdit, DealId, DealQuery, DealSort, DealView, Move, NewDeal, Stage};
 use crate::app::{App, Served};
-use crate::companies::CompanyId;
+use crate::caller::{Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
 use crate::http::params::{NoParams, Params};
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 async fn list(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Id(company): Id<CompanyId>,
     mut params: Params,
 ) -> Result<Served, Error> {
@@ -30,50 +31,59 @@ async fn list(
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &company, &query).await
+    actions::list(&app, &caller, &company, &query).await
 }
 
-async fn one(State(app): State<Arc<App>>, Id(id): Id<DealId>, _none: NoParams) -> Result<Served, Error> {
-    actions::get(&app, &id).await
+async fn one(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(id): Id<DealId>,
+    _none: NoParams,
+) -> Result<Served, Error> {
+    actions::get(&app, &caller, &id).await
 }
 
 async fn create(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Id(company): Id<CompanyId>,
     _none: NoParams,
     Json(new): Json<NewDeal>,
 ) -> Result<Created<DealView>, Error> {
-    let made = actions::create(&app, company, new).await?;
+    let made = actions::create(&app, &caller, company, new).await?;
     Ok(Created { location: format!("/api/deals/{}", made.row.id), made })
 }
 
 async fn update(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Id(id): Id<DealId>,
     _none: NoParams,
     seen: Seen,
     Json(edit): Json<DealEdit>,
 ) -> Result<Changed<DealView>, Error> {
-    actions::update(&app, id, edit, seen).await.map(Changed)
+    actions::update(&app, &caller, id, edit, seen).await.map(Changed)
 }
 
 async fn step(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Id(id): Id<DealId>,
     _none: NoParams,
     seen: Seen,
     Json(step): Json<Move>,
 ) -> Result<Changed<DealView>, Error> {
-    actions::step(&app, id, step, seen).await.map(Changed)
+    actions::step(&app, &caller, id, step, seen).await.map(Changed)
 }
 
 async fn remove(
     State(app): State<Arc<App>>,
+    caller: Caller,
     Id(id): Id<DealId>,
     _none: NoParams,
     seen: Seen,
 ) -> Result<Gone, Error> {
-    actions::delete(&app, id, seen).await.map(Gone)
+    actions::delete(&app, &caller, id, seen).await.map(Gone)
 }
 
 /// The routes of this domain.

@@ -2,7 +2,7 @@
 
 use super::cache;
 use super::model::{Deal, DealId, DealQuery, DealSort, DealView, Named};
-use crate::companies::CompanyId;
+use crate::caller::CompanyId;
 use crate::database::{Change, Statements};
 use crate::error::Error;
 use crate::page::{Page, Select};
@@ -64,13 +64,17 @@ impl<'r> FromRow<'r, AnyRow> for DealView {
     }
 }
 
-/// One deal.
+/// One deal of a company.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn find(statements: &mut impl Statements, id: &DealId) -> Result<Option<Deal>, Error> {
-    let sql = concat!("SELECT ", columns!(), " FROM deals WHERE id = $1");
-    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+pub async fn find(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    id: &DealId,
+) -> Result<Option<Deal>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM deals WHERE company_id = $1 AND id = $2");
+    Ok(sqlx::query_as(sql).bind(company).bind(id).fetch_optional(statements.statement()).await?)
 }
 
 /// The imported deal of this natural key in its company.
@@ -87,13 +91,23 @@ pub async fn by_external_id(
     Ok(deal.fetch_optional(statements.statement()).await?)
 }
 
-/// One deal as readers see it.
+/// One deal of a company as readers see it.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn view(statements: &mut impl Statements, id: &DealId) -> Result<Option<DealView>, Error> {
-    let sql = concat!("SELECT ", view_columns!(), " FROM deals d", view_joins!(), " WHERE d.id = $1");
-    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+pub async fn view(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    id: &DealId,
+) -> Result<Option<DealView>, Error> {
+    let sql = concat!(
+        "SELECT ",
+        view_columns!(),
+        " FROM deals d",
+        view_joins!(),
+        " WHERE d.company_id = $1 AND d.id = $2"
+    );
+    Ok(sqlx::query_as(sql).bind(company).bind(id).fetch_optional(statements.statement()).await?)
 }
 
 /// The company that a deal belongs to.

@@ -5,6 +5,8 @@
 mod chance;
 mod names;
 
+use crate::access::{self, PasswordKind};
+use crate::caller::Role;
 use crate::companies::{self, Company, NewCompany};
 use crate::contacts::{self, Contact, ContactKind, NewContact};
 use crate::database::{Change, Database};
@@ -12,7 +14,8 @@ use crate::deals::{self, Deal, NewDeal, Stage};
 use crate::error::Error;
 use crate::products::{self, NewProduct, Product};
 use crate::time::{Day, Moment};
-use crate::users::{self, NewUser, Role, User};
+use crate::password::Password;
+use crate::users::{self, NewUser, User};
 use crate::written::Bulk;
 use chance::Chance;
 
@@ -25,6 +28,11 @@ const ORGANISATIONS: usize = 18;
 /// The same data each time, so that what is shown of it in a manual stays true.
 const SEED: u64 = 2_026;
 
+/// What all users of the demo sign in with. It stands in the manual, so that a server with it listens to this machine alone.
+pub const PASSWORD: &str = "demo-password";
+/// The demo's first admin.
+pub const ADMIN: &str = "jana.petersen@nordlicht.example";
+
 /// Fills an empty database. Does nothing, and answers `false`, when there is a company already.
 ///
 /// # Errors
@@ -36,12 +44,13 @@ pub async fn fill(database: &Database, today: Day) -> Result<bool, Error> {
     if !companies::ids(&mut database.snapshot().await?).await?.is_empty() {
         return Ok(false);
     }
+    let password = Password::from(PASSWORD.to_owned()).hash().await?; // one hash for all: it is no secret
     let mut change = database.change().await?;
     change.exclude_others().await?; // one fills it, whoever starts at the same time
     if !companies::ids(&mut change).await?.is_empty() {
         return Ok(false);
     }
-    let mut demo = Demo { change, bulk: Bulk::new(), today, chance: Chance::new(SEED) };
+    let mut demo = Demo { change, bulk: Bulk::new(), password, today, chance: Chance::new(SEED) };
     let mut price_list = Vec::new();
     for (name, series, list_price_cents) in names::PRODUCTS {
         let new = NewProduct {
@@ -64,6 +73,7 @@ pub async fn fill(database: &Database, today: Day) -> Result<bool, Error> {
 struct Demo {
     change: Change,
     bulk: Bulk,
+    password: String,
     today: Day,
     chance: Chance,
 }
@@ -87,7 +97,7 @@ impl Demo {
         company.updated_at = company.created_at;
         let company = companies::insert(&mut self.change, company).await?.in_bulk(&mut self.bulk);
         let sellers = self.users(&company, names).await?;
-        let contacts = self.contacts(&company, index).await?;
+        let contacts = self.contacts(&company, &sellers, index).await?;
         let mut engaged: Vec<u64> = (0..DEALS).map(|_| self.chance.below(HISTORY_DAYS)).collect();
         engaged.sort_unstable_by(|one, other| other.cmp(one)); // rows in the order in which they came about
         for days_ago in engaged {
@@ -115,6 +125,7 @@ impl Demo {
             user.created_at = company.created_at;
             user.updated_at = company.created_at;
             let user = users::insert(&mut self.change, user).await?.in_bulk(&mut self.bulk);
+            access::insert_password(&mut self.change, &user.id, &self.password, PasswordKind::Demo).await?;
             if matches!(role, Role::Rep | Role::Manager) {
                 sellers.push(user);
             }
@@ -123,7 +134,12 @@ impl Demo {
     }
 
     /// The organisations that a company deals with, each with a person.
-    async fn contacts(&mut self, company: &Company, index: usize) -> Result<Vec<Contact>, Error> {
+    async fn contacts(
+        &mut self,
+        company: &Company,
+        sellers: &[User],
+        index: usize,
+    ) -> Result<Vec<Contact>, Error> {
         let mut organisations = Vec::new();
         for number in 0..ORGANISATIONS {
             let place = index * ORGANISATIONS + number;
@@ -137,6 +153,7 @@ impl Demo {
                 email: Some(format!("office@{domain}")),
                 phone: None,
                 country: Some(country.to_owned()),
+                owner_id: Some(sellers[number % sellers.len()].id.clone()),
             };
             organisations.push(self.contact(company, &firm).await?);
             let first = names::FIRST_NAMES[place % names::FIRST_NAMES.len()];

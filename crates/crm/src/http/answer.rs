@@ -4,6 +4,7 @@ use crate::app::Served;
 use crate::body::Body;
 use crate::error::Error;
 use crate::written::Announced;
+use axum::Json;
 use axum::body::Body as Payload;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -90,6 +91,24 @@ impl<T: Serialize> IntoResponse for Created<T> {
         }
         response
     }
+}
+
+/// Something that was made and is shown this once: it holds a secret, and is kept by nobody.
+#[derive(Debug)]
+pub struct Made<T>(pub StatusCode, pub Announced<T>);
+
+impl<T: Serialize> IntoResponse for Made<T> {
+    fn into_response(self) -> Response {
+        let Announced { row, acknowledged } = self.1;
+        let mut response = acknowledge(private(row), acknowledged);
+        *response.status_mut() = self.0;
+        response
+    }
+}
+
+/// An answer about whoever asks, which nobody keeps.
+pub fn private(view: impl Serialize) -> Response {
+    ([(header::CACHE_CONTROL, "no-store")], Json(view)).into_response()
 }
 
 /// The row is gone.

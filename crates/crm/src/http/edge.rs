@@ -1,6 +1,7 @@
 //! The edge around the routes: time limits, panics, conditional answers, the count of statements, and the one log line.
 
 use super::answer::{Weak, X_CACHE, names_tag};
+use super::origin;
 use super::problem::Refusal;
 use crate::app::App;
 use crate::config::Switch;
@@ -12,7 +13,6 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, body};
 use std::any::Any;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -38,7 +38,11 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
         if_none_match: conditions(request.headers()),
     };
     let count = StatementCount::default();
-    let response = if is_this_machine(request.headers()) {
+    let is_foreign = !origin::is_safe(request.method())
+        && origin::is_foreign(request.headers(), app.settings.trusted_origins());
+    let response = if is_foreign {
+        Error::CrossSite.into_response()
+    } else {
         let is_strict = is_read(request.method()) && wants_the_latest(request.headers());
         let answer = async {
             if is_strict {
@@ -48,8 +52,6 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
             count.of(next.run(request)).await
         };
         within_limit(app.settings.request_limit, answer).await
-    } else {
-        Error::ForeignHost.into_response()
     };
     let mut response = asked.not_modified(response);
     if app.settings.show_queries == Switch::On {
@@ -64,18 +66,6 @@ async fn within_limit(limit: Duration, answer: impl Future<Output = Response>) -
         let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
         Error::TimedOut { limit_ms }.into_response()
     })
-}
-
-/// Whether the request is meant for this machine. Until there is a sign-in, this is what keeps a web page from reading
-/// everything through the browser of somebody on this machine, by letting its own name point here (DNS rebinding).
-fn is_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether an answer must not be older than the request, by `Cache-Control: no-cache` or `max-age=0` (RFC 9111, 5.2.1), as
@@ -144,28 +134,4 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     Error::internal(format!("a handler panicked: {}", text.unwrap_or_default())).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_names_of_this_machine_are_answered() {
-        for (host, here) in [
-            ("127.0.0.1:8080", true),
-            ("127.0.0.1", true),
-            ("LocalHost:1", true),
-            ("[::1]:8080", true),
-            ("[::1]", true),
-            ("127.0.0.1.example.com", false),
-            ("example.com:8080", false),
-            ("192.168.0.1", false),
-            ("", false),
-        ] {
-            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
-            assert_eq!(is_this_machine(&headers), here, "{host}");
-        }
-        assert!(!is_this_machine(&HeaderMap::new()));
-    }
 }

@@ -30,9 +30,18 @@ impl Error {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "urn:crm:problem:not-found", "Not found"),
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "urn:crm:problem:no-such-path", "No such path"),
-            Self::ForeignHost => {
-                (StatusCode::MISDIRECTED_REQUEST, "urn:crm:problem:foreign-host", "Foreign host")
+            Self::SignInNeeded => {
+                (StatusCode::UNAUTHORIZED, "urn:crm:problem:sign-in-needed", "Sign in first")
             }
+            Self::WrongCredentials => {
+                (StatusCode::UNAUTHORIZED, "urn:crm:problem:wrong-credentials", "Wrong address or password")
+            }
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, "urn:crm:problem:forbidden", "Not allowed"),
+            Self::PasswordChangeNeeded => {
+                (StatusCode::FORBIDDEN, "urn:crm:problem:password-change-needed", "Choose a password first")
+            }
+            Self::CrossSite => (StatusCode::FORBIDDEN, "urn:crm:problem:cross-site", "From another site"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "urn:crm:problem:busy", "Busy"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "urn:crm:problem:method-not-allowed", "Method not allowed")
             }
@@ -73,6 +82,10 @@ impl IntoResponse for Error {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            // What RFC 9110, 11.6.1 asks for: how one could say who one is.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }

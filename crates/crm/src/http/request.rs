@@ -1,6 +1,7 @@
 //! What requests carry: ids in the path, JSON in the body, and what the caller has seen.
 
 use super::answer::Seen;
+use crate::caller::{Asker, Caller, Operator};
 use crate::error::Error;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
@@ -14,6 +15,41 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// Longest id in a path: ours have 36 characters, and what is longer finds nothing but would be a key of the cache.
 pub const MAX_ID_BYTES: usize = 100;
+
+// Who asks has been found out ahead of any route (`access::identify`).
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        match parts.extensions.get::<Self>() {
+            Some(caller) => Ok(caller.clone()),
+            None if parts.extensions.get::<Operator>().is_some() => {
+                Err(Error::Forbidden("this is for the users of a company: sign in as one"))
+            }
+            None => Err(Error::SignInNeeded),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
+        let operator = parts.extensions.get::<Self>().copied();
+        operator.ok_or(Error::Forbidden("this is for whoever runs the service: use its `crm` command"))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Asker {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        if Operator::from_request_parts(parts, state).await.is_ok() {
+            return Ok(Self::Operator);
+        }
+        Caller::from_request_parts(parts, state).await.map(Self::Caller)
+    }
+}
 
 /// The id in the path.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use super::actions;
 use super::model::{Product, ProductEdit, ProductId};
 use crate::app::{App, Served};
+use crate::caller::Operator;
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
 use crate::http::params::NoParams;
@@ -16,8 +17,10 @@ async fn list(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Er
     actions::list(&app).await
 }
 
+/// The price list is of all companies, so that none of their users changes it.
 async fn update(
     State(app): State<Arc<App>>,
+    _operator: Operator,
     Id(id): Id<ProductId>,
     _none: NoParams,
     seen: Seen,

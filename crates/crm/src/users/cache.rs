@@ -2,9 +2,9 @@
 //!
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction.
 
-use super::model::{User, UserId, UserQuery};
+use super::model::{User, UserQuery};
 use crate::body::Body;
-use crate::companies::CompanyId;
+use crate::caller::{CompanyId, UserId};
 use crate::page::Filter;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
 
@@ -15,6 +15,13 @@ pub static USER: Space<UserId, Body> = Space::new(
 )
 .ttl(Ttl::LONG)
 .weigher(Body::weight_bytes);
+
+/// The company that a user belongs to, which says whether it is there for whoever asks.
+pub(super) static HOME: Space<UserId, CompanyId> = Space::new(
+    "user:{id}:company",
+    "Read before each user; never changes while the user exists; stale, it would point at a user who is gone.",
+)
+.ttl(Ttl::DAY);
 
 /// One page of a company's users.
 pub static USERS: Space<(CompanyId, u32, String), Body> = Space::new(
@@ -27,7 +34,7 @@ pub static USERS: Space<(CompanyId, u32, String), Body> = Space::new(
 
 /// Makes the spaces known to a cache.
 pub fn register(builder: Builder) -> Builder {
-    builder.space(&USER).space(&USERS)
+    builder.space(&USER).space(&HOME).space(&USERS)
 }
 
 impl Id for UserId {
@@ -44,6 +51,12 @@ pub fn users_of(company: &CompanyId) -> Tag {
     Tag::new("users", company)
 }
 
+/// What depends on what a user may do: its sessions.
+#[must_use]
+pub fn access_of(user: &UserId) -> Tag {
+    Tag::new("access of", user)
+}
+
 /// What a page of the list depends on.
 pub(super) fn list_policy(company: &CompanyId) -> Policy {
     Policy::new().tag(users_of(company))
@@ -58,7 +71,12 @@ pub(super) fn list_key(company: &CompanyId, query: &UserQuery) -> (CompanyId, u3
     (company.clone(), query.paging.page, filter.into_segment())
 }
 
-/// What is no longer true when a user is added, changed or removed.
+/// What is no longer true when a user is added or changed.
 pub(super) fn changed(user: &User) -> Invalidation {
-    Invalidation::new().key(USER.key(&user.id)).tag(users_of(&user.company_id))
+    Invalidation::new().key(USER.key(&user.id)).tag(users_of(&user.company_id)).tag(access_of(&user.id))
+}
+
+/// What is no longer true when a user is removed.
+pub(super) fn removed(user: &User) -> Invalidation {
+    changed(user).key(HOME.key(&user.id))
 }

@@ -6,8 +6,8 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::company_of;
-pub use cache::{USER, USERS, register, users_of};
-pub use model::{Active, NewUser, Role, User, UserEdit, UserId, UserQuery, UserSort};
+pub use actions::{check_owner, within};
+pub use cache::{USER, USERS, access_of, register, users_of};
+pub use model::{Active, NewUser, User, UserEdit, UserQuery, UserSort};
 pub use routes::router;
-pub use store::{by_external_id, count_active, delete, find, insert, page, save};
+pub use store::{by_external_id, count_active, delete, find, insert, page, require, save};

@@ -1,34 +1,15 @@
 //! What a user is, and what it may become.
 
+use crate::caller::{CompanyId, Role, UserId};
 use crate::checks;
-use crate::companies::CompanyId;
 use crate::error::FieldErrors;
 use crate::page::{Order, Paging};
 use crate::time::Moment;
-use crate::words::{id, search_text, word_enum};
+use crate::words::{search_text, word_enum};
 use serde::{Deserialize, Serialize};
 use sqlx::any::{Any, AnyTypeInfo};
 use sqlx::error::BoxDynError;
 use sqlx::{Decode, Type};
-
-id! {
-    /// Names one user.
-    UserId
-}
-
-word_enum! {
-    /// What a user may do, each role including those before it.
-    Role {
-        /// Reads.
-        Viewer = "viewer",
-        /// Writes its own deals and contacts.
-        Rep = "rep",
-        /// Writes all of the company's.
-        Manager = "manager",
-        /// Manages users and settings too.
-        Admin = "admin",
-    }
-}
 
 /// Whether a user may sign in and be given deals. 0 or 1 in the database, because SQLite has no boolean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,8 @@
 //! The SQL of users.
 
 use super::cache;
-use super::model::{User, UserId, UserQuery, UserSort};
-use crate::companies::CompanyId;
+use super::model::{User, UserQuery, UserSort};
+use crate::caller::{CompanyId, UserId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
 use crate::page::{Page, Select};
@@ -17,13 +17,51 @@ macro_rules! columns {
     };
 }
 
-/// One user.
+/// One user of a company.
 ///
 /// # Errors
 /// What the database reports.
-pub async fn find(statements: &mut impl Statements, id: &UserId) -> Result<Option<User>, Error> {
-    let sql = concat!("SELECT ", columns!(), " FROM users WHERE id = $1");
-    Ok(sqlx::query_as(sql).bind(id).fetch_optional(statements.statement()).await?)
+pub async fn find(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    id: &UserId,
+) -> Result<Option<User>, Error> {
+    let sql = concat!("SELECT ", columns!(), " FROM users WHERE company_id = $1 AND id = $2");
+    Ok(sqlx::query_as(sql).bind(company).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// A user of a company who has to be there.
+///
+/// # Errors
+/// [`Error::NotFound`]; what the database reports.
+pub async fn require(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    id: &UserId,
+) -> Result<User, Error> {
+    find(statements, company, id).await?.ok_or(Error::NotFound("user"))
+}
+
+/// The company that a user belongs to.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn company_of(
+    statements: &mut impl Statements,
+    id: &UserId,
+) -> Result<Option<CompanyId>, Error> {
+    let sql = "SELECT company_id FROM users WHERE id = $1";
+    Ok(sqlx::query_scalar(sql).bind(id).fetch_optional(statements.statement()).await?)
+}
+
+/// How many admins of a company may sign in, beside this user.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn count_other_admins(statements: &mut impl Statements, user: &User) -> Result<i64, Error> {
+    let sql = "SELECT COUNT(*) FROM users WHERE company_id = $1 AND id <> $2 AND role = 'admin' AND active = 1";
+    let query = sqlx::query_scalar(sql).bind(&user.company_id).bind(&user.id);
+    Ok(query.fetch_one(statements.statement()).await?)
 }
 
 /// The imported user of this natural key in its company.
@@ -99,14 +137,17 @@ pub async fn insert(change: &mut Change, user: User) -> Result<Written<User>, Er
     Ok(written(user))
 }
 
-/// Writes a changed user over the row of the version it was made from, and raises the version.
+/// Writes a changed user over the row of the version it was made from, and raises the version. Another role, or that it is not active
+/// any more, ends all its sessions.
 ///
 /// # Errors
 /// [`Error::PreconditionFailed`] when the row has another version; [`Error::Conflict`] when another user has the address.
 pub async fn save(change: &mut Change, mut user: User) -> Result<Written<User>, Error> {
     user.updated_at = Moment::now();
     let sql = "UPDATE users SET email = $3, name = $4, role = $5, active = $6, updated_at_ms = $7, \
-               search_text = $8, version = version + 1 WHERE id = $1 AND version = $2";
+               search_text = $8, version = version + 1, \
+               access_epoch = access_epoch + (CASE WHEN role <> $5 OR active <> $6 THEN 1 ELSE 0 END) \
+               WHERE id = $1 AND version = $2";
     let result = sqlx::query(sql)
         .bind(&user.id)
         .bind(user.version)
@@ -137,7 +178,8 @@ pub async fn delete(change: &mut Change, user: User) -> Result<Written<User>, Er
     if result.rows_affected() == 0 {
         return Err(Error::PreconditionFailed);
     }
-    Ok(written(user))
+    let changed = cache::removed(&user);
+    Ok(Written::new(user, changed))
 }
 
 fn written(user: User) -> Written<User> {
@@ -151,7 +193,7 @@ fn refused(error: sqlx::Error) -> Error {
             Error::Conflict("another user has this e-mail address: each user needs its own".to_owned())
         }
         Some(cause) if cause.is_foreign_key_violation() => Error::Conflict(
-            "the user still owns deals: give them to somebody else first, or set `active` to false"
+            "the user still owns deals or contacts: give them to somebody else first, or set `active` to false"
                 .to_owned(),
         ),
         _ => error.into(),

@@ -1,6 +1,7 @@
 //! The command's side of `crm warm`: it asks the server, and reads its lines as they come.
 
 use super::{Line, Progress, Summary};
+use larder::session::Token;
 use std::net::SocketAddr;
 
 /// Why a server was not warmed.
@@ -20,18 +21,22 @@ pub enum AskError {
     BrokenOff(SocketAddr),
 }
 
-/// Asks the server at this address to warm its cache, and tells `progress` of each step.
+/// Asks the server at this address to warm its cache, with a token of the operator, and tells `progress` of each step.
 ///
 /// # Errors
 /// There is no server, it refuses, or its answer breaks off.
 ///
 /// # Cancel safety
 /// The server ends its warming when it notices that nobody listens.
-pub async fn ask(server: SocketAddr, mut progress: impl FnMut(&Progress)) -> Result<Summary, AskError> {
+pub async fn ask(
+    server: SocketAddr,
+    token: &Token,
+    mut progress: impl FnMut(&Progress),
+) -> Result<Summary, AskError> {
     // The server is on this machine: a proxy that the environment names for the world outside would not find it.
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.map_err(|_not_reachable| AskError::NoServer(server))?;
-    let request = client.post(format!("http://{server}/api/cache/warm"));
+    let request = client.post(format!("http://{server}/api/cache/warm")).bearer_auth(token.expose());
     let mut response = request.send().await.map_err(|_not_reachable| AskError::NoServer(server))?;
     if !response.status().is_success() {
         let problem: serde_json::Value = response.json().await.unwrap_or_default();

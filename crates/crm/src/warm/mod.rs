@@ -11,7 +11,8 @@ pub use routes::router;
 
 use crate::analytics;
 use crate::app::{App, Source};
-use crate::companies::{self, CompanyId};
+use crate::caller::CompanyId;
+use crate::companies;
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
 
@@ -77,7 +78,7 @@ where
 }
 
 async fn warm(app: &App, company: &CompanyId, summary: &mut Summary) {
-    for served in [companies::get(app, company).await, analytics::pipeline(app, company).await] {
+    for served in [companies::load(app, company).await, analytics::load_pipeline(app, company).await] {
         match served {
             Ok(served) if matches!(served.source, Source::HitLocal | Source::Hit) => summary.present += 1,
             Ok(_) => summary.loaded += 1,

@@ -2,17 +2,17 @@
 
 use super::{Line, run};
 use crate::app::App;
+use crate::caller::Operator;
 use crate::config::Switch;
 use crate::error::Error;
 use crate::http::params::NoParams;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
@@ -23,12 +23,9 @@ const LINES_AHEAD: usize = 64;
 
 async fn warm(
     State(app): State<Arc<App>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    _operator: Operator,
     _none: NoParams,
 ) -> Result<Response, Error> {
-    if !peer.ip().is_loopback() {
-        return Err(Error::NoSuchPath); // an operator's door: from elsewhere it is not there
-    }
     if app.settings.cache == Switch::Off {
         return Err(Error::Conflict(
             "this server runs with its cache off: start it with CRM_CACHE=on to warm it".to_owned(),

@@ -73,11 +73,13 @@ fn a_product_keeps_its_rules() {
         let server = data.serve(Switch::On).await;
         let products = server.get("/api/products").await.json();
         let path = format!("/api/products/{}", products[0]["id"].as_str().unwrap());
-        let taken = server.patch(&path, &json!({"name": products[1]["name"]})).await;
+        let edit = json!({"list_price_cents": 100});
+        assert_eq!(server.patch(&path, &edit).await.status, StatusCode::FORBIDDEN, "it is of all companies");
+        let taken = server.operate(Method::PATCH, &path, Some(&json!({"name": products[1]["name"]}))).await;
         assert_eq!(taken.status, StatusCode::CONFLICT);
-        let negative = server.patch(&path, &json!({"list_price_cents": -1, "name": ""})).await;
+        let negative = server.operate(Method::PATCH, &path, Some(&json!({"list_price_cents": -1, "name": ""}))).await;
         assert_eq!(negative.wrong_fields(), ["name", "list_price_cents"]);
-        let priced = server.patch(&path, &json!({"list_price_cents": 100})).await.json();
+        let priced = server.operate(Method::PATCH, &path, Some(&edit)).await.json();
         assert_eq!(priced["list_price_cents"], 100);
     });
 }

@@ -47,10 +47,8 @@ fn a_deal_names_only_what_its_company_has() {
     testkit::run(async {
         let data = Data::demo().await;
         let server = data.serve(Switch::On).await;
-        let list = server.get("/api/companies").await.json();
-        let of = |index: usize, rest: &str| {
-            format!("/api/companies/{}/{rest}", list["items"][index]["id"].as_str().unwrap())
-        };
+        let companies = [server.company().await, server.other_company()];
+        let of = |index: usize, rest: &str| format!("/api/companies/{}/{rest}", companies[index]);
         let foreign_contact = server.first(&of(1, "contacts")).await;
         let foreign_user = server.first(&of(1, "users")).await;
         let new = json!({"title": "t", "contact_id": foreign_contact, "owner_id": foreign_user,

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use crate::ground;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
@@ -46,6 +47,15 @@ impl Desk {
     /// Runs `crm import sales DIR` on this desk's database.
     pub(crate) fn import(&self, directory: &Path, flags: &[&str]) -> Output {
         self.crm().args(["import", "sales"]).arg(directory).args(flags).output().unwrap()
+    }
+
+    /// Adds a user with this password, as who runs the service does it.
+    pub(crate) fn add_user(&self, arguments: &[&str], password: &str) {
+        let mut command = self.crm();
+        command.args(["user", "add", "--password-stdin"]).args(arguments);
+        let mut adding = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        adding.stdin.take().unwrap().write_all(password.as_bytes()).unwrap();
+        assert!(adding.wait().unwrap().success(), "{arguments:?}");
     }
 
     /// The report of an import that ends well.

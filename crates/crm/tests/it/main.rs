@@ -29,4 +29,4 @@ mod on_a_database {
     pub(crate) mod writes;
 }
 
-use on_a_database::{ground, importing, process, redis, running};
+use on_a_database::{ground, http, importing, process, redis, running};

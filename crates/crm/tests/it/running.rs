@@ -1,10 +1,15 @@
 //! The real application on a free port, with demo data, and a client that talks to it.
 
 use crate::ground;
+use crm::access;
 use crm::app::App;
+use crm::caller::CompanyId;
+use crm::companies;
 use crm::config::{Layer, Settings, Switch};
 use crm::database::Database;
 use crm::time::Day;
+use crm::page::{Order, Paging};
+use crm::users::{self, Active, UserQuery, UserSort};
 use crm::{demo, server, warm};
 use larder::Clock;
 use reqwest::{Method, StatusCode};
@@ -53,6 +58,55 @@ impl Data {
     }
 }
 
+/// What the admins of companies send to say who they are, by the name of their company.
+#[derive(Clone)]
+pub(crate) struct Keys(Vec<(CompanyId, String)>);
+
+impl Keys {
+    /// Signs an admin of each company in, as `POST /api/auth/login` does it, but without its password.
+    pub(crate) async fn of(database: &Database) -> Self {
+        let mut snapshot = database.snapshot().await.unwrap();
+        let mut named = Vec::new();
+        for id in companies::ids(&mut snapshot).await.unwrap() {
+            let company = companies::find(&mut snapshot, &id).await.unwrap().unwrap();
+            let query = UserQuery {
+                paging: Paging::default(),
+                order: Order { by: UserSort::Created, descending: false },
+                role: None,
+                active: Some(Active(true)),
+                search: None,
+            };
+            // Imported companies have no admin yet.
+            let users = users::page(&mut snapshot, &id, &query).await.unwrap().items;
+            let highest = users.into_iter().max_by_key(|user| user.role);
+            named.extend(highest.map(|user| (company.name, id, user.id)));
+        }
+        drop(snapshot);
+        named.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+        let mut keys = Vec::new();
+        for (_name, id, admin) in named {
+            keys.push((id, bearer(&access::issue(database, &admin).await.unwrap())));
+        }
+        Self(keys)
+    }
+
+    /// The companies.
+    pub(crate) fn companies(&self) -> impl Iterator<Item = &CompanyId> {
+        self.0.iter().map(|(company, _)| company)
+    }
+
+    /// That of the company that a path names, or else of the first.
+    pub(crate) fn for_path(&self, path: &str) -> Option<&str> {
+        let named = self.0.iter().find(|(company, _)| path.contains(company.as_str()));
+        named.or(self.0.first()).map(|(_, key)| key.as_str())
+    }
+}
+
+/// What stands in the header of a request that comes with a token.
+pub(crate) fn bearer(token: &larder::session::Token) -> String {
+    format!("Bearer {}", token.expose())
+}
+
 /// A client that talks to this machine, whatever proxy the environment names for the world outside.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -63,6 +117,7 @@ pub(crate) struct Running {
     pub(crate) app: Arc<App>,
     pub(crate) address: std::net::SocketAddr,
     client: reqwest::Client,
+    keys: Keys,
     _stop: oneshot::Sender<()>,
     _tasks: JoinSet<()>,
 }
@@ -103,6 +158,7 @@ impl Answer {
 impl Running {
     /// Starts a server on this database.
     pub(crate) async fn start(database: Database, clock: Clock, settings: Settings) -> Self {
+        let keys = Keys::of(&database).await;
         let cache = server::cache(&settings, clock).unwrap();
         let outbox = database.tell(&cache).await.unwrap();
         let app = App::new(database, cache, outbox, settings);
@@ -115,9 +171,21 @@ impl Running {
             stopped.await.ok();
         });
         tasks.spawn(async move { serving.await.unwrap() });
-        Self { app, address, client: client(), _stop: stop, _tasks: tasks }
+        Self { app, address, client: client(), keys, _stop: stop, _tasks: tasks }
     }
 
+    /// The same server, asked as an admin of this company where no path says otherwise.
+    pub(crate) fn as_admin_of(mut self, company: &str) -> Self {
+        self.keys.0.sort_by_key(|(other, _)| other.as_str() != company);
+        self
+    }
+
+    /// What an admin of the first company sends.
+    pub(crate) fn key(&self) -> &str {
+        self.keys.for_path("").unwrap()
+    }
+
+    /// Sends a request, as an admin of the company that the path names, or else of the first; or as who the headers say.
     pub(crate) async fn send(
         &self,
         method: Method,
@@ -126,7 +194,11 @@ impl Running {
         headers: &[(&str, &str)],
     ) -> Answer {
         let mut request = self.client.request(method, format!("http://{}{path}", self.address));
-        for (name, value) in headers {
+        let says_who = headers.iter().any(|(name, _)| ["authorization", "cookie"].contains(name));
+        if let Some(key) = self.keys.for_path(path).filter(|_| !says_who) {
+            request = request.header("authorization", key);
+        }
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             request = request.header(*name, *value);
         }
         if let Some(body) = body {
@@ -156,9 +228,20 @@ impl Running {
         self.send(Method::DELETE, path, None, &[]).await
     }
 
+    /// Sends a request as the operator.
+    pub(crate) async fn operate(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        let token = access::operator_token(&self.app.database).await.unwrap();
+        self.send(method, path, body, &[("authorization", &bearer(&token))]).await
+    }
+
     /// The id of the first company, by name.
     pub(crate) async fn company(&self) -> String {
         self.first("/api/companies").await
+    }
+
+    /// The id of another company.
+    pub(crate) fn other_company(&self) -> String {
+        self.keys.companies().nth(1).unwrap().to_string()
     }
 
     /// The id of the first row of a list.

@@ -2,6 +2,9 @@
 
 use crate::process::{LIMIT, Serving, crm, output};
 use crate::running::client;
+use crm::access;
+use crm::config::DatabaseUrl;
+use crm::database::Database;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -23,7 +26,7 @@ fn serve<'a>(flags: &[&'a str]) -> Vec<&'a str> {
 }
 
 async fn companies(serving: &Serving) -> String {
-    let response = client().get(format!("http://{}/api/companies", serving.address)).send().await.unwrap();
+    let response = serving.client().await.get(format!("http://{}/api/companies", serving.address)).send().await.unwrap();
     assert!(response.status().is_success());
     response.text().await.unwrap()
 }
@@ -33,7 +36,7 @@ async fn rename(serving: &Serving, name: &str) {
     let listed: serde_json::Value = serde_json::from_str(&companies(serving).await).unwrap();
     let url =
         format!("http://{}/api/companies/{}", serving.address, listed["items"][0]["id"].as_str().unwrap());
-    let answer = client().patch(url).json(&serde_json::json!({"name": name})).send().await.unwrap();
+    let answer = serving.client().await.patch(url).json(&serde_json::json!({"name": name})).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
@@ -79,8 +82,12 @@ fn processes_that_start_at_once_fill_an_empty_database_once() {
             let starting: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
             starting.into_iter().map(|server| server.join().unwrap()).collect()
         });
+        let settings = DatabaseUrl::parse(&crate::ground::url_of(directory.path())).unwrap();
+        let token = access::operator_token(&Database::open(&settings).await.unwrap()).await.unwrap();
         for server in &servers {
-            let shown: serde_json::Value = serde_json::from_str(&companies(server).await).unwrap();
+            let url = format!("http://{}/api/companies", server.address);
+            let shown = client().get(url).bearer_auth(token.expose()).send().await.unwrap();
+            let shown: serde_json::Value = shown.json().await.unwrap();
             assert_eq!(shown["total"], 3, "{shown}");
         }
     });

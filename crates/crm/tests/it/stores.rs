@@ -51,6 +51,7 @@ fn organisation(name: &str) -> NewContact {
         email: None,
         phone: None,
         country: Some("DE".to_owned()),
+        owner_id: None,
     }
 }
 
@@ -84,8 +85,8 @@ async fn rows_come_back_as_they_were_written() {
         contacts::by_external_id(&mut snapshot, &company.id, "Ärzte & Söhne").await.unwrap(),
         Some(contact.clone())
     );
-    assert_eq!(deals::find(&mut snapshot, &deal.id).await.unwrap(), Some(deal.clone()));
-    let view = deals::view(&mut snapshot, &deal.id).await.unwrap().unwrap();
+    assert_eq!(deals::find(&mut snapshot, &company.id, &deal.id).await.unwrap(), Some(deal.clone()));
+    let view = deals::view(&mut snapshot, &company.id, &deal.id).await.unwrap().unwrap();
     assert_eq!(view.contact.map(|contact| contact.name).as_deref(), Some("Ärzte & Söhne"));
     assert_eq!((view.currency.as_str(), view.owner), ("EUR", None));
     let query = ContactQuery {
@@ -93,6 +94,7 @@ async fn rows_come_back_as_they_were_written() {
         order: Order { by: ContactSort::Name, descending: true },
         kind: Some(ContactKind::Organisation),
         country: Some("DE".to_owned()),
+        owner: None,
         search: Some("äRZTE".to_owned()),
     };
     let page = contacts::page(&mut snapshot, &company.id, &query).await.unwrap();

@@ -14,7 +14,7 @@ use super::files::{Account, Agent, Opportunity, Product, SalesFiles};
 use crate::checks::MAX_TEXT_CHARS;
 use crate::deals::Stage;
 use crate::import::findings::{Cause, Findings, quoted};
-use crate::users::Role;
+use crate::caller::Role;
 
 /// The currency of the files.
 pub(super) const CURRENCY: &str = "USD";

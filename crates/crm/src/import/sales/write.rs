@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use super::files;
 use super::plan::{self, CURRENCY, Plan};
 use super::report::{CompanyLine, Tally};
-use crate::companies::{self, Company, CompanyId, NewCompany};
+use crate::caller::{CompanyId, UserId};
+use crate::companies::{self, Company, NewCompany};
 use crate::contacts::{self, Contact, ContactId, ContactKind, NewContact};
 use crate::database::Change;
 use crate::deals::{self, Deal, NewDeal};
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::import::findings::quoted;
 use crate::import::progress::Progress;
 use crate::products::{self, NewProduct, Product, ProductId};
-use crate::users::{self, NewUser, User, UserId};
+use crate::users::{self, NewUser, User};
 use crate::written::Bulk;
 
 /// What could not be written. Nothing of the import remains.
@@ -162,6 +163,7 @@ impl<'w> Writer<'w> {
             email: None,
             phone: None,
             country: Some(contact.country.clone()),
+            owner_id: None,
         };
         let new = Contact::new(company, &new)?;
         let Some(old) = contacts::by_external_id(self.change, company, &contact.name).await? else {

@@ -1,0 +1,380 @@
+//! What can be done about access: sign in, be known, and end it again.
+
+use super::model::{
+    BROWSER, Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session, SessionKind, SessionRow,
+    SessionView, SignIn,
+};
+use super::{cache, store};
+use crate::app::App;
+use crate::caller::{Act, Caller, UserId};
+use crate::database::Database;
+use crate::error::{Error, FieldErrors};
+use crate::password::Password;
+use crate::time::Moment;
+use crate::companies::{self, Company, NewCompany};
+use crate::users::{self, NewUser, User};
+use crate::written::Announced;
+use larder::session::{self, SessionId, Token};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long an operator's token lasts that one command makes for itself.
+const ERRAND: Duration = Duration::from_secs(60);
+
+/// A browser that has signed in.
+pub(super) struct SignedIn {
+    pub(super) token: Token,
+    pub(super) me: Me,
+}
+
+/// Signs somebody in. That the address is unknown, the password wrong, or the user inactive takes as long and says the same.
+///
+/// # Errors
+/// [`Error::WrongCredentials`], [`Error::Busy`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn sign_in(app: &Arc<App>, request: SignIn) -> Result<SignedIn, Error> {
+    let email = request.email.trim().to_lowercase();
+    let credential = store::credential_by_email(&mut app.database.snapshot().await?, &email).await?;
+    let hash = credential.as_ref().filter(|credential| credential.active.0).and_then(|known| known.hash.clone());
+    let is_right = request.password.is(hash).await?;
+    let credential = credential.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
+    let owned = Arc::clone(app);
+    app.finish(async move {
+        let token = Token::new();
+        let mut change = owned.database.change().await?;
+        let written = store::begin(&mut change, &browser(&token, &credential)).await?;
+        owned.commit(change, written).await?;
+        Ok(SignedIn { token, me: credential.into() })
+    })
+    .await
+}
+
+fn browser(token: &Token, credential: &Credential) -> SessionRow {
+    let now = Moment::now();
+    SessionRow {
+        id: token.id(),
+        kind: SessionKind::Browser,
+        user_id: Some(credential.user_id.clone()),
+        access_epoch: credential.access_epoch,
+        name: None,
+        created_at: now,
+        expires_at: BROWSER.begun(now.system_time()).into(),
+    }
+}
+
+/// Who asks with a token; `None` when it is nobody's any more. A browser's session lasts longer from now on.
+///
+/// # Errors
+/// What the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub(super) async fn identify(app: &Arc<App>, token: &Token) -> Result<Option<Arc<Session>>, Error> {
+    let found = session::find(&app.cache, &cache::SESSION, token, |id| async move {
+        let session = store::session(&mut app.database.snapshot().await?, &id).await?;
+        Ok::<_, Error>(session.map(|session| {
+            let tags = cache::depends_on(&session);
+            (session, tags)
+        }))
+    });
+    let found = found.await?;
+    if let Some(until) = found.as_ref().and_then(|session| session.renewed(Moment::now())) {
+        renew(app, token.id(), until);
+    }
+    Ok(found)
+}
+
+/// Writes down that a session lasts longer, behind the request that it came with: it holds as it is.
+fn renew(app: &Arc<App>, id: SessionId, until: Moment) {
+    let owned = Arc::clone(app);
+    app.start_once(&id.to_string(), async move {
+        let renewed = async {
+            let mut change = owned.database.change().await?;
+            let written = store::renew(&mut change, &id, until).await?;
+            owned.commit(change, written).await
+        };
+        if let Err(error) = renewed.await {
+            tracing::warn!(%error, "a session could not be renewed; the next request tries again");
+        }
+    });
+}
+
+/// Ends the session that asks.
+///
+/// # Errors
+/// What the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn sign_out(app: &Arc<App>, caller: &Caller) -> Result<Announced<()>, Error> {
+    end(app, caller.session.clone()).await
+}
+
+async fn end(app: &Arc<App>, session: SessionId) -> Result<Announced<()>, Error> {
+    let owned = Arc::clone(app);
+    app.finish(async move {
+        let mut change = owned.database.change().await?;
+        let written = store::delete(&mut change, &session).await?;
+        owned.commit(change, written).await
+    })
+    .await
+}
+
+/// Who asks.
+///
+/// # Errors
+/// [`Error::SignInNeeded`] when it has been removed meanwhile; what the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped.
+pub(super) async fn me(app: &App, caller: &Caller) -> Result<Me, Error> {
+    let credential = store::credential(&mut app.database.snapshot().await?, &caller.user).await?;
+    Ok(credential.ok_or(Error::SignInNeeded)?.into())
+}
+
+/// Changes the password of whoever asks, ends all its sessions, and begins another for this browser.
+///
+/// # Errors
+/// [`Error::Invalid`] when the current password is wrong or the new one is none; [`Error::Busy`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn change_password(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: PasswordChange,
+) -> Result<Announced<Token>, Error> {
+    let credential = store::credential(&mut app.database.snapshot().await?, &caller.user).await?;
+    let credential = credential.ok_or(Error::SignInNeeded)?;
+    let mut errors = FieldErrors::default();
+    if !request.current.is(credential.hash.clone()).await? {
+        errors.add("current", "is not your password", "give the one that you have signed in with");
+    }
+    let known = [credential.email.as_deref().unwrap_or_default(), &credential.name, request.current.expose()];
+    request.new.check(&mut errors, "new", &known);
+    errors.or(())?;
+    let hash = request.new.hash().await?;
+    let owned = Arc::clone(app);
+    app.finish(async move {
+        let mut change = owned.database.change().await?;
+        // The epoch may have been raised meanwhile, and then this session was ended: by the same right as this one.
+        let credential = store::credential(&mut change, &credential.user_id).await?.ok_or(Error::SignInNeeded)?;
+        let token = Token::new();
+        let row = browser(&token, &credential);
+        let written = store::set_password_and_begin(&mut change, &credential.user_id, &hash, row).await?;
+        owned.commit(change, written.showing(token)).await
+    })
+    .await
+}
+
+/// Makes a password for a user of the same company, which it has to change at its next sign-in, and ends all its sessions.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for a user without an address, [`Error::Busy`]; what the database
+/// reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn reset_password(app: &Arc<App>, caller: &Caller, user: UserId) -> Result<Announced<MadePassword>, Error> {
+    caller.may(Act::Administer)?;
+    let password = Password::generated();
+    let hash = password.hash().await?;
+    let (owned, caller) = (Arc::clone(app), caller.clone());
+    app.finish(async move {
+        let mut change = owned.database.change().await?;
+        let user = users::require(&mut change, &caller.company, &user).await?;
+        if user.email.is_none() {
+            return Err(Error::Conflict("the user has no e-mail address to sign in with: give it one first".to_owned()));
+        }
+        let written = store::set_password(&mut change, &user.id, &hash, PasswordKind::Temporary).await?;
+        owned.commit(change, written.showing(MadePassword { password: password.expose().to_owned() })).await
+    })
+    .await
+}
+
+/// The sessions and tokens of whoever asks.
+///
+/// # Errors
+/// What the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped.
+pub(super) async fn sessions(app: &App, caller: &Caller) -> Result<Vec<SessionView>, Error> {
+    let mut sessions = store::sessions_of(&mut app.database.snapshot().await?, &caller.user).await?;
+    for session in &mut sessions {
+        session.current = session.digest == caller.session.as_str();
+    }
+    Ok(sessions)
+}
+
+/// Ends one session of whoever asks.
+///
+/// # Errors
+/// [`Error::NotFound`] when it has none of this name; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn end_session(app: &Arc<App>, caller: &Caller, handle: &str) -> Result<Announced<()>, Error> {
+    let sessions = sessions(app, caller).await?;
+    let session = sessions.into_iter().find(|session| session.id == handle).ok_or(Error::NotFound("session"))?;
+    end(app, SessionId::parse(&session.digest).ok_or_else(|| Error::internal("a session under no digest"))?).await
+}
+
+/// Ends all sessions and tokens of whoever asks but the one that it asks with.
+///
+/// # Errors
+/// What the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn end_others(app: &Arc<App>, caller: &Caller) -> Result<Announced<()>, Error> {
+    let (owned, caller) = (Arc::clone(app), caller.clone());
+    app.finish(async move {
+        let mut change = owned.database.change().await?;
+        let written = store::delete_others(&mut change, &caller.user, &caller.session).await?;
+        owned.commit(change, written).await
+    })
+    .await
+}
+
+/// Makes a token for a program that is to act for whoever asks.
+///
+/// # Errors
+/// [`Error::Invalid`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn make_token(app: &Arc<App>, caller: &Caller, request: NewToken) -> Result<Announced<MadeToken>, Error> {
+    let (owned, user) = (Arc::clone(app), caller.user.clone());
+    app.finish(async move {
+        let now = Moment::now();
+        let (name, expires_at) = request.checked(now)?;
+        let mut change = owned.database.change().await?;
+        let credential = store::credential(&mut change, &user).await?.ok_or(Error::SignInNeeded)?;
+        let token = Token::new();
+        let row = SessionRow {
+            kind: SessionKind::Token,
+            name: Some(name.clone()),
+            created_at: now,
+            expires_at,
+            ..browser(&token, &credential)
+        };
+        let written = store::begin(&mut change, &row).await?;
+        let Announced { row: id, acknowledged } = owned.commit(change, written).await?;
+        Ok(Announced { row: MadeToken { id, name, token: token.expose().to_owned(), expires_at }, acknowledged })
+    })
+    .await
+}
+
+/// A browser's session for a user, as by a sign-in, for who has the database in hand.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such user; what the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped before its end.
+pub async fn issue(database: &Database, user: &UserId) -> Result<Token, Error> {
+    let mut change = database.change().await?;
+    let credential = store::credential(&mut change, user).await?.ok_or(Error::NotFound("user"))?;
+    let token = Token::new();
+    let written = store::begin(&mut change, &browser(&token, &credential)).await?;
+    change.commit_alone(written).await?;
+    Ok(token)
+}
+
+/// A token of the operator, for a command that has the database in hand and asks a server that has it too. It lasts a minute.
+///
+/// # Errors
+/// What the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped before its end.
+pub async fn operator_token(database: &Database) -> Result<Token, Error> {
+    let (token, now) = (Token::new(), Moment::now());
+    let row = SessionRow {
+        id: token.id(),
+        kind: SessionKind::Operator,
+        user_id: None,
+        access_epoch: 0,
+        name: None,
+        created_at: now,
+        expires_at: now.plus(ERRAND),
+    };
+    let mut change = database.change().await?;
+    let written = store::begin(&mut change, &row).await?;
+    change.commit_alone(written).await?;
+    Ok(token)
+}
+
+/// Sets the password of a user for who has the database in hand, and ends all its sessions; servers hear of it by the outbox.
+///
+/// # Errors
+/// [`Error::Conflict`] when no user has this address; [`Error::Invalid`]; what the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped before its end.
+pub async fn set_password(
+    database: &Database,
+    email: &str,
+    password: &Password,
+    kind: PasswordKind,
+) -> Result<(), Error> {
+    let email = email.trim().to_lowercase();
+    let known = store::credential_by_email(&mut database.snapshot().await?, &email).await?;
+    let unknown = || Error::Conflict(format!("no user has the e-mail address {email}: `crm user add` adds one"));
+    let known = known.ok_or_else(unknown)?;
+    let hash = new_hash(password, &email, &known.name).await?;
+    let mut change = database.change().await?;
+    let written = store::set_password(&mut change, &known.user_id, &hash, kind).await?;
+    change.commit_alone(written).await
+}
+
+/// Adds a user for who has the database in hand, with a company for it if there is none yet; servers hear of it by the outbox.
+///
+/// # Errors
+/// [`Error::Invalid`], [`Error::Conflict`] when another user has the address or there is no such company; what the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped before its end.
+pub async fn add_user(
+    database: &Database,
+    company: Home,
+    new: NewUser,
+    (password, kind): (&Password, PasswordKind),
+) -> Result<User, Error> {
+    let hash = new_hash(password, new.email.as_deref().unwrap_or_default(), &new.name).await?;
+    let mut change = database.change().await?;
+    let (company, founded) = match company {
+        Home::Of(name) => (companies::named(&mut change, &name).await?.id, None),
+        Home::New(company) => {
+            let company = Company::new(&company)?;
+            (company.id.clone(), Some(companies::insert(&mut change, company).await?))
+        }
+    };
+    let user = User::new(&company, &new)?;
+    let written = users::insert(&mut change, user.clone()).await?;
+    store::insert_password(&mut change, &user.id, &hash, kind).await?;
+    match founded {
+        None => change.commit_alone(written).await?,
+        Some(founded) => change.commit_alone(founded.and(written)).await?.1,
+    };
+    Ok(user)
+}
+
+/// The company of a user to be added.
+#[derive(Debug, Clone)]
+pub enum Home {
+    /// The one of this name, or of this id.
+    Of(String),
+    /// One that is added with it.
+    New(NewCompany),
+}
+
+async fn new_hash(password: &Password, email: &str, name: &str) -> Result<String, Error> {
+    let mut errors = FieldErrors::default();
+    password.check(&mut errors, "password", &[email, name]);
+    errors.or(())?;
+    password.hash().await
+}
