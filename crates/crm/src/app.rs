@@ -111,7 +111,14 @@ impl App {
         outbox: Outbox<Any>,
         settings: Settings,
     ) -> Arc<Self> {
-        Arc::new(Self { database, cache, outbox, settings, tasks: Mutex::default(), running: Mutex::default() })
+        Arc::new(Self {
+            database,
+            cache,
+            outbox,
+            settings,
+            tasks: Mutex::default(),
+            running: Mutex::default(),
+        })
     }
 
     /// Answers a read from the cache, or by `load`, which gets one snapshot of the database, opened after the cache has

@@ -114,8 +114,12 @@ impl Caller {
         }
         Err(Error::Forbidden(match (act, self.role) {
             (Act::Administer, _) => "only an admin of the company may do this",
-            (Act::Write(_), Role::Viewer) => "a viewer only reads: ask an admin of the company for another role",
-            (Act::Write(_), _) => "this is not yours: a rep writes its own deals and contacts, a manager those of all",
+            (Act::Write(_), Role::Viewer) => {
+                "a viewer only reads: ask an admin of the company for another role"
+            }
+            (Act::Write(_), _) => {
+                "this is not yours: a rep writes its own deals and contacts, a manager those of all"
+            }
         }))
     }
 }

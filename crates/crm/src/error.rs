@@ -56,7 +56,9 @@ pub enum Error {
     #[error("there is no {0} with this id")]
     NotFound(&'static str),
     /// 401: nobody has signed in, or not any more.
-    #[error("sign in first: POST /api/auth/login with `email` and `password`, or send a token as `Authorization: Bearer`")]
+    #[error(
+        "sign in first: POST /api/auth/login with `email` and `password`, or send a token as `Authorization: Bearer`"
+    )]
     SignInNeeded,
     /// 401: whoever wants to sign in is not known by this address and password.
     #[error("no active user has this e-mail address and this password")]

@@ -67,7 +67,11 @@ impl Password {
     pub fn check(&self, errors: &mut FieldErrors, field: &'static str, known: &[&str]) {
         let chars = self.0.chars().count();
         if chars < MIN_CHARS {
-            errors.add(field, "is too short", format!("give at least {MIN_CHARS} characters: a few words make a good one"));
+            errors.add(
+                field,
+                "is too short",
+                format!("give at least {MIN_CHARS} characters: a few words make a good one"),
+            );
         }
         if chars > MAX_CHARS {
             errors.add(field, "is too long", format!("give at most {MAX_CHARS} characters"));
@@ -75,7 +79,11 @@ impl Password {
         let lower = self.0.to_lowercase();
         let is_known = known.iter().any(|known| lower == known.to_lowercase());
         if is_known || lower.chars().all(|letter| lower.starts_with(letter)) {
-            errors.add(field, "is guessed at once", "give one that does not follow from the name or a single key");
+            errors.add(
+                field,
+                "is guessed at once",
+                "give one that does not follow from the name or a single key",
+            );
         }
     }
 
@@ -136,7 +144,9 @@ mod tests {
             let password = Password::generated();
             let hash = password.hash().await.unwrap();
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
-            assert!(!hash.contains(password.expose()) && !format!("{password:?}").contains(password.expose()));
+            assert!(
+                !hash.contains(password.expose()) && !format!("{password:?}").contains(password.expose())
+            );
             assert!(password.is(Some(hash.clone())).await.unwrap());
             assert_ne!(hash, password.hash().await.unwrap(), "salted");
             assert!(!Password::generated().is(Some(hash)).await.unwrap());

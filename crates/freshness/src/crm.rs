@@ -11,8 +11,8 @@ use crm::config::{Layer, Settings};
 use crm::database::Database;
 use crm::time::Day;
 use crm::{demo, server};
-use reqwest::header::{CACHE_CONTROL, HeaderMap};
-use reqwest::{Client, StatusCode};
+use reqwest::header::{CACHE_CONTROL, COOKIE, HeaderMap};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{AnyPool, Row};
@@ -80,6 +80,7 @@ async fn start(place: &Place) -> Result<(TcpListener, Arc<App>), Box<dyn Error +
 pub(crate) struct Crm {
     http: Client,
     url: String,
+    keys: demo::Keys,
     deals: Vec<Deal>,
     pub(crate) hits: AtomicU64,
     /// Counts the answers that were loaded.
@@ -143,11 +144,18 @@ impl Crm {
         let deals = choose(&pool, rows).await?;
         let loader = Arc::new(Loader { pool, loads: AtomicU64::new(0) });
         let http = Client::builder().timeout(LIMIT).build()?;
-        Ok(Crm { http, url: url.to_owned(), deals, hits: AtomicU64::new(0), loader })
+        let keys = patiently(async || demo::sign_in(&http, url).await).await?;
+        Ok(Crm { http, url: url.to_owned(), keys, deals, hits: AtomicU64::new(0), loader })
     }
 
-    fn deal_url(&self, row: u64) -> String {
-        format!("{}/api/deals/{}", self.url, self.deals[row as usize].id)
+    /// A request about a row, as an admin of its company.
+    fn ask(&self, row: u64, method: Method, path: &str) -> RequestBuilder {
+        let cookie = self.keys.of(&self.deals[row as usize].company);
+        self.http.request(method, format!("{}{path}", self.url)).header(COOKIE, cookie)
+    }
+
+    fn deal(&self, row: u64, method: Method) -> RequestBuilder {
+        self.ask(row, method, &format!("/api/deals/{}", self.deals[row as usize].id))
     }
 
     /// Reads a row: alone, or where the list of its company shows it.
@@ -155,10 +163,10 @@ impl Crm {
         let request = match view {
             View::Listed => {
                 let company = &self.deals[row as usize].company;
-                self.http.get(format!("{}/api/companies/{company}/deals?per_page=200", self.url))
+                self.ask(row, Method::GET, &format!("/api/companies/{company}/deals?per_page=200"))
             }
-            View::Strict => self.http.get(self.deal_url(row)).header(CACHE_CONTROL, "no-cache"),
-            _ => self.http.get(self.deal_url(row)),
+            View::Strict => self.deal(row, Method::GET).header(CACHE_CONTROL, "no-cache"),
+            _ => self.deal(row, Method::GET),
         };
         let answer = request.send().await.map_err(|_error| Failed)?;
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
@@ -200,7 +208,7 @@ impl Crm {
     pub(crate) async fn change(&self, row: u64, version: u64, nonce: u64) -> Patched {
         let title = format!("{NONCE}{nonce}");
         let change = json!({ "title": title, "version": version + 1 });
-        let Ok(answer) = self.http.patch(self.deal_url(row)).json(&change).send().await else {
+        let Ok(answer) = self.deal(row, Method::PATCH).json(&change).send().await else {
             return Patched::Unknown;
         };
         let status = answer.status();
@@ -239,7 +247,7 @@ impl Crm {
 
     /// How many changes wait in its outbox; nothing while it has no Redis, or does not answer.
     pub(crate) async fn waiting(&self) -> Option<u64> {
-        let answer = self.http.get(format!("{}/api/health", self.url)).send().await.ok()?;
+        let answer = self.ask(0, Method::GET, "/api/health").send().await.ok()?;
         let health: Health = answer.json().await.ok()?;
         health.outbox.filter(|_| health.cache.status == "connected").map(|outbox| outbox.depth)
     }

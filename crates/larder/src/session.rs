@@ -230,16 +230,21 @@ mod tests {
         assert_eq!(format!("{token:?}"), "Token(***)");
         // SHA-256 of sixty-four zeros as text, by `printf %064d 0 | sha256sum`.
         let zeros = Token::parse(&"0".repeat(64)).unwrap();
-        assert_eq!(
-            zeros.id().as_str(),
-            "60e05bd1b195af2f94112fa7197a5c88289058840ce7c6df9693756bc6250f55"
-        );
+        assert_eq!(zeros.id().as_str(), "60e05bd1b195af2f94112fa7197a5c88289058840ce7c6df9693756bc6250f55");
     }
 
     #[test]
     fn what_cannot_be_a_token_is_none() {
         let good = "0".repeat(64);
-        for text in ["", "a", &good[1..], &format!("{good}0"), &good.replacen('0', "G", 1), &"A".repeat(64), &"é".repeat(32)] {
+        for text in [
+            "",
+            "a",
+            &good[1..],
+            &format!("{good}0"),
+            &good.replacen('0', "G", 1),
+            &"A".repeat(64),
+            &"é".repeat(32),
+        ] {
             assert_eq!(Token::parse(text), None, "{text}");
         }
     }

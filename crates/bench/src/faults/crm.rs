@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use reqwest::{Client, RequestBuilder};
+use crm::demo::{self, Keys};
+use reqwest::header::COOKIE;
+use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -13,7 +15,13 @@ use crate::Failure;
 /// The server, and the deals that stand for rows.
 pub(crate) struct Crm {
     base: String,
-    deals: Vec<String>,
+    keys: Keys,
+    deals: Vec<Deal>,
+}
+
+struct Deal {
+    id: String,
+    company: String,
 }
 
 impl Crm {
@@ -33,12 +41,14 @@ impl Crm {
 
     /// Asks for its deals.
     pub(crate) async fn meet(base: String, http: &Client) -> Result<Self, Failure> {
-        let companies = get(http, &format!("{base}/api/companies")).await?;
+        let keys = demo::sign_in(http, &base).await?;
         let mut deals = Vec::new();
-        for company in items(&companies) {
-            let Some(id) = company["id"].as_str() else { continue };
-            let page = get(http, &format!("{base}/api/companies/{id}/deals?per_page=200")).await?;
-            deals.extend(items(&page).iter().filter_map(|deal| deal["id"].as_str().map(str::to_owned)));
+        for company in keys.companies() {
+            let request = http.get(format!("{base}/api/companies/{company}/deals?per_page=200"));
+            let answer = request.header(COOKIE, keys.of(company)).send().await?.error_for_status()?;
+            let page: Value = answer.json().await?;
+            let ids = page["items"].as_array().into_iter().flatten().filter_map(|deal| deal["id"].as_str());
+            deals.extend(ids.map(|id| Deal { id: id.to_owned(), company: company.to_owned() }));
         }
         if deals.len() < ROWS + UNCHANGED + PROBES {
             return Err(format!(
@@ -48,26 +58,28 @@ impl Crm {
             )
             .into());
         }
-        Ok(Self { base, deals })
+        Ok(Self { base, keys, deals })
     }
 
-    fn url(&self, row: usize) -> String {
-        format!("{}/api/deals/{}", self.base, self.deals[row])
+    fn deal(&self, http: &Client, row: usize, method: Method) -> RequestBuilder {
+        let Deal { id, company } = &self.deals[row];
+        http.request(method, format!("{}/api/deals/{id}", self.base)).header(COOKIE, self.keys.of(company))
     }
 }
 
 impl Subject for Crm {
     fn read(&self, http: &Client, row: usize) -> RequestBuilder {
-        http.get(self.url(row))
+        self.deal(http, row, Method::GET)
     }
 
     /// Any title is a change: it raises the version of the deal.
     fn write(&self, http: &Client, row: usize) -> RequestBuilder {
-        http.patch(self.url(row)).json(&json!({ "title": format!("Changed under a fault: {row}") }))
+        self.deal(http, row, Method::PATCH).json(&json!({ "title": format!("Changed under a fault: {row}") }))
     }
 
     fn health(&self, http: &Client) -> RequestBuilder {
-        http.get(format!("{}/api/health", self.base))
+        let cookie = self.keys.of(&self.deals[0].company);
+        http.get(format!("{}/api/health", self.base)).header(COOKIE, cookie)
     }
 
     fn understand(&self, health: &Value) -> Health {
@@ -76,16 +88,6 @@ impl Subject for Crm {
     }
 
     fn key(&self, row: usize) -> String {
-        format!("deal:{}", self.deals[row])
+        format!("deal:{}", self.deals[row].id)
     }
-}
-
-async fn get(http: &Client, url: &str) -> Result<Value, Failure> {
-    Ok(http.get(url).send().await?.error_for_status()?.json().await?)
-}
-
-/// The rows of a page, or of a list that has no pages.
-fn items(answer: &Value) -> &[Value] {
-    let list = answer.as_array().or_else(|| answer["items"].as_array());
-    list.map_or(&[], Vec::as_slice)
 }

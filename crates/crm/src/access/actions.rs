@@ -1,17 +1,17 @@
 //! What can be done about access: sign in, be known, and end it again.
 
 use super::model::{
-    BROWSER, Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session, SessionKind, SessionRow,
-    SessionView, SignIn,
+    BROWSER, Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session,
+    SessionKind, SessionRow, SessionView, SignIn,
 };
 use super::{cache, store};
 use crate::app::App;
 use crate::caller::{Act, Caller, UserId};
+use crate::companies::{self, Company, NewCompany};
 use crate::database::Database;
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
 use crate::time::Moment;
-use crate::companies::{self, Company, NewCompany};
 use crate::users::{self, NewUser, User};
 use crate::written::Announced;
 use larder::session::{self, SessionId, Token};
@@ -37,7 +37,8 @@ pub(super) struct SignedIn {
 pub(super) async fn sign_in(app: &Arc<App>, request: SignIn) -> Result<SignedIn, Error> {
     let email = request.email.trim().to_lowercase();
     let credential = store::credential_by_email(&mut app.database.snapshot().await?, &email).await?;
-    let hash = credential.as_ref().filter(|credential| credential.active.0).and_then(|known| known.hash.clone());
+    let hash =
+        credential.as_ref().filter(|credential| credential.active.0).and_then(|known| known.hash.clone());
     let is_right = request.password.is(hash).await?;
     let credential = credential.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
     let owned = Arc::clone(app);
@@ -160,7 +161,8 @@ pub(super) async fn change_password(
     app.finish(async move {
         let mut change = owned.database.change().await?;
         // The epoch may have been raised meanwhile, and then this session was ended: by the same right as this one.
-        let credential = store::credential(&mut change, &credential.user_id).await?.ok_or(Error::SignInNeeded)?;
+        let credential =
+            store::credential(&mut change, &credential.user_id).await?.ok_or(Error::SignInNeeded)?;
         let token = Token::new();
         let row = browser(&token, &credential);
         let written = store::set_password_and_begin(&mut change, &credential.user_id, &hash, row).await?;
@@ -177,7 +179,11 @@ pub(super) async fn change_password(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn reset_password(app: &Arc<App>, caller: &Caller, user: UserId) -> Result<Announced<MadePassword>, Error> {
+pub(super) async fn reset_password(
+    app: &Arc<App>,
+    caller: &Caller,
+    user: UserId,
+) -> Result<Announced<MadePassword>, Error> {
     caller.may(Act::Administer)?;
     let password = Password::generated();
     let hash = password.hash().await?;
@@ -186,7 +192,9 @@ pub(super) async fn reset_password(app: &Arc<App>, caller: &Caller, user: UserId
         let mut change = owned.database.change().await?;
         let user = users::require(&mut change, &caller.company, &user).await?;
         if user.email.is_none() {
-            return Err(Error::Conflict("the user has no e-mail address to sign in with: give it one first".to_owned()));
+            return Err(Error::Conflict(
+                "the user has no e-mail address to sign in with: give it one first".to_owned(),
+            ));
         }
         let written = store::set_password(&mut change, &user.id, &hash, PasswordKind::Temporary).await?;
         owned.commit(change, written.showing(MadePassword { password: password.expose().to_owned() })).await
@@ -216,10 +224,16 @@ pub(super) async fn sessions(app: &App, caller: &Caller) -> Result<Vec<SessionVi
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn end_session(app: &Arc<App>, caller: &Caller, handle: &str) -> Result<Announced<()>, Error> {
+pub(super) async fn end_session(
+    app: &Arc<App>,
+    caller: &Caller,
+    handle: &str,
+) -> Result<Announced<()>, Error> {
     let sessions = sessions(app, caller).await?;
-    let session = sessions.into_iter().find(|session| session.id == handle).ok_or(Error::NotFound("session"))?;
-    end(app, SessionId::parse(&session.digest).ok_or_else(|| Error::internal("a session under no digest"))?).await
+    let session =
+        sessions.into_iter().find(|session| session.id == handle).ok_or(Error::NotFound("session"))?;
+    end(app, SessionId::parse(&session.digest).ok_or_else(|| Error::internal("a session under no digest"))?)
+        .await
 }
 
 /// Ends all sessions and tokens of whoever asks but the one that it asks with.
@@ -246,7 +260,11 @@ pub(super) async fn end_others(app: &Arc<App>, caller: &Caller) -> Result<Announ
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn make_token(app: &Arc<App>, caller: &Caller, request: NewToken) -> Result<Announced<MadeToken>, Error> {
+pub(super) async fn make_token(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: NewToken,
+) -> Result<Announced<MadeToken>, Error> {
     let (owned, user) = (Arc::clone(app), caller.user.clone());
     app.finish(async move {
         let now = Moment::now();
@@ -263,7 +281,10 @@ pub(super) async fn make_token(app: &Arc<App>, caller: &Caller, request: NewToke
         };
         let written = store::begin(&mut change, &row).await?;
         let Announced { row: id, acknowledged } = owned.commit(change, written).await?;
-        Ok(Announced { row: MadeToken { id, name, token: token.expose().to_owned(), expires_at }, acknowledged })
+        Ok(Announced {
+            row: MadeToken { id, name, token: token.expose().to_owned(), expires_at },
+            acknowledged,
+        })
     })
     .await
 }
@@ -323,7 +344,8 @@ pub async fn set_password(
 ) -> Result<(), Error> {
     let email = email.trim().to_lowercase();
     let known = store::credential_by_email(&mut database.snapshot().await?, &email).await?;
-    let unknown = || Error::Conflict(format!("no user has the e-mail address {email}: `crm user add` adds one"));
+    let unknown =
+        || Error::Conflict(format!("no user has the e-mail address {email}: `crm user add` adds one"));
     let known = known.ok_or_else(unknown)?;
     let hash = new_hash(password, &email, &known.name).await?;
     let mut change = database.change().await?;

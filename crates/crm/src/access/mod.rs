@@ -9,8 +9,8 @@ mod store;
 pub use actions::{Home, add_user, issue, operator_token, set_password};
 pub use cache::{SESSION, register};
 pub use model::{
-    Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session, SessionKind, SessionRow,
-    SessionView, SignIn,
+    Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session, SessionKind,
+    SessionRow, SessionView, SignIn,
 };
 pub use routes::{identify, router};
 pub use store::{count_demo_passwords, insert_password};

@@ -14,7 +14,10 @@ use std::time::{Duration, SystemTime};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a browser stays signed in: a week after it was last seen, and a month at most.
-pub(super) const BROWSER: Lifetime = Lifetime { idle: Duration::from_secs(7 * DAY.as_secs()), absolute: Duration::from_secs(30 * DAY.as_secs()) };
+pub(super) const BROWSER: Lifetime = Lifetime {
+    idle: Duration::from_secs(7 * DAY.as_secs()),
+    absolute: Duration::from_secs(30 * DAY.as_secs()),
+};
 
 /// How long a program's token lasts when nobody says.
 const TOKEN_DAYS: u32 = 90;
@@ -81,7 +84,8 @@ impl Session {
             company: self.company_id.clone()?,
             role: self.role?,
             session,
-            must_change_password: self.kind == SessionKind::Browser && self.password_kind == Some(PasswordKind::Temporary),
+            must_change_password: self.kind == SessionKind::Browser
+                && self.password_kind == Some(PasswordKind::Temporary),
         })
     }
 

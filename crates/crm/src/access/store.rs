@@ -24,7 +24,10 @@ macro_rules! credential {
 ///
 /// # Errors
 /// What the database reports.
-pub(super) async fn credential_by_email(statements: &mut impl Statements, email: &str) -> Result<Option<Credential>, Error> {
+pub(super) async fn credential_by_email(
+    statements: &mut impl Statements,
+    email: &str,
+) -> Result<Option<Credential>, Error> {
     let query = sqlx::query_as(credential!("u.email = $1")).bind(email);
     Ok(query.fetch_optional(statements.statement()).await?)
 }
@@ -33,7 +36,10 @@ pub(super) async fn credential_by_email(statements: &mut impl Statements, email:
 ///
 /// # Errors
 /// What the database reports.
-pub(super) async fn credential(statements: &mut impl Statements, user: &UserId) -> Result<Option<Credential>, Error> {
+pub(super) async fn credential(
+    statements: &mut impl Statements,
+    user: &UserId,
+) -> Result<Option<Credential>, Error> {
     let query = sqlx::query_as(credential!("u.id = $1")).bind(user);
     Ok(query.fetch_optional(statements.statement()).await?)
 }
@@ -59,7 +65,12 @@ pub(super) async fn set_password(
 ///
 /// # Errors
 /// What the database reports.
-pub async fn insert_password(change: &mut Change, user: &UserId, hash: &str, kind: PasswordKind) -> Result<(), Error> {
+pub async fn insert_password(
+    change: &mut Change,
+    user: &UserId,
+    hash: &str,
+    kind: PasswordKind,
+) -> Result<(), Error> {
     let sql = "INSERT INTO passwords (user_id, hash, kind, changed_at_ms) VALUES ($1, $2, $3, $4) \
                ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, kind = excluded.kind, \
                changed_at_ms = excluded.changed_at_ms";
@@ -81,7 +92,10 @@ pub async fn count_demo_passwords(statements: &mut impl Statements) -> Result<i6
 ///
 /// # Errors
 /// What the database reports.
-pub(super) async fn session(statements: &mut impl Statements, id: &SessionId) -> Result<Option<Session>, Error> {
+pub(super) async fn session(
+    statements: &mut impl Statements,
+    id: &SessionId,
+) -> Result<Option<Session>, Error> {
     let sql = "SELECT s.kind, s.user_id, u.company_id, u.role, p.kind AS password_kind, s.created_at_ms, s.expires_at_ms \
                FROM sessions s LEFT JOIN users u ON u.id = s.user_id LEFT JOIN passwords p ON p.user_id = s.user_id \
                WHERE s.id = $1 AND (s.user_id IS NULL OR (u.active = 1 AND u.access_epoch = s.access_epoch))";
@@ -156,7 +170,11 @@ pub(super) async fn delete(change: &mut Change, id: &SessionId) -> Result<Writte
 ///
 /// # Errors
 /// What the database reports.
-pub(super) async fn delete_others(change: &mut Change, user: &UserId, but: &SessionId) -> Result<Written<()>, Error> {
+pub(super) async fn delete_others(
+    change: &mut Change,
+    user: &UserId,
+    but: &SessionId,
+) -> Result<Written<()>, Error> {
     let sql = "DELETE FROM sessions WHERE user_id = $1 AND id <> $2";
     sqlx::query(sql).bind(user).bind(but.as_str()).execute(change.statement()).await?;
     Ok(Written::new((), cache::all_ended(user)))
@@ -166,7 +184,10 @@ pub(super) async fn delete_others(change: &mut Change, user: &UserId, but: &Sess
 ///
 /// # Errors
 /// What the database reports.
-pub(super) async fn sessions_of(statements: &mut impl Statements, user: &UserId) -> Result<Vec<SessionView>, Error> {
+pub(super) async fn sessions_of(
+    statements: &mut impl Statements,
+    user: &UserId,
+) -> Result<Vec<SessionView>, Error> {
     let sql = "SELECT s.id, s.handle, s.kind, s.name, s.created_at_ms, s.expires_at_ms \
                FROM sessions s JOIN users u ON u.id = s.user_id AND u.access_epoch = s.access_epoch \
                WHERE s.user_id = $1 AND s.expires_at_ms > $2 ORDER BY s.created_at_ms DESC, s.id";

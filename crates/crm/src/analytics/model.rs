@@ -1,8 +1,8 @@
 //! What is reported, and the arithmetic of it: whole numbers from the database, shares and averages rounded once, here.
 
 use crate::caller::CompanyId;
-use crate::deals::Stage;
 use crate::caller::UserId;
+use crate::deals::Stage;
 use serde::Serialize;
 
 /// Most months of a monthly report: three years, the latest in which something happened.

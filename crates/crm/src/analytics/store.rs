@@ -2,10 +2,10 @@
 
 use super::model::{MonthRow, Ranked, StageRow};
 use crate::caller::CompanyId;
+use crate::caller::UserId;
 use crate::database::Statements;
 use crate::error::Error;
 use crate::time::{Day, Moment};
-use crate::caller::UserId;
 
 /// How many of the best are ranked.
 const BEST: i64 = 5;

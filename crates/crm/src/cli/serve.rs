@@ -98,7 +98,10 @@ fn greet(address: SocketAddr, settings: &Settings, demo: bool, has_demo: bool) -
         writeln!(out, "  curl -c jar http://{address}/api/auth/login {json} -d '{login}'")?;
         writeln!(out, "  curl -b jar http://{address}/api/companies")?;
     } else {
-        writeln!(out, "Who has signed in may use it; `crm user add --help` says how to add the first of a company.")?;
+        writeln!(
+            out,
+            "Who has signed in may use it; `crm user add --help` says how to add the first of a company."
+        )?;
     }
     writeln!(out, "Stop it with Ctrl-C.")?;
     out.flush()

@@ -91,7 +91,8 @@ pub(super) async fn run(settings: &Settings, user: User) -> Result<(), Failure> 
     match user {
         User::Add(Add { email, name, role, company, new_company, currency, password }) => {
             let (password, kind) = password.get()?;
-            let founded = |name| NewCompany { external_id: None, name, sector: None, country: None, currency };
+            let founded =
+                |name| NewCompany { external_id: None, name, sector: None, country: None, currency };
             let home = match (company, new_company.map(founded)) {
                 (Some(company), _) => Home::Of(company),
                 (None, Some(founded)) => Home::New(founded),

@@ -14,11 +14,7 @@ use axum::extract::State;
 use axum::routing::get;
 use std::sync::Arc;
 
-async fn list(
-    State(app): State<Arc<App>>,
-    asker: Asker,
-    mut params: Params,
-) -> Result<Served, Error> {
+async fn list(State(app): State<Arc<App>>, asker: Asker, mut params: Params) -> Result<Served, Error> {
     let by_name = Order { by: CompanySort::Name, descending: false };
     let query = CompanyQuery {
         paging: params.paging(),

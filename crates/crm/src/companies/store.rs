@@ -48,7 +48,9 @@ pub async fn named(statements: &mut impl Statements, name: &str) -> Result<Compa
     match <[Company; 1]>::try_from(found) {
         Ok([company]) => Ok(company),
         Err(found) if found.is_empty() => Err(Error::Conflict(format!("there is no company `{name}`"))),
-        Err(_several) => Err(Error::Conflict(format!("several companies are named `{name}`: give the id of one"))),
+        Err(_several) => {
+            Err(Error::Conflict(format!("several companies are named `{name}`: give the id of one")))
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! What a deal is, and the rules by which it moves from stage to stage.
 
-use crate::checks;
 use crate::caller::CompanyId;
+use crate::caller::UserId;
+use crate::checks;
 use crate::contacts::ContactId;
 use crate::error::FieldErrors;
 use crate::page::{Order, Paging};
 use crate::products::ProductId;
 use crate::time::{Day, Moment};
-use crate::caller::UserId;
 use crate::words::{id, search_text, word_enum};
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,9 @@
 
 mod chance;
 mod names;
+mod visit;
+
+pub use visit::{Keys, sign_in};
 
 use crate::access::{self, PasswordKind};
 use crate::caller::Role;
@@ -12,9 +15,9 @@ use crate::contacts::{self, Contact, ContactKind, NewContact};
 use crate::database::{Change, Database};
 use crate::deals::{self, Deal, NewDeal, Stage};
 use crate::error::Error;
+use crate::password::Password;
 use crate::products::{self, NewProduct, Product};
 use crate::time::{Day, Moment};
-use crate::password::Password;
 use crate::users::{self, NewUser, User};
 use crate::written::Bulk;
 use chance::Chance;
@@ -116,8 +119,7 @@ impl Demo {
                 5 => Role::Viewer,
                 _ => Role::Rep,
             };
-            let address = name.to_lowercase().replace(' ', ".");
-            let email = Some(format!("{address}@{}", names.domain));
+            let email = Some(address(name, names.domain));
             let mut user = User::new(
                 &company.id,
                 &NewUser { external_id: None, email, name: (*name).to_owned(), role },
@@ -223,6 +225,11 @@ impl Demo {
         deals::insert(&mut self.change, deal).await?.in_bulk(&mut self.bulk);
         Ok(())
     }
+}
+
+/// The address of somebody of this name.
+fn address(name: &str, domain: &str) -> String {
+    format!("{}@{domain}", name.to_lowercase().replace(' ', "."))
 }
 
 /// The days that are left of `from` when `back` of them have passed.

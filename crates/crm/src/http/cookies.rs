@@ -23,7 +23,9 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<Token> {
     bearer.unwrap_or_else(|| {
         let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
-        cookies.find(|cookie| [NAME, NAME_OVER_TLS].contains(&cookie.name())).and_then(|cookie| Token::parse(cookie.value()))
+        cookies
+            .find(|cookie| [NAME, NAME_OVER_TLS].contains(&cookie.name()))
+            .and_then(|cookie| Token::parse(cookie.value()))
     })
 }
 
@@ -37,7 +39,11 @@ pub(crate) fn clear(settings: &Settings) -> [(HeaderName, HeaderValue); 1] {
     header_of(settings, "", cookie::time::Duration::ZERO)
 }
 
-fn header_of(settings: &Settings, value: &str, max_age: cookie::time::Duration) -> [(HeaderName, HeaderValue); 1] {
+fn header_of(
+    settings: &Settings,
+    value: &str,
+    max_age: cookie::time::Duration,
+) -> [(HeaderName, HeaderValue); 1] {
     let is_over_tls = settings.is_over_tls();
     let name = if is_over_tls { NAME_OVER_TLS } else { NAME };
     // Lax: a link from elsewhere finds its reader signed in. What changes something is refused from elsewhere by `origin`.

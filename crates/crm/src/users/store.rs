@@ -59,7 +59,8 @@ pub(super) async fn company_of(
 /// # Errors
 /// What the database reports.
 pub(super) async fn count_other_admins(statements: &mut impl Statements, user: &User) -> Result<i64, Error> {
-    let sql = "SELECT COUNT(*) FROM users WHERE company_id = $1 AND id <> $2 AND role = 'admin' AND active = 1";
+    let sql =
+        "SELECT COUNT(*) FROM users WHERE company_id = $1 AND id <> $2 AND role = 'admin' AND active = 1";
     let query = sqlx::query_scalar(sql).bind(&user.company_id).bind(&user.id);
     Ok(query.fetch_one(statements.statement()).await?)
 }

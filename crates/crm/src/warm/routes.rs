@@ -21,11 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 /// Lines that wait for a slow reader before warming waits for it too.
 const LINES_AHEAD: usize = 64;
 
-async fn warm(
-    State(app): State<Arc<App>>,
-    _operator: Operator,
-    _none: NoParams,
-) -> Result<Response, Error> {
+async fn warm(State(app): State<Arc<App>>, _operator: Operator, _none: NoParams) -> Result<Response, Error> {
     if app.settings.cache == Switch::Off {
         return Err(Error::Conflict(
             "this server runs with its cache off: start it with CRM_CACHE=on to warm it".to_owned(),

@@ -77,7 +77,8 @@ fn a_product_keeps_its_rules() {
         assert_eq!(server.patch(&path, &edit).await.status, StatusCode::FORBIDDEN, "it is of all companies");
         let taken = server.operate(Method::PATCH, &path, Some(&json!({"name": products[1]["name"]}))).await;
         assert_eq!(taken.status, StatusCode::CONFLICT);
-        let negative = server.operate(Method::PATCH, &path, Some(&json!({"list_price_cents": -1, "name": ""}))).await;
+        let negative =
+            server.operate(Method::PATCH, &path, Some(&json!({"list_price_cents": -1, "name": ""}))).await;
         assert_eq!(negative.wrong_fields(), ["name", "list_price_cents"]);
         let priced = server.operate(Method::PATCH, &path, Some(&edit)).await.json();
         assert_eq!(priced["list_price_cents"], 100);

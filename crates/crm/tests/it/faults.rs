@@ -161,7 +161,8 @@ impl Server {
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let is_read = method == Method::GET;
         let since = Instant::now();
-        let request = self.serving.client().await.request(method, format!("http://{}{path}", self.serving.address));
+        let request =
+            self.serving.client().await.request(method, format!("http://{}{path}", self.serving.address));
         let request = request.header("cache-control", "no-cache");
         let answer = Answer::to(body.into_iter().fold(request, |request, body| request.json(body))).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text);

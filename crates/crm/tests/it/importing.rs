@@ -1,8 +1,8 @@
 //! What the import tests share: directories of sales files to import, whole and broken, and the command that does it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::ground;

@@ -5,6 +5,7 @@
 /// The one test command runs all of these on SQLite, and by this name once more on PostgreSQL.
 #[path = "."]
 mod on_a_database {
+    pub(crate) mod access;
     pub(crate) mod analytics;
     pub(crate) mod companies;
     pub(crate) mod contacts;
@@ -21,9 +22,11 @@ mod on_a_database {
     pub(crate) mod readme;
     pub(crate) mod redis;
     pub(crate) mod restarts;
+    pub(crate) mod roles;
     pub(crate) mod running;
     pub(crate) mod sharing;
     pub(crate) mod stores;
+    pub(crate) mod tenancy;
     pub(crate) mod users;
     pub(crate) mod warm;
     pub(crate) mod writes;

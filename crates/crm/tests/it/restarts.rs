@@ -30,7 +30,8 @@ async fn rename(serving: &Serving, company: &str, name: &str) {
 }
 
 async fn first_id(serving: &Serving) -> String {
-    let answer = serving.client().await.get(format!("http://{}/api/companies", serving.address)).send().await.unwrap();
+    let answer =
+        serving.client().await.get(format!("http://{}/api/companies", serving.address)).send().await.unwrap();
     let answer: Value = answer.json().await.unwrap();
     answer["items"][0]["id"].as_str().unwrap().to_owned()
 }

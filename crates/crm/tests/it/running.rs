@@ -7,8 +7,8 @@ use crm::caller::CompanyId;
 use crm::companies;
 use crm::config::{Layer, Settings, Switch};
 use crm::database::Database;
-use crm::time::Day;
 use crm::page::{Order, Paging};
+use crm::time::Day;
 use crm::users::{self, Active, UserQuery, UserSort};
 use crm::{demo, server, warm};
 use larder::Clock;
@@ -183,6 +183,11 @@ impl Running {
     /// What an admin of the first company sends.
     pub(crate) fn key(&self) -> &str {
         self.keys.for_path("").unwrap()
+    }
+
+    /// What an admin of this company sends.
+    pub(crate) fn key_of(&self, company: &str) -> &str {
+        self.keys.for_path(company).unwrap()
     }
 
     /// Sends a request, as an admin of the company that the path names, or else of the first; or as who the headers say.

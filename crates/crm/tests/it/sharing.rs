@@ -26,7 +26,8 @@ fn serve<'a>(flags: &[&'a str]) -> Vec<&'a str> {
 }
 
 async fn companies(serving: &Serving) -> String {
-    let response = serving.client().await.get(format!("http://{}/api/companies", serving.address)).send().await.unwrap();
+    let response =
+        serving.client().await.get(format!("http://{}/api/companies", serving.address)).send().await.unwrap();
     assert!(response.status().is_success());
     response.text().await.unwrap()
 }
@@ -36,7 +37,8 @@ async fn rename(serving: &Serving, name: &str) {
     let listed: serde_json::Value = serde_json::from_str(&companies(serving).await).unwrap();
     let url =
         format!("http://{}/api/companies/{}", serving.address, listed["items"][0]["id"].as_str().unwrap());
-    let answer = serving.client().await.patch(url).json(&serde_json::json!({"name": name})).send().await.unwrap();
+    let answer =
+        serving.client().await.patch(url).json(&serde_json::json!({"name": name})).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 

@@ -12,7 +12,8 @@ fn warmed_companies_and_pipelines_are_hits() {
         let server = data.serve(Switch::On).await;
         let token = access::operator_token(&data.database).await.unwrap();
         let mut steps = Vec::new();
-        let summary = ask(server.address, &token, |progress| steps.push((progress.done, progress.of))).await.unwrap();
+        let summary =
+            ask(server.address, &token, |progress| steps.push((progress.done, progress.of))).await.unwrap();
         assert_eq!(summary, Summary { companies: 3, loaded: 6, present: 0, failed: 0 });
         assert_eq!(steps, [(1, 3), (2, 3), (3, 3)]);
         let company = server.company().await;

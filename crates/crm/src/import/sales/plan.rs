@@ -11,10 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::files::{Account, Agent, Opportunity, Product, SalesFiles};
+use crate::caller::Role;
 use crate::checks::MAX_TEXT_CHARS;
 use crate::deals::Stage;
 use crate::import::findings::{Cause, Findings, quoted};
-use crate::caller::Role;
 
 /// The currency of the files.
 pub(super) const CURRENCY: &str = "USD";
