@@ -42,6 +42,7 @@
 //! | store data whose source is the cache | [`set`](CacheService::set), [`set_many`](CacheService::set_many), with [`Policy::nx`] |
 //! | write a changed row through | [`set_versioned`](CacheService::set_versioned) |
 //! | remove | [`delete`](CacheService::delete), [`delete_many`](CacheService::delete_many), [`delete_pattern`](CacheService::delete_pattern), [`invalidate_tag`](CacheService::invalidate_tag), [`invalidate`](CacheService::invalidate), [`Space::clear`], [`clear`](CacheService::clear) |
+//! | limit how often | [`limit`](CacheService::limit) |
 //! | have one at a time | [`lock`](CacheService::lock) |
 //! | know who asks | [`session::find`] |
 //! | know how it is | [`stats`](CacheService::stats), [`health`](CacheService::health), [`hit_ratio`](CacheService::hit_ratio), [`hottest_keys`](CacheService::hottest_keys) |
@@ -95,6 +96,7 @@ mod flight;
 mod guess;
 mod hottest;
 mod lease;
+mod limit;
 mod lock;
 mod stats;
 mod tasks;
@@ -116,6 +118,7 @@ pub use codec::{Blob, Value};
 pub use error::{Error, ErrorKind};
 pub use hottest::HotKey;
 pub use key::{AsKey, AsName, Id, Key, KeyWriter, MAX_NAME_BYTES, Space, SpaceInfo, Tag};
+pub use limit::{Decision, Limit};
 pub use policy::{Encoding, Ttl};
 pub use progress::Progress;
 pub use remote::Redis;

@@ -27,14 +27,14 @@ const LARDER: House = House {
         &["key", "codec"],                                     // names and values
         &[
             "entry", "flight", "ticket", "token", "guess", "breaker", "stats", "hottest", "lease", "lock",
-            "tasks",
+            "limit", "tasks",
         ], // parts
         &["local"],                                            // the tier in this process
-        &["remote"],                   // that in Redis, and what ends copies of it in the one below
-        &["service"],                  // the one room that knows both tiers
-        &["session", "limit", "warm"], // what applications build on a cache
-        &["builder"],                  // the door
-        &["testing", "fuzzing"],       // the public testing aid; what fuzzers call
+        &["remote"],             // that in Redis, and what ends copies of it in the one below
+        &["service"],            // the one room that knows both tiers
+        &["session", "warm"],    // what applications build on a cache
+        &["builder"],            // the door
+        &["testing", "fuzzing"], // the public testing aid; what fuzzers call
     ],
     domains: &[],
     rooms: &[],

@@ -17,6 +17,7 @@ mod root;
 mod script;
 mod settings;
 mod settling;
+mod spending;
 mod supervisor;
 mod trouble;
 mod write;
@@ -46,6 +47,7 @@ use removal::{Changes, Owing};
 #[cfg(any(test, fuzzing))]
 pub(crate) use root::Root;
 pub use settings::Redis;
+pub(crate) use spending::Spent;
 use supervisor::Supervisor;
 pub(crate) use trouble::Trouble;
 use trouble::{integer, string, text};
@@ -433,5 +435,20 @@ impl Remote {
     /// It may have been given back or not.
     pub(crate) async fn unlock(&self, name: &str, token: &[u8; 16]) -> Result<bool, Trouble> {
         write::unlock(&self.supervisor.link()?, self.supervisor.names(), name, token).await
+    }
+
+    /// Takes up to `wanted` of a shared limit, each of which costs `interval_us`, while no more than `window_us` is owed.
+    ///
+    /// # Cancel safety
+    /// They may have been taken or not.
+    pub(crate) async fn spend(
+        &self,
+        name: &str,
+        interval_us: u64,
+        window_us: u64,
+        wanted: u32,
+    ) -> Result<Spent, Trouble> {
+        let link = self.supervisor.link()?;
+        spending::spend(&link, self.supervisor.names(), name, (interval_us, window_us, wanted)).await
     }
 }

@@ -114,6 +114,10 @@ impl Names {
     pub(crate) fn lock(&self, name: &str) -> String {
         format!("!{}lock:{name}", self.namespace)
     }
+
+    pub(crate) fn limit(&self, digest: u128) -> String {
+        format!("!{}limit:{digest:032x}", self.namespace)
+    }
 }
 
 /// So many stars in a glob every Redis takes; newer ones let a glob of more match nothing.
@@ -130,7 +134,7 @@ fn is_taken(name: &str) -> bool {
 }
 
 /// What keys of the library are called without a namespace; as namespaces they would make the same keys.
-const RESERVED: [&str; 7] = ["c", "f", "k", "lock", "root", "t", "wm"];
+const RESERVED: [&str; 8] = ["c", "f", "k", "limit", "lock", "root", "t", "wm"];
 
 /// Whether this can be a namespace: it must not be able to run into a name.
 pub(crate) fn is_namespace(text: &str) -> bool {

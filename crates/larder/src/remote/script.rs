@@ -77,10 +77,26 @@ pub(super) const SUCCEED: Script = Script(
      return 2",
 );
 
+/// `KEYS[1]` when all is earned again, in microseconds of the server's clock, `ARGV[1]` what one costs, `ARGV[2]` how much can be owed,
+/// `ARGV[3]` how many are wanted. Takes as many of these as there are, and answers how many, and what is owed then. More cannot be
+/// owed than can be, whatever the clock of a server that came before said.
+pub(super) const SPEND: Script = Script(
+    "#!lua\n\
+     local time, one, most = redis.call('TIME'), tonumber(ARGV[1]), tonumber(ARGV[2]) \
+     local now = time[1] * 1000000 + time[2] \
+     local stored = tonumber(redis.call('GETEX', KEYS[1]) or 0) - now \
+     local owed = math.max(0, math.min(stored, most)) \
+     local granted = math.min(math.floor((most - owed) / one), tonumber(ARGV[3])) \
+     if granted == 0 and stored <= most then return {0, owed} end \
+     owed = owed + granted * one \
+     redis.call('SET', KEYS[1], string.format('%.0f', now + owed), 'PX', string.format('%.0f', math.ceil(owed / 1000))) \
+     return {granted, owed}",
+);
+
 impl Script {
     /// The command that runs it on these keys; arguments follow.
     ///
-    /// It is sent whole: the largest has some 400 bytes, and a hash would be refused after a `SCRIPT FLUSH`.
+    /// It is sent whole: all but one have some 600 bytes at most, and a hash would be refused after a `SCRIPT FLUSH`.
     pub(super) fn on(self, keys: &[&str]) -> Cmd {
         let mut command = redis::cmd("EVAL");
         command.arg(self.0).arg(keys.len());

@@ -5,6 +5,7 @@ mod batch;
 mod boarding;
 mod health;
 mod invalidation;
+mod limiting;
 mod loading;
 mod locking;
 mod options;
@@ -42,6 +43,7 @@ use crate::guess::Guesses;
 use crate::hottest::Hottest;
 use crate::key::{MAX_NAME_BYTES, Registry, SpaceInfo, Tags, Typed};
 use crate::lease::Lease;
+use crate::limit::Limits;
 use crate::local::{Candidate, Local, SCAN_BATCH};
 use crate::lock::Locks;
 use crate::policy::{Encoding, Ttl};
@@ -93,6 +95,7 @@ pub(crate) struct Inner {
     pace: Pace,
     guesses: Guesses,
     locks: Locks,
+    limits: Limits,
     counters: Counters,
     hottest: Hottest,
     registry: Registry,
@@ -159,6 +162,7 @@ impl CacheService {
             pace: Pace::new(),
             guesses: Guesses::new(),
             locks: Locks::default(),
+            limits: Limits::new(),
             hottest: Hottest::default(),
             counters: Counters::new(registry.spaces().map(SpaceInfo::group).chain([removal::TAGS])),
             registry,

@@ -9,6 +9,8 @@ mod batches;
 mod flights;
 #[path = "../promises/handles.rs"]
 mod handles;
+#[path = "../promises/limits.rs"]
+mod limits_kept;
 #[path = "../promises/locks.rs"]
 mod locks;
 #[path = "../promises/model/mod.rs"]

@@ -11,6 +11,8 @@ mod batches;
 mod flights;
 #[path = "../promises/handles.rs"]
 mod handles;
+#[path = "../promises/limits.rs"]
+mod limits_kept;
 #[path = "../promises/locks.rs"]
 mod locks;
 #[path = "../promises/model/mod.rs"]
@@ -47,6 +49,7 @@ mod copies_bounded;
 mod copies_raced;
 mod foreign;
 mod given_back;
+mod limits;
 mod processes;
 mod recovery;
 mod stampede;

@@ -1,0 +1,48 @@
+//! A limit that processes share: one key for each name, one script, one round trip.
+
+use std::sync::Arc;
+
+use redis::Value;
+use sha2::{Digest, Sha256};
+
+use super::link::Link;
+use super::names::Names;
+use super::script::SPEND;
+use super::trouble::{Trouble, integer};
+
+/// What came of asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// How many of those that were wanted.
+    pub(crate) granted: u32,
+    /// How long until all is earned again, in microseconds.
+    pub(crate) owed_us: u64,
+}
+
+/// Takes up to `wanted`, of which each costs `interval_us`, while no more than `window_us` is owed.
+pub(super) async fn spend(
+    link: &Arc<Link>,
+    names: &Names,
+    name: &str,
+    (interval_us, window_us, wanted): (u64, u64, u32),
+) -> Result<Spent, Trouble> {
+    // Addresses of people are nothing for the names of keys, and are as long as somebody likes.
+    let digest = Sha256::digest(name.as_bytes());
+    let digits = u128::from_be_bytes(std::array::from_fn(|at| digest[at]));
+    let mut script = SPEND.on(&[&names.limit(digits)]);
+    script.arg(interval_us).arg(window_us).arg(wanted);
+    let answer = match link.ask(script).await? {
+        Value::Array(parts) => match &parts[..] {
+            [granted, owed_us] => both(granted, owed_us),
+            _ => Err(Trouble::Garbled),
+        },
+        Value::ServerError(error) => Err(Trouble::from(&error)),
+        _ => Err(Trouble::Garbled),
+    };
+    link.believe(answer)
+}
+
+fn both(granted: &Value, owed_us: &Value) -> Result<Spent, Trouble> {
+    let (granted, owed_us) = (integer(granted)?.try_into().ok(), integer(owed_us)?.try_into().ok());
+    granted.zip(owed_us).map(|(granted, owed_us)| Spent { granted, owed_us }).ok_or(Trouble::Garbled)
+}
