@@ -15,11 +15,12 @@ CREATE TABLE passwords (
 );
 
 -- `id` is the SHA-256 of the token, which is kept nowhere; `handle` names the row to its user. A `browser` session slides;
--- a `token` is for a program and lasts as long as it was made for; an `operator` belongs to no user.
+-- a `token` is for a program and lasts as long as it was made for; an `operator` belongs to no user. A `device` lets nobody
+-- in: it says of a browser that this user has signed in there before.
 CREATE TABLE sessions (
     id            TEXT PRIMARY KEY,
     handle        TEXT NOT NULL UNIQUE,
-    kind          TEXT NOT NULL CHECK (kind IN ('browser', 'token', 'operator')),
+    kind          TEXT NOT NULL CHECK (kind IN ('browser', 'token', 'device', 'operator')),
     user_id       TEXT REFERENCES users (id) ON DELETE CASCADE,
     access_epoch  BIGINT NOT NULL,
     name          TEXT,

@@ -1,6 +1,7 @@
 //! Every way in which the application says no: one variant per answer to the client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is wrong with one field of a request, and what to send instead.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -75,6 +76,12 @@ pub enum Error {
     /// 503: too much of what takes a processor is asked for at once.
     #[error("too many sign in at once: try again in a moment")]
     Busy,
+    /// 429: this was done too often.
+    #[error("too often: try again in {} s", retry_after.as_secs() + 1)]
+    TooOften {
+        /// How long until it may be done again.
+        retry_after: Duration,
+    },
     /// 404: no route has this path.
     #[error("nothing is served at this path; `crm --help` lists what is")]
     NoSuchPath,

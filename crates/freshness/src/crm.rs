@@ -64,6 +64,8 @@ async fn start(place: &Place) -> Result<(TcpListener, Arc<App>), Box<dyn Error +
     let layer = Layer {
         database_url: Some(place.database_url.clone().into()),
         redis_url: Some(place.redis_url.clone().into()),
+        limit_per_user: Some(0),
+        limit_per_address: Some(0),
         ..Layer::default()
     };
     let settings = Settings::of(layer, Layer::default())?;

@@ -35,6 +35,8 @@ impl Crm {
             .env("CRM_LISTEN", "127.0.0.1:0")
             .env("CRM_DATABASE_URL", "sqlite:crm.db")
             .env("CRM_LOG", "off")
+            .env("CRM_LIMIT_PER_USER", "0")
+            .env("CRM_LIMIT_PER_ADDRESS", "0")
             .env("CRM_REDIS_URL", redis);
         Ok(command)
     }

@@ -1,8 +1,8 @@
 //! What can be done about access: sign in, be known, and end it again.
 
 use super::model::{
-    BROWSER, Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session,
-    SessionKind, SessionRow, SessionView, SignIn,
+    BROWSER, Credential, DEVICE, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind,
+    Session, SessionKind, SessionRow, SessionView, SignIn,
 };
 use super::{cache, store};
 use crate::app::App;
@@ -10,11 +10,14 @@ use crate::caller::{Act, Caller, UserId};
 use crate::companies::{self, Company, NewCompany};
 use crate::database::Database;
 use crate::error::{Error, FieldErrors};
+use crate::http::client::ClientAddress;
 use crate::password::Password;
 use crate::time::Moment;
 use crate::users::{self, NewUser, User};
 use crate::written::Announced;
+use larder::Limit;
 use larder::session::{self, SessionId, Token};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,32 +27,71 @@ const ERRAND: Duration = Duration::from_secs(60);
 /// A browser that has signed in.
 pub(super) struct SignedIn {
     pub(super) token: Token,
+    /// What it is known by at its next sign-in, if it was not before.
+    pub(super) device: Option<Token>,
     pub(super) me: Me,
+}
+
+/// Who wants to sign in, as far as is known.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    pub(super) address: Option<ClientAddress>,
+    pub(super) device: Option<Token>,
 }
 
 /// Signs somebody in. That the address is unknown, the password wrong, or the user inactive takes as long and says the same.
 ///
 /// # Errors
-/// [`Error::WrongCredentials`], [`Error::Busy`]; what the database reports.
+/// [`Error::WrongCredentials`], [`Error::TooOften`], [`Error::Busy`]; what the database reports.
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn sign_in(app: &Arc<App>, request: SignIn) -> Result<SignedIn, Error> {
+pub(super) async fn sign_in(app: &Arc<App>, stranger: Stranger, request: SignIn) -> Result<SignedIn, Error> {
+    if let Some(address) = stranger.address {
+        spend(app, &cache::FROM_ADDRESS, address).await?;
+    }
     let email = request.email.trim().to_lowercase();
-    let credential = store::credential_by_email(&mut app.database.snapshot().await?, &email).await?;
+    let mut snapshot = app.database.snapshot().await?;
+    let credential = store::credential_by_email(&mut snapshot, &email).await?;
+    let device = match (&stranger.device, &credential) {
+        (Some(device), Some(credential))
+            if store::is_device(&mut snapshot, &device.id(), &credential.user_id).await? =>
+        {
+            Some(device.id())
+        }
+        _ => None,
+    };
+    drop(snapshot); // hashing takes a while
+    match &device {
+        Some(device) => spend(app, &cache::FROM_DEVICE, device).await?,
+        None => spend(app, &cache::FOR_USER, &email).await?,
+    }
     let hash =
         credential.as_ref().filter(|credential| credential.active.0).and_then(|known| known.hash.clone());
     let is_right = request.password.is(hash).await?;
     let credential = credential.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
     let owned = Arc::clone(app);
     app.finish(async move {
-        let token = Token::new();
+        let (token, new_device) = (Token::new(), device.is_none().then(Token::new));
         let mut change = owned.database.change().await?;
-        let written = store::begin(&mut change, &browser(&token, &credential)).await?;
+        let row = browser(&token, &credential);
+        let written = match &new_device {
+            None => store::begin(&mut change, &row).await?,
+            Some(device) => {
+                let (kind, expires_at) = (SessionKind::Device, row.created_at.plus(DEVICE));
+                let device = SessionRow { id: device.id(), kind, expires_at, ..row.clone() };
+                store::begin_in(&mut change, &row, &device).await?
+            }
+        };
         owned.commit(change, written).await?;
-        Ok(SignedIn { token, me: credential.into() })
+        Ok(SignedIn { token, device: new_device, me: credential.into() })
     })
     .await
+}
+
+async fn spend(app: &App, limit: &Limit, of: impl Display) -> Result<(), Error> {
+    let decision = app.cache.limit(limit, of).await;
+    if decision.allowed { Ok(()) } else { Err(Error::TooOften { retry_after: decision.retry_after }) }
 }
 
 fn browser(token: &Token, credential: &Credential) -> SessionRow {

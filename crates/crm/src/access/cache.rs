@@ -1,4 +1,4 @@
-//! How sessions are cached, and what ends them.
+//! How sessions are cached, what ends them, and how often a sign-in may be tried.
 //!
 //! Not cached: passwords, and the list of a user's own sessions, which is looked at before something is ended.
 
@@ -6,7 +6,8 @@ use super::model::Session;
 use crate::caller::UserId;
 use crate::users::access_of;
 use larder::session::SessionId;
-use larder::{Builder, Invalidation, Space, Tag, Ttl};
+use larder::{Builder, Invalidation, Limit, Space, Tag, Ttl};
+use std::time::Duration;
 
 /// The session of a token: who asks.
 pub static SESSION: Space<SessionId, Session> = Space::new(
@@ -15,6 +16,14 @@ pub static SESSION: Space<SessionId, Session> = Space::new(
 )
 .ttl(Ttl::MEDIUM)
 .prefix("sessions");
+
+/// Sign-ins that are tried from one address of the network.
+pub(super) const FROM_ADDRESS: Limit = Limit::new("sign-in-address", 30, Duration::from_secs(60));
+/// Sign-ins that are tried for one user, by whoever has not signed in before: whoever guesses needs years, and whoever knows has time.
+pub(super) const FOR_USER: Limit = Limit::new("sign-in-user", 10, Duration::from_secs(600));
+/// Sign-ins that are tried from a browser in which this user has signed in before: nobody else can use them up (OWASP, "Slow Down
+/// Online Guessing Attacks with Device Cookies").
+pub(super) const FROM_DEVICE: Limit = Limit::new("sign-in-device", 10, Duration::from_secs(600));
 
 /// Makes the spaces known to a cache.
 pub fn register(builder: Builder) -> Builder {

@@ -19,6 +19,9 @@ pub(super) const BROWSER: Lifetime = Lifetime {
     absolute: Duration::from_secs(30 * DAY.as_secs()),
 };
 
+/// How long it is remembered of a browser that its user has signed in there.
+pub(super) const DEVICE: Duration = Duration::from_secs(366 * DAY.as_secs());
+
 /// How long a program's token lasts when nobody says.
 const TOKEN_DAYS: u32 = 90;
 /// How long it lasts at most.
@@ -31,6 +34,8 @@ word_enum! {
         Browser = "browser",
         /// A program that acts for a user.
         Token = "token",
+        /// A browser in which its user has signed in before: it lets nobody in.
+        Device = "device",
         /// Whoever runs the service.
         Operator = "operator",
     }

@@ -98,9 +98,38 @@ pub(super) async fn session(
 ) -> Result<Option<Session>, Error> {
     let sql = "SELECT s.kind, s.user_id, u.company_id, u.role, p.kind AS password_kind, s.created_at_ms, s.expires_at_ms \
                FROM sessions s LEFT JOIN users u ON u.id = s.user_id LEFT JOIN passwords p ON p.user_id = s.user_id \
-               WHERE s.id = $1 AND (s.user_id IS NULL OR (u.active = 1 AND u.access_epoch = s.access_epoch))";
+               WHERE s.id = $1 AND s.kind <> 'device' AND (s.user_id IS NULL OR (u.active = 1 AND u.access_epoch = s.access_epoch))";
     let query = sqlx::query_as(sql).bind(id.as_str());
     Ok(query.fetch_optional(statements.statement()).await?)
+}
+
+/// Whether a browser is one in which this user has signed in before.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn is_device(
+    statements: &mut impl Statements,
+    device: &SessionId,
+    user: &UserId,
+) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM sessions \
+               WHERE id = $1 AND user_id = $2 AND kind = 'device' AND expires_at_ms > $3";
+    let query = sqlx::query_scalar(sql).bind(device.as_str()).bind(user).bind(Moment::now());
+    let found: i64 = query.fetch_one(statements.statement()).await?;
+    Ok(found > 0)
+}
+
+/// Begins a session, and remembers the browser it is in. Answers the session's handle.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn begin_in(
+    change: &mut Change,
+    row: &SessionRow,
+    device: &SessionRow,
+) -> Result<Written<String>, Error> {
+    insert(change, device).await?;
+    begin(change, row).await
 }
 
 /// Begins a session, and forgets those that have expired. Nobody has asked for it yet, so that nothing depends on it. Answers its
@@ -175,7 +204,7 @@ pub(super) async fn delete_others(
     user: &UserId,
     but: &SessionId,
 ) -> Result<Written<()>, Error> {
-    let sql = "DELETE FROM sessions WHERE user_id = $1 AND id <> $2";
+    let sql = "DELETE FROM sessions WHERE user_id = $1 AND id <> $2 AND kind <> 'device'";
     sqlx::query(sql).bind(user).bind(but.as_str()).execute(change.statement()).await?;
     Ok(Written::new((), cache::all_ended(user)))
 }
@@ -190,7 +219,7 @@ pub(super) async fn sessions_of(
 ) -> Result<Vec<SessionView>, Error> {
     let sql = "SELECT s.id, s.handle, s.kind, s.name, s.created_at_ms, s.expires_at_ms \
                FROM sessions s JOIN users u ON u.id = s.user_id AND u.access_epoch = s.access_epoch \
-               WHERE s.user_id = $1 AND s.expires_at_ms > $2 ORDER BY s.created_at_ms DESC, s.id";
+               WHERE s.user_id = $1 AND s.kind <> 'device' AND s.expires_at_ms > $2 ORDER BY s.created_at_ms DESC, s.id";
     let query = sqlx::query_as(sql).bind(user).bind(Moment::now());
     Ok(query.fetch_all(statements.statement()).await?)
 }

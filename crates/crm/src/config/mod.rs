@@ -1,9 +1,11 @@
 //! The settings: flags over `CRM_…` variables over `crm.toml` over what stands here.
 
 mod database;
+mod limits;
 mod redis;
 
 pub use database::{DatabaseKind, DatabaseUrl};
+pub use limits::Limits;
 pub use redis::{RedisPlace, RedisSettings, RedisUrl, Secret};
 
 use clap::Args;
@@ -42,6 +44,28 @@ pub struct Layer {
     /// TLS]
     #[arg(long, value_name = "URL", env = "CRM_PUBLIC_URL", global = true, help_heading = "Settings")]
     pub public_url: Option<String>,
+    /// The proxies, as addresses or networks, whose `X-Forwarded-For` says where a request came from: 127.0.0.1, 10.0.0.0/8 [default: none
+    /// is believed]
+    #[arg(
+        long,
+        value_name = "NETWORKS",
+        env = "CRM_TRUSTED_PROXIES",
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub trusted_proxies: Option<String>,
+    /// How many requests a minute one user may send; 0 for any number [default: 1200]
+    #[arg(long, value_name = "COUNT", env = "CRM_LIMIT_PER_USER", global = true, help_heading = "Settings")]
+    pub limit_per_user: Option<u64>,
+    /// How many requests a minute may come from one address; 0 for any number [default: 6000]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "CRM_LIMIT_PER_ADDRESS",
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub limit_per_address: Option<u64>,
     /// Whether reads are cached; `off` asks the database each time [default: on]
     #[arg(
         long,
@@ -153,6 +177,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// The origin that browsers have of it, if that is another one.
     pub public_url: Option<String>,
+    /// Who may ask how much.
+    pub limits: Limits,
     /// Whether reads are cached.
     pub cache: Switch,
     /// How much the cache may hold.
@@ -209,6 +235,11 @@ impl Settings {
                 .map_err(ConfigError)?,
             listen: address(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
             public_url: public_url.filter(|url| !url.is_empty()).map(|url| origin(&url)).transpose()?,
+            limits: Limits::of(
+                over.trusted_proxies.or(under.trusted_proxies).as_deref(),
+                over.limit_per_user.or(under.limit_per_user),
+                over.limit_per_address.or(under.limit_per_address),
+            )?,
             cache: over.cache.or(under.cache).unwrap_or(Switch::On),
             cache_capacity_bytes: within("cache_capacity_mb", capacity_mb, 1, 1 << 20)? << 20,
             redis,
@@ -266,6 +297,7 @@ impl std::fmt::Display for Settings {
         writeln!(f, "database_url = {:?}", self.database_url.to_string())?;
         writeln!(f, "listen = \"{}\"", self.listen)?;
         writeln!(f, "public_url = {:?}", self.public_url.as_deref().unwrap_or_default())?;
+        write!(f, "{}", self.limits)?;
         writeln!(f, "cache = \"{}\"", self.cache.word())?;
         writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
         write!(f, "{}", self.redis)?;
@@ -347,6 +379,8 @@ mod tests {
             ("public_url = \"crm.example.com\"", "https://crm.example.com"),
             ("public_url = \"https://u@h/crm\"", "without a path"),
             ("listen = \"localhost:8080\"", "127.0.0.1:8080"),
+            ("trusted_proxies = \"10.0.0.0/8, proxy\"", "`proxy` is no address"),
+            ("limit_per_user = 1000001", "from 0"),
             ("cache = \"yes\"", "`on` or `off`"),
             ("cache_capacity_mb = 0", "from 1"),
             ("request_limit_ms = 700000", "to 600000"),
@@ -369,6 +403,8 @@ mod tests {
             database_url: Some(r#"sqlite:a "b"\c.db"#.to_owned().into()),
             log: Some(r#"crm[{a="b"}]=info"#.to_owned()),
             public_url: Some("https://CRM.example.com/".to_owned()),
+            trusted_proxies: Some("127.0.0.1,10.0.0.0/8, ::1".to_owned()),
+            limit_per_user: Some(0),
             redis_url: Some("rediss://h:6379/1".to_owned().into()),
             redis_namespace: Some("crm".to_owned()),
             redis_client_cert_file: Some("a \"b\".pem".into()),

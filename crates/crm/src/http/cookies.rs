@@ -10,6 +10,13 @@ use larder::session::Token;
 const NAME: &str = "crm_session";
 const NAME_OVER_TLS: &str = "__Host-crm_session";
 
+/// What says of a browser that a user has signed in there before.
+const DEVICE: &str = "crm_device";
+const DEVICE_OVER_TLS: &str = "__Host-crm_device";
+
+/// A browser keeps that for as long as the server remembers it.
+const DEVICE_MAX_AGE: cookie::time::Duration = cookie::time::Duration::days(366);
+
 /// A browser keeps the cookie for as long as a session may last; whether it holds, the server says.
 const MAX_AGE: cookie::time::Duration = cookie::time::Duration::days(30);
 
@@ -20,32 +27,43 @@ pub(crate) fn token(headers: &HeaderMap) -> Option<Token> {
         scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(token.trim()))?
     });
     // Whoever says who it is by a header is not somebody else by a cookie.
-    bearer.unwrap_or_else(|| {
-        let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
-        cookies
-            .find(|cookie| [NAME, NAME_OVER_TLS].contains(&cookie.name()))
-            .and_then(|cookie| Token::parse(cookie.value()))
-    })
+    bearer.unwrap_or_else(|| of_cookie(headers, [NAME, NAME_OVER_TLS]))
+}
+
+/// What says of a browser that a user has signed in there before.
+pub(crate) fn device(headers: &HeaderMap) -> Option<Token> {
+    of_cookie(headers, [DEVICE, DEVICE_OVER_TLS])
+}
+
+fn of_cookie(headers: &HeaderMap, names: [&str; 2]) -> Option<Token> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    cookies.find(|cookie| names.contains(&cookie.name())).and_then(|cookie| Token::parse(cookie.value()))
 }
 
 /// The header that hands a token to a browser, which shows it to no script and to no other site.
 pub(crate) fn set(settings: &Settings, token: &Token) -> [(HeaderName, HeaderValue); 1] {
-    header_of(settings, token.expose(), MAX_AGE)
+    header_of(settings, [NAME, NAME_OVER_TLS], token.expose(), MAX_AGE)
+}
+
+/// The header that lets a browser be known as one in which a user has signed in.
+pub(crate) fn set_device(settings: &Settings, device: &Token) -> [(HeaderName, HeaderValue); 1] {
+    header_of(settings, [DEVICE, DEVICE_OVER_TLS], device.expose(), DEVICE_MAX_AGE)
 }
 
 /// The header that makes a browser forget its token.
 pub(crate) fn clear(settings: &Settings) -> [(HeaderName, HeaderValue); 1] {
-    header_of(settings, "", cookie::time::Duration::ZERO)
+    header_of(settings, [NAME, NAME_OVER_TLS], "", cookie::time::Duration::ZERO)
 }
 
 fn header_of(
     settings: &Settings,
+    [plain, over_tls]: [&'static str; 2],
     value: &str,
     max_age: cookie::time::Duration,
 ) -> [(HeaderName, HeaderValue); 1] {
     let is_over_tls = settings.is_over_tls();
-    let name = if is_over_tls { NAME_OVER_TLS } else { NAME };
+    let name = if is_over_tls { over_tls } else { plain };
     // Lax: a link from elsewhere finds its reader signed in. What changes something is refused from elsewhere by `origin`.
     let cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax);
     let cookie = cookie.secure(is_over_tls).max_age(max_age).build().to_string();

@@ -1,6 +1,7 @@
 //! HTTP as all domains speak it: what requests carry, how answers and refusals look, and the edge around the routes.
 
 pub mod answer;
+pub mod client;
 pub(crate) mod cookies;
 pub mod edge;
 pub mod health;

@@ -41,6 +41,9 @@ impl Error {
                 (StatusCode::FORBIDDEN, "urn:crm:problem:password-change-needed", "Choose a password first")
             }
             Self::CrossSite => (StatusCode::FORBIDDEN, "urn:crm:problem:cross-site", "From another site"),
+            Self::TooOften { .. } => {
+                (StatusCode::TOO_MANY_REQUESTS, "urn:crm:problem:too-often", "Too often")
+            }
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "urn:crm:problem:busy", "Busy"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "urn:crm:problem:method-not-allowed", "Method not allowed")
@@ -85,6 +88,9 @@ impl IntoResponse for Error {
         if status == StatusCode::UNAUTHORIZED {
             // What RFC 9110, 11.6.1 asks for: how one could say who one is.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Self::TooOften { retry_after } = &self {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs() + 1));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));

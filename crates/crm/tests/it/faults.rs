@@ -5,7 +5,7 @@
 use crate::ground;
 use crate::process::{LIMIT, Serving};
 use crate::redis::is_hit;
-use crate::running::{Answer, Running};
+use crate::running::{Answer, Running, unlimited};
 use crm::config::{Layer, Settings, Switch};
 use crm::database::Database;
 use larder::Clock;
@@ -218,6 +218,8 @@ impl Scene {
             REDIS_TIMEOUT_MS,
             "--request-limit-ms",
             REQUEST_LIMIT_MS,
+            "--limit-per-user=0",
+            "--limit-per-address=0",
         ];
         let servers = LOGS.map(|log| {
             let log = File::create(directory.path().join(log)).unwrap();
@@ -227,14 +229,14 @@ impl Scene {
         let layer = Layer {
             database_url: Some(ground::url(directory.path()).await.into()),
             cache: Some(Switch::Off),
-            ..Layer::default()
+            ..unlimited()
         };
         let settings = Settings::of(layer, Layer::default()).unwrap();
         let database = Database::open(&settings.database_url).await.unwrap();
         let truth = Running::start(database, Clock::system(), settings).await;
         let companies = servers[0].get("/api/companies").await.json();
         let company = companies["items"][0]["id"].as_str().unwrap();
-        let truth = truth.as_admin_of(company);
+        let truth = truth.asked_by_admin_of(company);
         let (rows, views) = subjects(&truth, company).await;
         Self { redis, servers, truth, rows, views, directory }
     }

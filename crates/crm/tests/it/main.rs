@@ -18,6 +18,7 @@ mod on_a_database {
     pub(crate) mod import_sales;
     pub(crate) mod import_served;
     pub(crate) mod importing;
+    pub(crate) mod limits;
     pub(crate) mod process;
     pub(crate) mod readme;
     pub(crate) mod redis;

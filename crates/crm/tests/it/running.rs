@@ -31,8 +31,7 @@ impl Data {
     pub(crate) async fn demo() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let url = ground::url(directory.path()).await;
-        let flags =
-            Layer { database_url: Some(url.into()), show_queries: Some(Switch::On), ..Layer::default() };
+        let flags = Layer { database_url: Some(url.into()), show_queries: Some(Switch::On), ..unlimited() };
         let settings = Settings::of(flags, Layer::default()).unwrap();
         let database = Database::open(&settings.database_url).await.unwrap();
         assert!(demo::fill(&database, Day::today()).await.unwrap());
@@ -107,6 +106,11 @@ pub(crate) fn bearer(token: &larder::session::Token) -> String {
     format!("Bearer {}", token.expose())
 }
 
+/// Settings by which everybody may ask as much as it likes, as tests do.
+pub(crate) fn unlimited() -> Layer {
+    Layer { limit_per_user: Some(0), limit_per_address: Some(0), ..Layer::default() }
+}
+
 /// A client that talks to this machine, whatever proxy the environment names for the world outside.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -139,6 +143,10 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn all_of(&self, name: &str) -> Vec<String> {
+        self.headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -175,7 +183,7 @@ impl Running {
     }
 
     /// The same server, asked as an admin of this company where no path says otherwise.
-    pub(crate) fn as_admin_of(mut self, company: &str) -> Self {
+    pub(crate) fn asked_by_admin_of(mut self, company: &str) -> Self {
         self.keys.0.sort_by_key(|(other, _)| other.as_str() != company);
         self
     }

@@ -1,0 +1,75 @@
+//! Where a request came from.
+
+use crate::config::Limits;
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Who is limited by address: an IPv4 address, or the network of 64 bits that an IPv6 address is of, of which its holder has all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+impl std::fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.to_canonical() {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(address) => {
+                let network = u128::from(address) >> 64 << 64;
+                write!(f, "{}/64", Ipv6Addr::from(network))
+            }
+        }
+    }
+}
+
+/// The address that a request came from: that of its connection, or, as long as that is a trusted proxy's, the last in
+/// `X-Forwarded-For` that is not. `None` where there is no connection, as in tests of parts.
+pub(crate) fn address(
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    limits: &Limits,
+) -> Option<ClientAddress> {
+    let mut address = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+    let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    for before in forwarded.into_iter().rev() {
+        if !limits.trusts(address) {
+            break;
+        }
+        // What is none was written by nobody who is trusted: the proxy itself is who asks then.
+        let Ok(before) = before.trim().parse() else { break };
+        address = before;
+    }
+    Some(ClientAddress(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Layer, Settings};
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let proxies =
+            Layer { trusted_proxies: Some("127.0.0.1, 10.0.0.0/8, ::1".to_owned()), ..Layer::default() };
+        let limits = Settings::of(proxies, Layer::default()).unwrap().limits;
+        for (peer, forwarded, shown) in [
+            ("203.0.113.9", "1.2.3.4", "203.0.113.9"),
+            ("127.0.0.1", "", "127.0.0.1"),
+            ("127.0.0.1", "1.2.3.4", "1.2.3.4"),
+            ("127.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4"),
+            ("127.0.0.1", "6.6.6.6, 1.2.3.4, 10.1.1.1", "1.2.3.4"),
+            ("127.0.0.1", "no address", "127.0.0.1"),
+            ("10.1.1.1", "unknown, 10.2.2.2", "10.2.2.2"),
+            ("::1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("::ffff:127.0.0.1", "1.2.3.4", "1.2.3.4"),
+        ] {
+            let mut extensions = Extensions::new();
+            extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", HeaderValue::from_static(forwarded));
+            let address = address(&extensions, &headers, &limits).unwrap();
+            assert_eq!(address.to_string(), shown, "{peer} {forwarded}");
+        }
+    }
+}
