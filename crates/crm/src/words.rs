@@ -1,5 +1,8 @@
 //! Two ways to declare a type that is a word in the database, in JSON and in a URL: an id, and a choice of few words.
 
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer};
+
 /// Declares an opaque id: a newtype over text, so that an id of one kind cannot stand where another is meant.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -7,7 +10,7 @@ macro_rules! id {
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize, sqlx::Type)]
         #[serde(transparent)]
         #[sqlx(transparent)]
-        pub struct $name(String);
+        pub struct $name(#[serde(deserialize_with = "crate::words::id_text")] String);
 
         impl $name {
             /// A new id, greater than those made before it (UUIDv7).
@@ -49,6 +52,26 @@ macro_rules! id {
     };
 }
 pub(crate) use id;
+
+/// Longest id that is looked for: ours have 36 characters, and what is longer finds nothing but would be a key of the cache.
+pub const MAX_ID_BYTES: usize = 100;
+
+/// Whether a text can be an id at all: PostgreSQL takes no zero byte, and no id has a line of its own.
+#[must_use]
+pub fn is_id_text(text: &str) -> bool {
+    text.len() <= MAX_ID_BYTES && !text.contains(char::is_control)
+}
+
+/// Reads the id that a request names.
+pub(crate) fn id_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let expected = "an id as it was answered, of 36 characters";
+    if is_id_text(&text) {
+        Ok(text)
+    } else {
+        Err(D::Error::invalid_value(Unexpected::Other("a text that is none"), &expected))
+    }
+}
 
 /// Declares an enum whose variants are words: the same word in the database, in JSON and in a URL.
 macro_rules! word_enum {

@@ -52,7 +52,10 @@ pub(super) async fn sign_in(app: &Arc<App>, stranger: Stranger, request: SignIn)
     }
     let email = request.email.trim().to_lowercase();
     let mut snapshot = app.database.snapshot().await?;
-    let credential = store::credential_by_email(&mut snapshot, &email).await?;
+    let credential = match email.contains(char::is_control) {
+        true => None, // no address, and none that PostgreSQL would take
+        false => store::credential_by_email(&mut snapshot, &email).await?,
+    };
     let device = match (&stranger.device, &credential) {
         (Some(device), Some(credential))
             if store::is_device(&mut snapshot, &device.id(), &credential.user_id).await? =>
@@ -70,6 +73,7 @@ pub(super) async fn sign_in(app: &Arc<App>, stranger: Stranger, request: SignIn)
         credential.as_ref().filter(|credential| credential.active.0).and_then(|known| known.hash.clone());
     let is_right = request.password.is(hash).await?;
     let credential = credential.filter(|_| is_right).ok_or(Error::WrongCredentials)?;
+    forget_expired(app);
     let owned = Arc::clone(app);
     app.finish(async move {
         let (token, new_device) = (Token::new(), device.is_none().then(Token::new));
@@ -87,6 +91,22 @@ pub(super) async fn sign_in(app: &Arc<App>, stranger: Stranger, request: SignIn)
         Ok(SignedIn { token, device: new_device, me: credential.into() })
     })
     .await
+}
+
+/// Forgets the sessions that have expired, beside what somebody waits for.
+fn forget_expired(app: &Arc<App>) {
+    let owned = Arc::clone(app);
+    app.start_once("expired sessions", async move {
+        let forgotten = async {
+            let mut change = owned.database.change().await?;
+            let written = store::delete_expired(&mut change).await?;
+            owned.commit(change, written).await
+        };
+        match forgotten.await {
+            Ok(_) | Err(Error::PreconditionFailed) => {} // or another process was quicker
+            Err(error) => tracing::warn!(%error, "expired sessions could not be forgotten; the next sign-in tries again"),
+        }
+    });
 }
 
 async fn spend(app: &App, limit: &Limit, of: impl Display) -> Result<(), Error> {
@@ -138,8 +158,11 @@ fn renew(app: &Arc<App>, id: SessionId, until: Moment) {
             let written = store::renew(&mut change, &id, until).await?;
             owned.commit(change, written).await
         };
-        if let Err(error) = renewed.await {
-            tracing::warn!(%error, "a session could not be renewed; the next request tries again");
+        match renewed.await {
+            Ok(_) | Err(Error::PreconditionFailed) => {} // or another process was quicker
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be renewed; the next request tries again")
+            }
         }
     });
 }

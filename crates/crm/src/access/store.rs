@@ -132,7 +132,17 @@ pub(super) async fn begin_in(
     begin(change, row).await
 }
 
-/// Begins a session, and forgets those that have expired. Nobody has asked for it yet, so that nothing depends on it. Answers its
+/// Forgets the sessions that have expired: they are none any more, so that nothing depends on it.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn delete_expired(change: &mut Change) -> Result<Written<()>, Error> {
+    let sql = "DELETE FROM sessions WHERE expires_at_ms < $1";
+    sqlx::query(sql).bind(Moment::now()).execute(change.statement()).await?;
+    Ok(Written::new((), Invalidation::new()))
+}
+
+/// Begins a session. Nobody has asked for it yet, so that nothing depends on it. Answers its
 /// handle.
 ///
 /// # Errors
@@ -157,8 +167,6 @@ pub(super) async fn set_password_and_begin(
 }
 
 async fn insert(change: &mut Change, row: &SessionRow) -> Result<String, Error> {
-    let sql = "DELETE FROM sessions WHERE expires_at_ms < $1";
-    sqlx::query(sql).bind(row.created_at).execute(change.statement()).await?;
     let handle = uuid::Uuid::now_v7().to_string();
     let sql = "INSERT INTO sessions (id, handle, kind, user_id, access_epoch, name, created_at_ms, expires_at_ms) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";

@@ -3,6 +3,7 @@
 use super::answer::Seen;
 use crate::caller::{Asker, Caller, Operator};
 use crate::error::Error;
+use crate::words::{MAX_ID_BYTES, is_id_text};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
@@ -12,9 +13,6 @@ use std::convert::Infallible;
 
 /// Longest body of a request: every field at its longest fits several times.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-
-/// Longest id in a path: ours have 36 characters, and what is longer finds nothing but would be a key of the cache.
-pub const MAX_ID_BYTES: usize = 100;
 
 // Who asks has been found out ahead of any route (`access::identify`).
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -65,8 +63,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let Path(id) = path.map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
-        if id.len() > MAX_ID_BYTES {
-            return Err(Error::BadRequest(format!("an id has at most {MAX_ID_BYTES} characters")));
+        if !is_id_text(&id) {
+            return Err(Error::BadRequest(format!(
+                "an id has at most {MAX_ID_BYTES} bytes and no control characters"
+            )));
         }
         Ok(Self(T::from(id)))
     }

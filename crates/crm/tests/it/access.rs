@@ -115,6 +115,7 @@ fn who_is_refused_is_not_told_why() {
             ("nobody@x.example", demo::PASSWORD),
             (&rep.email, demo::PASSWORD),
             ("none@x.example", ""),
+            ("\u{0}", "\u{0}"),
             ("", ""),
         ] {
             let answer = sign_in(&server, email, password).await;

@@ -167,6 +167,18 @@ fn an_id_of_any_shape_reaches_nothing_else() {
                 assert_eq!(server.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
             }
         }
+        let deals = format!("/api/companies/{}/deals", ours.company);
+        for id in ["", "\u{0}", "a:b", "*", "\n", &long] {
+            for field in ["contact_id", "product_id", "owner_id"] {
+                let answer = server.post(&deals, &json!({"title": "t", field: id})).await;
+                assert_eq!(
+                    answer.status,
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "{field} {id:.9?}: {}",
+                    answer.text
+                );
+            }
+        }
         assert_eq!(redis.command(&["DBSIZE"]).await.int(), keys, "nothing of it is kept");
     });
 }
