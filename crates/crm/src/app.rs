@@ -1,17 +1,16 @@
 //! What every request needs: the database, the cache, the settings, and a place for writes to run to their end.
 
-use crate::body::Body;
 use crate::caller::{Caller, CompanyId};
 use crate::config::Settings;
 use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
 use crate::written::{Announced, Written};
-use larder::{CacheService, Freshness, Key, Policy};
+use larder::{CacheService, Key, Policy};
+use larder_axum::{Body, Served};
 use larder_outbox::Outbox;
 use sqlx::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -31,48 +30,6 @@ pub struct App {
     running: Mutex<HashSet<String>>,
 }
 
-/// Where the body of a read came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The cache of this process.
-    HitLocal,
-    /// Redis.
-    Hit,
-    /// The cache of this process, as it was when Redis was last there.
-    Stale,
-    /// The database, by this caller's load or one that it shared.
-    Miss,
-    /// The database, past the cache.
-    Bypass,
-}
-
-impl Source {
-    /// The word in the `X-Cache` header.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::HitLocal => "hit-local",
-            Self::Hit => "hit",
-            Self::Stale => "stale",
-            Self::Miss => "miss",
-            Self::Bypass => "bypass",
-        }
-    }
-}
-
-impl From<(larder::Source, Freshness)> for Source {
-    fn from((source, freshness): (larder::Source, Freshness)) -> Self {
-        match source {
-            _ if matches!(freshness, Freshness::Stale { .. }) => Self::Stale,
-            larder::Source::Local => Self::HitLocal,
-            larder::Source::Remote => Self::Hit,
-            larder::Source::Bypass => Self::Bypass,
-            // `Loaded` and `Joined`: whoever shared another's load waited for the database too.
-            _ => Self::Miss,
-        }
-    }
-}
-
 /// Whose data a read may answer with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whose<'a> {
@@ -82,24 +39,13 @@ pub enum Whose<'a> {
     Shared,
 }
 
-impl Whose<'_> {
-    fn admits(self, company: Option<&str>) -> bool {
+impl<'a> Whose<'a> {
+    const fn owner(self) -> Option<&'a str> {
         match self {
-            Self::Of(id) => company == Some(id),
-            Self::Shared => company.is_none(),
+            Self::Of(id) => Some(id),
+            Self::Shared => None,
         }
     }
-}
-
-/// The answer to a read.
-#[derive(Debug, Clone)]
-pub struct Served {
-    /// What is sent.
-    pub body: Arc<Body>,
-    /// Where it came from.
-    pub source: Source,
-    /// How long ago it was read from the database.
-    pub age: Duration,
 }
 
 impl App {
@@ -144,11 +90,8 @@ impl App {
             let snapshot = self.database.snapshot().await?;
             load(snapshot).await
         });
-        let read = read.await?;
-        if !whose.admits(read.value.company.as_deref()) {
-            return Err(Error::internal("a body of another company lay under this key"));
-        }
-        Ok(Served { source: (read.source, read.freshness).into(), age: read.age, body: read.value })
+        let served = Served::to(whose.owner(), read.await?);
+        served.ok_or_else(|| Error::internal("a body of another company lay under this key"))
     }
 
     /// Hides a row of another company from a caller, as if it were not there, before anything of it is read: the entry at `key` says
@@ -262,25 +205,5 @@ struct Over {
 impl Drop for Over {
     fn drop(&mut self) {
         self.app.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_says_where_it_came_from() {
-        let (fresh, stale) = (Freshness::Fresh, Freshness::Stale { age: Duration::ZERO });
-        for (source, freshness, word) in [
-            (larder::Source::Local, fresh, "hit-local"),
-            (larder::Source::Local, stale, "stale"),
-            (larder::Source::Remote, fresh, "hit"),
-            (larder::Source::Loaded, fresh, "miss"),
-            (larder::Source::Joined, fresh, "miss"),
-            (larder::Source::Bypass, Freshness::Bypass, "bypass"),
-        ] {
-            assert_eq!(Source::from((source, freshness)).word(), word);
-        }
     }
 }

@@ -1,12 +1,12 @@
 //! The database: connections set up alike, snapshots to read from, changes to write in, and the count of statements.
 
-use crate::body::digest;
 pub use crate::config::DatabaseKind as Kind;
 use crate::config::DatabaseUrl;
 use crate::error::Error;
 use crate::lock::{LockError, PreparationLock};
 use crate::written::{Bulk, Committed, Written};
 use larder::CacheService;
+use larder_axum::digest;
 use larder_outbox::Outbox;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;

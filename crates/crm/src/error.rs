@@ -141,6 +141,13 @@ impl From<FieldErrors> for Error {
     }
 }
 
+impl From<serde_json::Error> for Error {
+    /// A view that cannot be written as JSON is a defect.
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {

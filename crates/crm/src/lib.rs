@@ -6,7 +6,6 @@
 
 // Ground floor: what all domains stand on.
 pub mod app;
-pub mod body;
 pub mod caller;
 pub mod checks;
 pub mod config;

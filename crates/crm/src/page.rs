@@ -1,8 +1,8 @@
 //! Pages of a list: what is asked for, what is answered, and the conditions in between.
 
-use crate::body::digest;
 use crate::database::Statements;
 use crate::error::Error;
+use larder_axum::digest;
 use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, FromRow};

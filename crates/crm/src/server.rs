@@ -5,7 +5,6 @@ use crate::config::{ConfigError, Settings, Switch};
 use crate::database::program;
 use crate::{access, analytics, companies, contacts, deals, http, products, users};
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use larder::{CacheService, Clock};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -95,8 +94,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let limit = app.settings.drain_limit;
-    let routes = routes.layer(from_fn_with_state(Arc::clone(&app), access::identify));
-    let router = http::edge::around(routes, Arc::clone(&app));
+    let router = http::edge::around(access::guard(routes, &app), Arc::clone(&app));
     let (draining, drain) = oneshot::channel();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(async move {

@@ -7,21 +7,8 @@
 //! ```
 //! use std::time::{Duration, SystemTime};
 //!
-//! use larder::session::{self, Lifetime, Session, SessionId, Token};
+//! use larder::session::{self, Lifetime, SessionId, Token, Visitor};
 //! use larder::{CacheService, Space, Tag, Ttl};
-//! use serde::{Deserialize, Serialize};
-//!
-//! #[derive(Serialize, Deserialize)]
-//! struct Visitor {
-//!     user: u64,
-//!     expires_at: SystemTime,
-//! }
-//!
-//! impl Session for Visitor {
-//!     fn expires_at(&self) -> SystemTime {
-//!         self.expires_at
-//!     }
-//! }
 //!
 //! static SESSION: Space<SessionId, Visitor> =
 //!     Space::new("session:{id}", "Read by every request; ends at sign-out; a stale one lets somebody in.").ttl(Ttl::MEDIUM);
@@ -33,19 +20,19 @@
 //!
 //! // At sign-in: the token goes to the client, its digest and the rest into the database.
 //! let token = Token::new();
-//! let (row_id, user, expires_at) = (token.id(), 7, lifetime.begun(SystemTime::now()));
+//! let (row_id, expires_at) = (token.id(), lifetime.begun(SystemTime::now()));
 //!
 //! // At each request.
 //! let shown = Token::parse(token.expose()).ok_or("not a token")?;
-//! let found = session::find(&cache, &SESSION, &shown, |id| async move {
-//!     let row = (id == token.id()).then_some(Visitor { user, expires_at }); // queried by `id`
-//!     Ok::<_, std::convert::Infallible>(row.map(|visitor| (visitor, vec![Tag::new("user", user)])))
+//! let found = session::find(&cache, &SESSION, &shown, async |id| {
+//!     let row = (id == row_id).then(|| Visitor { subject: "ann".to_owned(), expires_at }); // queried by `id`
+//!     Ok::<_, std::convert::Infallible>(row.map(|visitor| (visitor, vec![Tag::new("user", "ann")])))
 //! });
-//! assert_eq!(found.await?.map(|visitor| visitor.user), Some(7));
+//! assert_eq!(found.await?.map(|visitor| visitor.subject.clone()).as_deref(), Some("ann"));
 //!
 //! // At sign-out, and when the user is not who it was: once that is committed.
 //! cache.delete(SESSION.key(&row_id)).await;
-//! cache.invalidate_tag(Tag::new("user", user)).await;
+//! cache.invalidate_tag(Tag::new("user", "ann")).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -83,6 +70,28 @@ pub struct SessionId(String);
 pub trait Session {
     /// From when on it is none any more.
     fn expires_at(&self) -> SystemTime;
+}
+
+/// A session that says no more than whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visitor {
+    /// Whose it is, as the application names its users.
+    pub subject: String,
+    /// From when on it is none any more.
+    pub expires_at: SystemTime,
+}
+
+impl Visitor {
+    /// One that begins now.
+    pub fn lasting(subject: impl Into<String>, lifetime: Duration) -> Visitor {
+        Visitor { subject: subject.into(), expires_at: SystemTime::now() + lifetime }
+    }
+}
+
+impl Session for Visitor {
+    fn expires_at(&self) -> SystemTime {
+        self.expires_at
+    }
 }
 
 /// How long sessions last.

@@ -57,6 +57,18 @@ const OUTBOX: House = House {
     rooms: &[],
 };
 
+/// What stands between axum and the library, bottom floor first.
+const AXUM: House = House {
+    krate: "larder-axum",
+    floors: &[
+        &["around", "body", "client", "cookies"], // services, bodies, addresses, tokens on their way
+        &["served"],                              // answers to cached reads
+        &["conditional", "limit", "origin", "session"], // the layers
+    ],
+    domains: &[],
+    rooms: &[],
+};
+
 /// The checker, bottom floor first.
 const FRESHNESS: House = House {
     krate: "freshness",
@@ -82,7 +94,7 @@ const CRM: House = House {
     krate: "crm",
     floors: &[
         &["config", "error", "time", "words", "edit"], // settings and words; each stands alone
-        &["checks", "body", "lock", "caller", "password"], // fields, answers, one process at a time, who asks
+        &["checks", "lock", "caller", "password"],     // fields, one process at a time, who asks
         &["written"],                                  // the row of a write, until it is announced
         &["database"],                                 // connections, snapshots, changes
         &["page"],                                     // pages of lists
@@ -115,6 +127,11 @@ fn imports_run_downstairs_in_larder() {
 #[test]
 fn imports_run_downstairs_in_the_outbox() {
     check::workspace_crate(&OUTBOX);
+}
+
+#[test]
+fn imports_run_downstairs_between_axum_and_the_library() {
+    check::workspace_crate(&AXUM);
 }
 
 #[test]

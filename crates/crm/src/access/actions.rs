@@ -10,13 +10,13 @@ use crate::caller::{Act, Caller, UserId};
 use crate::companies::{self, Company, NewCompany};
 use crate::database::Database;
 use crate::error::{Error, FieldErrors};
-use crate::http::client::ClientAddress;
 use crate::password::Password;
 use crate::time::Moment;
 use crate::users::{self, NewUser, User};
 use crate::written::Announced;
-use larder::Limit;
-use larder::session::{self, SessionId, Token};
+use larder::session::{SessionId, Token};
+use larder::{Limit, Tag};
+use larder_axum::{ClientAddress, Current};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
@@ -127,26 +127,26 @@ fn browser(token: &Token, credential: &Credential) -> SessionRow {
     }
 }
 
-/// Who asks with a token; `None` when it is nobody's any more. A browser's session lasts longer from now on.
+/// The session of a token and what it depends on, from the database; `None` when there is none.
 ///
 /// # Errors
 /// What the database reports.
 ///
 /// # Cancel safety
-/// As [`App::read`].
-pub(super) async fn identify(app: &Arc<App>, token: &Token) -> Result<Option<Arc<Session>>, Error> {
-    let found = session::find(&app.cache, &cache::SESSION, token, |id| async move {
-        let session = store::session(&mut app.database.snapshot().await?, &id).await?;
-        Ok::<_, Error>(session.map(|session| {
-            let tags = cache::depends_on(&session);
-            (session, tags)
-        }))
-    });
-    let found = found.await?;
-    if let Some(until) = found.as_ref().and_then(|session| session.renewed(Moment::now())) {
-        renew(app, token.id(), until);
+/// Nothing has happened if it is dropped.
+pub(super) async fn load(app: &App, id: &SessionId) -> Result<Option<(Session, Vec<Tag>)>, Error> {
+    let session = store::session(&mut app.database.snapshot().await?, id).await?;
+    Ok(session.map(|session| {
+        let tags = cache::depends_on(&session);
+        (session, tags)
+    }))
+}
+
+/// Lets a session that is used last longer, where that is worth writing down.
+pub(super) fn keep(app: &Arc<App>, current: &Current<Session>) {
+    if let Some(until) = current.session.renewed(Moment::now()) {
+        renew(app, current.id.clone(), until);
     }
-    Ok(found)
 }
 
 /// Writes down that a session lasts longer, behind the request that it came with: it holds as it is.

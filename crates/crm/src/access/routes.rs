@@ -1,27 +1,32 @@
 //! The HTTP of access, and the one place where a request becomes somebody's.
 
 use super::actions::{self, SignedIn, Stranger};
-use super::model::{MadePassword, MadeToken, Me, NewToken, PasswordChange, SessionKind, SessionView, SignIn};
+use super::cache;
+use super::model::{
+    BROWSER, DEVICE, MadePassword, MadeToken, Me, NewToken, PasswordChange, Session, SessionKind,
+    SessionView, SignIn,
+};
 use crate::app::App;
 use crate::caller::{Caller, Operator, UserId};
+use crate::config::Limits;
 use crate::error::Error;
 use crate::http::answer::{Gone, Made, private};
-use crate::http::client::{self, ClientAddress};
-use crate::http::cookies;
 use crate::http::params::NoParams;
-use crate::http::request::{Id, Json};
+use crate::http::request::{Address, Id, Json};
 use axum::Router;
-use axum::extract::{Extension, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use larder::{Decision, Limit};
-use std::fmt::Display;
+use larder_axum::{ClientAddress, Current, Limited, Sessions, TokenCookie};
 use std::sync::Arc;
+use tower::util::option_layer;
 
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// What a browser is known by: for as long as a session may last at most.
+const SESSION_COOKIE: TokenCookie = TokenCookie::new("crm_session", BROWSER.absolute);
+/// What says of a browser that its user has signed in there before.
+const DEVICE_COOKIE: TokenCookie = TokenCookie::new("crm_device", DEVICE);
 
 /// What anybody may ask, signed in or not.
 const OPEN: [&str; 3] = ["/api/auth/login", "/livez", "/readyz"];
@@ -29,97 +34,80 @@ const OPEN: [&str; 3] = ["/api/auth/login", "/livez", "/readyz"];
 /// What somebody may ask who has to choose a password first.
 const BEFORE_A_PASSWORD: [&str; 3] = ["/api/me", "/api/me/password", "/api/auth/logout"];
 
-/// Finds out who asks, and lets nobody further who has not signed in: a route that nobody has thought of is closed.
-pub async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+/// Everything that stands between a request and the routes of all domains: it is counted, and becomes somebody's.
+pub fn guard(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     let limits = &app.settings.limits;
-    let address = client::address(request.extensions(), request.headers(), limits);
-    let counted = Counted::of(&app, limits.of_address(), address).await;
-    if let Some(refused) = counted.refusal() {
-        return refused;
-    }
-    request.extensions_mut().insert(address);
-    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let Some(path) = path else {
+    let limited = |limit, whom: fn(&Limits, &Request) -> Option<String>| {
+        let limits = limits.clone();
+        let limited = Limited::new(app.cache.clone(), limit, move |request| whom(&limits, request));
+        limited
+            .refusing_with(|decision| Error::TooOften { retry_after: decision.retry_after }.into_response())
+    };
+    let owned = Arc::clone(app);
+    let load = move |id| {
+        let app = Arc::clone(&owned);
+        async move { actions::load(&app, &id).await }
+    };
+    let by_user: fn(&Limits, &Request) -> Option<String> =
+        |_limits, request| Some(request.extensions().get::<Caller>()?.user.to_string());
+    let by_address: fn(&Limits, &Request) -> Option<String> = |limits, request| {
+        let proxies = &limits.trusted_proxies;
+        ClientAddress::of(request.extensions(), request.headers(), proxies).map(|address| address.to_string())
+    };
+    let of_user = limits.of_user().map(|limit| limited(limit, by_user));
+    let of_address = limits.of_address().map(|limit| limited(limit, by_address));
+    routes
+        .layer(option_layer(of_user))
+        .layer(from_fn_with_state(Arc::clone(app), identify))
+        .layer(Sessions::new(app.cache.clone(), &cache::SESSION, session_cookie(app), load))
+        .layer(option_layer(of_address))
+}
+
+fn session_cookie(app: &App) -> TokenCookie {
+    SESSION_COOKIE.over_tls(app.settings.is_over_tls())
+}
+
+/// Finds out who asks, and lets nobody further who has not signed in: a route that nobody has thought of is closed.
+async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let Some(path) = request.extensions().get::<MatchedPath>() else {
         return next.run(request).await; // no route has it, and that is what is answered
     };
     if OPEN.contains(&path.as_str()) {
-        return counted.on(next.run(request).await);
+        return next.run(request).await;
     }
-    let session = match cookies::token(request.headers()) {
-        None => return Error::SignInNeeded.into_response(),
-        Some(token) => (token.id(), actions::identify(&app, &token).await),
+    let may_wait = BEFORE_A_PASSWORD.contains(&path.as_str());
+    let Some(current) = request.extensions().get::<Current<Session>>().cloned() else {
+        return Error::SignInNeeded.into_response();
     };
-    match session {
-        (_, Err(error)) => return error.into_response(),
-        (_, Ok(None)) => return Error::SignInNeeded.into_response(),
-        (_, Ok(Some(session))) if session.kind == SessionKind::Operator => {
-            request.extensions_mut().insert(Operator);
+    actions::keep(&app, &current);
+    if current.session.kind == SessionKind::Operator {
+        request.extensions_mut().insert(Operator);
+    } else if let Some(caller) = current.session.caller(current.id) {
+        if caller.must_change_password && !may_wait {
+            return Error::PasswordChangeNeeded.into_response();
         }
-        (id, Ok(Some(session))) => {
-            let Some(caller) = session.caller(id) else { return Error::SignInNeeded.into_response() };
-            if caller.must_change_password && !BEFORE_A_PASSWORD.contains(&path.as_str()) {
-                return Error::PasswordChangeNeeded.into_response();
-            }
-            let counted = Counted::of(&app, limits.of_user(), Some(&caller.user)).await;
-            if let Some(refused) = counted.refusal() {
-                return refused;
-            }
-            request.extensions_mut().insert(caller);
-            return counted.on(next.run(request).await);
-        }
+        request.extensions_mut().insert(caller);
     }
     next.run(request).await
 }
 
-/// A request that counts towards a limit, if there is one.
-struct Counted(Option<(Limit, Decision)>);
-
-impl Counted {
-    async fn of(app: &App, limit: Option<Limit>, whom: Option<impl Display>) -> Self {
-        let Some((limit, whom)) = limit.zip(whom) else { return Self(None) };
-        let decision = app.cache.limit(&limit, whom).await;
-        Self(Some((limit, decision)))
-    }
-
-    fn refusal(&self) -> Option<Response> {
-        let (_, decision) = self.0.as_ref().filter(|(_, decision)| !decision.allowed)?;
-        Some(self.on(Error::TooOften { retry_after: decision.retry_after }.into_response()))
-    }
-
-    /// Says on an answer what is left of the limit (draft-ietf-httpapi-ratelimit-headers-10).
-    fn on(&self, mut response: Response) -> Response {
-        if let Some((limit, decision)) = &self.0 {
-            let (name, count, seconds) = (limit.name(), limit.count(), limit.period().as_secs());
-            let (left, reset) = (decision.remaining, decision.reset.as_secs());
-            for (header, text) in [
-                (RATELIMIT_POLICY, format!("\"{name}\";q={count};w={seconds}")),
-                (RATELIMIT, format!("\"{name}\";r={left};t={reset}")),
-            ] {
-                if let Ok(value) = HeaderValue::try_from(text) {
-                    response.headers_mut().insert(header, value);
-                }
-            }
-        }
-        response
-    }
-}
-
 async fn login(
     State(app): State<Arc<App>>,
-    Extension(address): Extension<Option<ClientAddress>>,
+    Address(address): Address,
     headers: HeaderMap,
     _none: NoParams,
     Json(request): Json<SignIn>,
 ) -> Result<Response, Error> {
-    let stranger = Stranger { address, device: cookies::device(&headers) };
+    let device_cookie = DEVICE_COOKIE.over_tls(app.settings.is_over_tls());
+    let stranger = Stranger { address, device: device_cookie.get(&headers) };
     let SignedIn { token, device, me } = actions::sign_in(&app, stranger, request).await?;
-    let device = device.map(|device| AppendHeaders(cookies::set_device(&app.settings, &device)));
-    Ok((AppendHeaders(cookies::set(&app.settings, &token)), device, private(me)).into_response())
+    let device = device.map(|device| AppendHeaders(device_cookie.set(&device)));
+    Ok((AppendHeaders(session_cookie(&app).set(&token)), device, private(me)).into_response())
 }
 
 async fn logout(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Response, Error> {
     let ended = actions::sign_out(&app, &caller).await?;
-    Ok((cookies::clear(&app.settings), Gone(ended)).into_response())
+    Ok((session_cookie(&app).clear(), Gone(ended)).into_response())
 }
 
 async fn me(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Response, Error> {
@@ -134,7 +122,7 @@ async fn change_password(
     Json(request): Json<PasswordChange>,
 ) -> Result<Response, Error> {
     let changed = actions::change_password(&app, &caller, request).await?;
-    let cookie = cookies::set(&app.settings, &changed.row);
+    let cookie = session_cookie(&app).set(&changed.row);
     Ok((cookie, Gone(changed.showing(()))).into_response())
 }
 

@@ -2,8 +2,7 @@
 
 use super::model::{self, Dashboard, Freshness, Monthly, Pipeline, UserStats};
 use super::{cache, store};
-use crate::app::{App, Served, Whose};
-use crate::body::Body;
+use crate::app::{App, Whose};
 use crate::caller::{Caller, CompanyId, UserId};
 use crate::companies;
 use crate::contacts;
@@ -13,6 +12,8 @@ use crate::error::Error;
 use crate::time::{Day, Moment};
 use crate::users;
 use larder::Policy;
+use larder_axum::Body;
+use larder_axum::Served;
 
 /// The pipeline of a company, as its users see it.
 pub(super) async fn pipeline(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
@@ -32,7 +33,7 @@ pub async fn load_pipeline(app: &App, company: &CompanyId) -> Result<Served, Err
     app.read(cache::PIPELINE.key(company), cache::pipeline_policy(company), whose, async |mut snapshot| {
         let currency = companies::require(&mut snapshot, company).await?.currency;
         let rows = store::stages(&mut snapshot, company).await?;
-        Body::of(company, &Pipeline::of(company.clone(), currency, &rows))
+        Ok(Body::of(company, &Pipeline::of(company.clone(), currency, &rows))?)
     })
     .await
 }
@@ -49,7 +50,7 @@ pub(super) async fn user_stats(app: &App, caller: &Caller, user: &UserId) -> Res
         let Pipeline { company_id, currency, stages, results } =
             Pipeline::of(company.clone(), currency, &rows);
         let stats = UserStats { user_id: user.clone(), company_id, currency, stages, results };
-        Body::of(company, &stats)
+        Ok(Body::of(company, &stats)?)
     })
     .await
 }
@@ -72,7 +73,7 @@ async fn load_monthly(mut snapshot: Snapshot, company: &CompanyId) -> Result<Bod
     let best_products = store::best_products(&mut snapshot, company, since).await?;
     let freshness = Freshness { promise: "bounded", max_age_seconds: cache::monthly_max_age_seconds() };
     let company_id = company.clone();
-    Body::of(company, &Monthly { company_id, currency, freshness, months, best_users, best_products })
+    Ok(Body::of(company, &Monthly { company_id, currency, freshness, months, best_users, best_products })?)
 }
 
 /// Ends the lifetime of the months of a company, and makes them anew.
@@ -115,5 +116,5 @@ async fn load_dashboard(mut snapshot: Snapshot, company: &CompanyId, today: Day)
         won_value_this_month_cents: month.won_value_cents,
         lost_this_month: month.lost,
     };
-    Body::of(company, &dashboard)
+    Ok(Body::of(company, &dashboard)?)
 }

@@ -2,7 +2,6 @@
 //!
 //! The currency of a company, which all of these show, never changes.
 
-use crate::body::Body;
 use crate::caller::{CompanyId, UserId};
 use crate::companies::details_of;
 use crate::contacts::contacts_of;
@@ -10,6 +9,7 @@ use crate::deals::{deals_of, deals_owned_by};
 use crate::time::Day;
 use crate::users::users_of;
 use larder::{Builder, Policy, Space, Tag, Ttl};
+use larder_axum::Body;
 
 /// The pipeline of a company.
 pub static PIPELINE: Space<CompanyId, Body> = Space::new(

@@ -1,7 +1,7 @@
 //! The HTTP of analytics.
 
 use super::actions;
-use crate::app::{App, Served};
+use crate::app::App;
 use crate::caller::{Caller, CompanyId, UserId};
 use crate::error::Error;
 use crate::http::params::NoParams;
@@ -9,6 +9,7 @@ use crate::http::request::Id;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
+use larder_axum::Served;
 use std::sync::Arc;
 
 type Of<T> = (State<Arc<App>>, Caller, Id<T>, NoParams);

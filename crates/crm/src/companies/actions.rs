@@ -2,14 +2,15 @@
 
 use super::model::{Company, CompanyEdit, CompanyQuery};
 use super::{cache, store};
-use crate::app::{App, Served, Whose};
-use crate::body::Body;
+use crate::app::{App, Whose};
 use crate::caller::{Act, Asker, Caller, CompanyId};
 use crate::database::Statements;
 use crate::error::Error;
 use crate::http::answer::Seen;
 use crate::written::Announced;
 use larder::Policy;
+use larder_axum::Body;
+use larder_axum::Served;
 use std::sync::Arc;
 
 /// One page of the companies that are there for whoever asks: a user's own, or the operator's, who sees all.
@@ -25,7 +26,7 @@ pub(super) async fn list(app: &App, asker: &Asker, query: &CompanyQuery) -> Resu
     let whose = only.map_or(Whose::Shared, |company| Whose::Of(company.as_str()));
     app.read(key, cache::list_policy(only), whose, async |mut snapshot| {
         let page = store::page(&mut snapshot, only, query).await?;
-        only.map_or_else(|| Body::shared(&page), |company| Body::of(company, &page))
+        Ok(only.map_or_else(|| Body::shared(&page), |company| Body::of(company, &page))?)
     })
     .await
 }
@@ -51,7 +52,7 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &CompanyId) -> Result<Se
 /// As [`App::read`].
 pub async fn load(app: &App, id: &CompanyId) -> Result<Served, Error> {
     app.read(cache::COMPANY.key(id), Policy::new(), Whose::Of(id.as_str()), async |mut snapshot| {
-        Body::of(id, &require(&mut snapshot, id).await?)
+        Ok(Body::of(id, &require(&mut snapshot, id).await?)?)
     })
     .await
 }
@@ -65,7 +66,7 @@ pub async fn load(app: &App, id: &CompanyId) -> Result<Served, Error> {
 /// As [`App::read`].
 pub(super) async fn countries(app: &App) -> Result<Served, Error> {
     app.read(cache::COUNTRIES.key(&()), Policy::new(), Whose::Shared, async |mut snapshot| {
-        Body::shared(&store::countries(&mut snapshot).await?)
+        Ok(Body::shared(&store::countries(&mut snapshot).await?)?)
     })
     .await
 }

@@ -4,10 +4,10 @@
 //! list of ids that warming walks through, which is read once.
 
 use super::model::{Company, CompanyQuery};
-use crate::body::Body;
 use crate::caller::CompanyId;
 use crate::page::Filter;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
+use larder_axum::Body;
 
 /// One company.
 pub static COMPANY: Space<CompanyId, Body> = Space::new(

@@ -2,7 +2,7 @@
 
 use super::actions;
 use super::model::{Company, CompanyEdit, CompanyQuery, CompanySort};
-use crate::app::{App, Served};
+use crate::app::App;
 use crate::caller::{Asker, Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
@@ -12,6 +12,7 @@ use crate::page::Order;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use larder_axum::Served;
 use std::sync::Arc;
 
 async fn list(State(app): State<Arc<App>>, asker: Asker, mut params: Params) -> Result<Served, Error> {

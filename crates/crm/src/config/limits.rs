@@ -56,12 +56,6 @@ impl Limits {
     pub fn of_address(&self) -> Option<Limit> {
         a_minute("address", self.per_address)
     }
-
-    /// Whether this is a proxy that is believed.
-    #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
-        self.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
-    }
 }
 
 fn a_minute(name: &'static str, count: u32) -> Option<Limit> {

@@ -2,8 +2,7 @@
 
 use super::model::{Contact, ContactEdit, ContactId, ContactQuery, NewContact};
 use super::{cache, store};
-use crate::app::{App, Served, Whose};
-use crate::body::Body;
+use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, CompanyId};
 use crate::database::Change;
 use crate::error::{Error, FieldErrors};
@@ -11,6 +10,8 @@ use crate::http::answer::Seen;
 use crate::users;
 use crate::written::Announced;
 use larder::Policy;
+use larder_axum::Body;
+use larder_axum::Served;
 use std::sync::Arc;
 
 /// One page of a company's contacts.
@@ -29,7 +30,7 @@ pub(super) async fn list(
     caller.within(company, "company")?;
     let key = cache::CONTACTS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        Body::of(company, &store::page(&mut snapshot, company, query).await?)
+        Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
     })
     .await
 }
@@ -45,7 +46,7 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Se
     within(app, caller, id).await?;
     let company = &caller.company;
     app.read(cache::CONTACT.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut snapshot| {
-        Body::of(company, &store::require(&mut snapshot, company, id).await?)
+        Ok(Body::of(company, &store::require(&mut snapshot, company, id).await?)?)
     })
     .await
 }

@@ -3,10 +3,10 @@
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction.
 
 use super::model::{Contact, ContactId, ContactQuery};
-use crate::body::Body;
 use crate::caller::CompanyId;
 use crate::page::Filter;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
+use larder_axum::Body;
 
 /// One contact.
 pub static CONTACT: Space<ContactId, Body> = Space::new(

@@ -2,8 +2,7 @@
 
 use super::model::{Deal, DealEdit, DealId, DealQuery, DealView, Move, NewDeal};
 use super::{cache, store};
-use crate::app::{App, Served, Whose};
-use crate::body::Body;
+use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, CompanyId};
 use crate::contacts;
 use crate::database::{Change, Statements};
@@ -12,6 +11,8 @@ use crate::http::answer::Seen;
 use crate::products;
 use crate::users;
 use crate::written::{Announced, Written};
+use larder_axum::Body;
+use larder_axum::Served;
 use std::sync::Arc;
 
 /// One page of a company's deals.
@@ -30,7 +31,7 @@ pub(super) async fn list(
     caller.within(company, "company")?;
     let key = cache::DEALS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        Body::of(company, &store::page(&mut snapshot, company, query).await?)
+        Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
     })
     .await
 }
@@ -47,7 +48,7 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Serve
     let company = &caller.company;
     let whose = Whose::Of(company.as_str());
     app.read(cache::DEAL.key(id), cache::view_policy(company), whose, async |mut snapshot| {
-        Body::of(company, &view(&mut snapshot, company, id).await?)
+        Ok(Body::of(company, &view(&mut snapshot, company, id).await?)?)
     })
     .await
 }

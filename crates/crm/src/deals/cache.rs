@@ -5,13 +5,13 @@
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction.
 
 use super::model::{Deal, DealId, DealQuery};
-use crate::body::Body;
 use crate::caller::{CompanyId, UserId};
 use crate::contacts::contacts_of;
 use crate::page::Filter;
 use crate::products::any_product;
 use crate::users::users_of;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
+use larder_axum::Body;
 
 /// One deal.
 pub static DEAL: Space<DealId, Body> = Space::new(

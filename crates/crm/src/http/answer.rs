@@ -1,51 +1,14 @@
 //! How rows become answers: entity tags, where they came from, and what a change is answered with.
 
-use crate::app::Served;
-use crate::body::Body;
 use crate::error::Error;
 use crate::written::Announced;
 use axum::Json;
-use axum::body::Body as Payload;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use larder::Acknowledged;
+use larder_axum::{Body, Weak, names_tag};
 use serde::Serialize;
 use std::sync::Arc;
-
-/// Says where an answer came from: `hit-local`, `hit` (from Redis), `stale` (Redis is away), `miss` or `bypass`.
-pub const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-
-/// A stored body, sent from where it is stored.
-struct Shared(Arc<Body>);
-
-impl AsRef<[u8]> for Shared {
-    fn as_ref(&self) -> &[u8] {
-        self.0.as_ref().as_ref()
-    }
-}
-
-fn json_response(status: StatusCode, body: &Arc<Body>) -> Response {
-    let mut response = Response::new(Payload::from(axum::body::Bytes::from_owner(Shared(Arc::clone(body)))));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(etag) = HeaderValue::try_from(body.etag.as_str()) {
-        headers.insert(header::ETAG, etag);
-    }
-    response
-}
-
-impl IntoResponse for Served {
-    fn into_response(self) -> Response {
-        let mut response = json_response(StatusCode::OK, &self.body);
-        let headers = response.headers_mut();
-        headers.insert(X_CACHE, HeaderValue::from_static(self.source.word()));
-        headers.insert(header::AGE, HeaderValue::from(self.age.as_secs()));
-        // Whoever keeps an answer asks again before using it: what is stale here is for the server to know.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-        response
-    }
-}
 
 /// Says of a change what is certain: `applied`, no answer that is not from a copy in a process is older any more; or `durable`, it will be
 /// so in a moment, since Redis could not be told.
@@ -65,8 +28,8 @@ impl<T: Serialize> IntoResponse for Changed<T> {
     fn into_response(self) -> Response {
         let Announced { row, acknowledged } = self.0;
         match Body::shared(&row) {
-            Ok(body) => acknowledge(json_response(StatusCode::OK, &Arc::new(body)), acknowledged),
-            Err(error) => error.into_response(),
+            Ok(body) => acknowledge(Arc::new(body).respond(StatusCode::OK), acknowledged),
+            Err(error) => Error::from(error).into_response(),
         }
     }
 }
@@ -119,28 +82,6 @@ impl IntoResponse for Gone {
     fn into_response(self) -> Response {
         acknowledge(StatusCode::NO_CONTENT.into_response(), self.0.acknowledged)
     }
-}
-
-/// Whether an `If-None-Match` or `If-Match` header names this entity tag. Weak tags name it too where `weak` says so.
-pub(crate) fn names_tag(headers: &HeaderMap, header: &HeaderName, etag: &str, weak: Weak) -> bool {
-    headers
-        .get_all(header)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|tag| {
-            let tag = tag.trim();
-            tag == "*" || tag == etag || (weak == Weak::Counts && tag.strip_prefix("W/") == Some(etag))
-        })
-}
-
-/// Whether weak entity tags count: for `If-None-Match` they do, for `If-Match` they do not (RFC 9110, 13.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weak {
-    /// They do.
-    Counts,
-    /// They do not.
-    Never,
 }
 
 /// What the caller says it saw of the row that it wants to change: its `If-Match` header.

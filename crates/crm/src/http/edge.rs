@@ -1,17 +1,16 @@
 //! The edge around the routes: time limits, panics, conditional answers, the count of statements, and the one log line.
 
-use super::answer::{Weak, X_CACHE, names_tag};
-use super::origin;
 use super::problem::Refusal;
 use crate::app::App;
 use crate::config::Switch;
 use crate::database::StatementCount;
 use crate::error::Error;
+use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, body};
+use larder_axum::{Conditional, SameOrigin};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,8 @@ pub fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(super::request::MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(Conditional)
+        .layer(SameOrigin::trusting(app.settings.trusted_origins()).refusing_with(from_another_site))
         .layer(from_fn_with_state(Arc::clone(&app), edge))
         .with_state(app)
 }
@@ -35,25 +36,17 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     let asked = Asked {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
-        if_none_match: conditions(request.headers()),
     };
     let count = StatementCount::default();
-    let is_foreign = !origin::is_safe(request.method())
-        && origin::is_foreign(request.headers(), app.settings.trusted_origins());
-    let response = if is_foreign {
-        Error::CrossSite.into_response()
-    } else {
-        let is_strict = is_read(request.method()) && wants_the_latest(request.headers());
-        let answer = async {
-            if is_strict {
-                // Where Redis is away, nothing is answered from copies of what it had.
-                app.cache.sync().await.ok();
-            }
-            count.of(next.run(request)).await
-        };
-        within_limit(app.settings.request_limit, answer).await
+    let is_strict = is_read(request.method()) && wants_the_latest(request.headers());
+    let answer = async {
+        if is_strict {
+            // Where Redis is away, nothing is answered from copies of what it had.
+            app.cache.sync().await.ok();
+        }
+        count.of(next.run(request)).await
     };
-    let mut response = asked.not_modified(response);
+    let mut response = within_limit(app.settings.request_limit, answer).await;
     if app.settings.show_queries == Switch::On {
         response.headers_mut().insert(X_DB_QUERIES, HeaderValue::from(count.get()));
     }
@@ -81,39 +74,13 @@ fn is_read(method: &Method) -> bool {
     [Method::GET, Method::HEAD].contains(method)
 }
 
-fn conditions(headers: &HeaderMap) -> HeaderMap {
-    let values = headers.get_all(header::IF_NONE_MATCH).iter().cloned();
-    values.map(|value| (header::IF_NONE_MATCH, value)).collect()
-}
-
 /// What the edge remembers of a request while it is answered.
 struct Asked {
     method: Method,
     route: Option<String>,
-    if_none_match: HeaderMap,
 }
 
 impl Asked {
-    /// A read whose answer the caller has already is answered with 304 and no body.
-    fn not_modified(&self, response: Response) -> Response {
-        let is_read = is_read(&self.method);
-        let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
-        let Some(etag) = etag.filter(|_| is_read && response.status() == StatusCode::OK) else {
-            return response;
-        };
-        if !names_tag(&self.if_none_match, &header::IF_NONE_MATCH, etag, Weak::Counts) {
-            return response;
-        }
-        let mut short = Response::new(body::Body::empty());
-        *short.status_mut() = StatusCode::NOT_MODIFIED;
-        for name in [header::ETAG, header::CACHE_CONTROL, header::AGE, X_CACHE] {
-            if let Some(value) = response.headers().get(&name) {
-                short.headers_mut().insert(name, value.clone());
-            }
-        }
-        short
-    }
-
     /// The one place where the cause of a refusal is told, to the operator.
     fn log(&self, response: &Response) {
         let Some(Refusal(error)) = response.extensions().get::<Refusal>() else { return };
@@ -127,6 +94,10 @@ impl Asked {
             _ => {}
         }
     }
+}
+
+fn from_another_site() -> Response {
+    Error::CrossSite.into_response()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is tower-http's")]

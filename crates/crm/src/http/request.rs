@@ -1,6 +1,7 @@
 //! What requests carry: ids in the path, JSON in the body, and what the caller has seen.
 
 use super::answer::Seen;
+use crate::app::App;
 use crate::caller::{Asker, Caller, Operator};
 use crate::error::Error;
 use crate::words::{MAX_ID_BYTES, is_id_text};
@@ -8,8 +9,10 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
 use axum::http::request::Parts;
+use larder_axum::ClientAddress;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 /// Longest body of a request: every field at its longest fits several times.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -46,6 +49,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Asker {
             return Ok(Self::Operator);
         }
         Caller::from_request_parts(parts, state).await.map(Self::Caller)
+    }
+}
+
+/// The address that a request came from; `None` where there is no connection, as in tests of parts.
+#[derive(Debug, Clone, Copy)]
+pub struct Address(pub Option<ClientAddress>);
+
+impl FromRequestParts<Arc<App>> for Address {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let proxies = &app.settings.limits.trusted_proxies;
+        Ok(Self(ClientAddress::of(&parts.extensions, &parts.headers, proxies)))
     }
 }
 

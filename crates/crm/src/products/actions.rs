@@ -2,11 +2,12 @@
 
 use super::model::{Product, ProductEdit, ProductId};
 use super::{cache, store};
-use crate::app::{App, Served, Whose};
-use crate::body::Body;
+use crate::app::{App, Whose};
 use crate::error::Error;
 use crate::http::answer::Seen;
 use crate::written::Announced;
+use larder_axum::Body;
+use larder_axum::Served;
 use std::sync::Arc;
 
 /// The whole price list.
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// As [`App::read`].
 pub(super) async fn list(app: &App) -> Result<Served, Error> {
     app.read(cache::PRODUCTS.key(&()), cache::list_policy(), Whose::Shared, async |mut snapshot| {
-        Body::shared(&store::all(&mut snapshot).await?)
+        Ok(Body::shared(&store::all(&mut snapshot).await?)?)
     })
     .await
 }

@@ -2,8 +2,8 @@
 //!
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction.
 
-use crate::body::Body;
 use larder::{Builder, Invalidation, Policy, Space, Tag, Ttl};
+use larder_axum::Body;
 
 /// The whole price list.
 pub static PRODUCTS: Space<(), Body> = Space::new(

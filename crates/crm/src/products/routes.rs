@@ -2,7 +2,7 @@
 
 use super::actions;
 use super::model::{Product, ProductEdit, ProductId};
-use crate::app::{App, Served};
+use crate::app::App;
 use crate::caller::Operator;
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
@@ -11,6 +11,7 @@ use crate::http::request::{Id, Json};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, patch};
+use larder_axum::Served;
 use std::sync::Arc;
 
 async fn list(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Error> {

@@ -2,14 +2,15 @@
 
 use super::model::{Active, NewUser, User, UserEdit, UserQuery};
 use super::{cache, store};
-use crate::app::{App, Served, Whose};
-use crate::body::Body;
+use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, CompanyId, Role, UserId};
 use crate::database::Statements;
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::written::Announced;
 use larder::Policy;
+use larder_axum::Body;
+use larder_axum::Served;
 use std::sync::Arc;
 
 /// One page of a company's users.
@@ -28,7 +29,7 @@ pub(super) async fn list(
     caller.within(company, "company")?;
     let key = cache::USERS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        Body::of(company, &store::page(&mut snapshot, company, query).await?)
+        Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
     })
     .await
 }
@@ -44,7 +45,7 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &UserId) -> Result<Serve
     within(app, caller, id).await?;
     let company = &caller.company;
     app.read(cache::USER.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut snapshot| {
-        Body::of(company, &store::require(&mut snapshot, company, id).await?)
+        Ok(Body::of(company, &store::require(&mut snapshot, company, id).await?)?)
     })
     .await
 }

@@ -3,10 +3,10 @@
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction.
 
 use super::model::{User, UserQuery};
-use crate::body::Body;
 use crate::caller::{CompanyId, UserId};
 use crate::page::Filter;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
+use larder_axum::Body;
 
 /// One user.
 pub static USER: Space<UserId, Body> = Space::new(

@@ -2,7 +2,7 @@
 
 use super::actions;
 use super::model::{Active, NewUser, User, UserEdit, UserQuery, UserSort};
-use crate::app::{App, Served};
+use crate::app::App;
 use crate::caller::{Caller, CompanyId, Role, UserId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
@@ -12,6 +12,7 @@ use crate::page::Order;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
+use larder_axum::Served;
 use std::sync::Arc;
 
 async fn list(

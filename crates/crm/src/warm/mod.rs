@@ -10,10 +10,11 @@ pub use ask::{AskError, ask};
 pub use routes::router;
 
 use crate::analytics;
-use crate::app::{App, Source};
+use crate::app::App;
 use crate::caller::CompanyId;
 use crate::companies;
 use crate::error::Error;
+use larder_axum::Source;
 use serde::{Deserialize, Serialize};
 
 /// One line of the server's answer.

@@ -105,7 +105,7 @@ fn two_processes_grow_to_redis_as_printed() {
         for (line, printed) in as_printed.iter().zip(run(directory.path(), &as_run)) {
             as_the_comment_says(line, &printed);
             for (part, expected) in [
-                ("--raw GET", "{\"company\":\""),
+                ("--raw GET", "{\"owner\":\""),
                 ("--raw GET", ",\"json\":{\""),
                 ("--scan", "\ndashboard:"),
                 ("health", "\"status\":\"connected\""),

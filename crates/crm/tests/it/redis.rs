@@ -82,7 +82,7 @@ fn what_one_process_has_loaded_others_read_and_redis_cli_shows() {
 
         let stored = redis.cli(&["GET", &format!("pipeline:stats:{company}")]).await;
         let etag = first.header("etag").trim_matches('"');
-        let expected = format!(r#"{{"company":"{company}","etag":"\"{etag}\"","json":{}}}"#, first.text);
+        let expected = format!(r#"{{"owner":"{company}","etag":"\"{etag}\"","json":{}}}"#, first.text);
         assert!(stored.trim_end().ends_with(&expected), "{stored}");
     });
 }

@@ -1,16 +1,18 @@
 //! Where a request came from.
 
-use crate::config::Limits;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
 use axum::extract::ConnectInfo;
 use axum::http::{Extensions, HeaderMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use ipnet::IpNet;
 
 /// Who is limited by address: an IPv4 address, or the network of 64 bits that an IPv6 address is of, of which its holder has all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-impl std::fmt::Display for ClientAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.to_canonical() {
             IpAddr::V4(address) => address.fmt(f),
             IpAddr::V6(address) => {
@@ -21,38 +23,37 @@ impl std::fmt::Display for ClientAddress {
     }
 }
 
-/// The address that a request came from: that of its connection, or, as long as that is a trusted proxy's, the last in
-/// `X-Forwarded-For` that is not. `None` where there is no connection, as in tests of parts.
-pub(crate) fn address(
-    extensions: &Extensions,
-    headers: &HeaderMap,
-    limits: &Limits,
-) -> Option<ClientAddress> {
-    let mut address = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
-    let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
-    let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
-    for before in forwarded.into_iter().rev() {
-        if !limits.trusts(address) {
-            break;
+impl ClientAddress {
+    /// The address that a request came from: that of its connection, or, as long as that is a trusted proxy's, the last in
+    /// `X-Forwarded-For` that is not. `None` where the router was made without
+    /// [`into_make_service_with_connect_info`](axum::Router::into_make_service_with_connect_info).
+    #[must_use]
+    pub fn of(extensions: &Extensions, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> Option<Self> {
+        let trusts =
+            |address: IpAddr| trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()));
+        let mut address = extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip();
+        let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+        let forwarded: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+        for before in forwarded.into_iter().rev() {
+            if !trusts(address) {
+                break;
+            }
+            // What is none was written by nobody who is trusted: the proxy itself is who asks then.
+            let Ok(before) = before.trim().parse() else { break };
+            address = before;
         }
-        // What is none was written by nobody who is trusted: the proxy itself is who asks then.
-        let Ok(before) = before.trim().parse() else { break };
-        address = before;
+        Some(Self(address))
     }
-    Some(ClientAddress(address))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Layer, Settings};
     use axum::http::HeaderValue;
 
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let proxies =
-            Layer { trusted_proxies: Some("127.0.0.1, 10.0.0.0/8, ::1".to_owned()), ..Layer::default() };
-        let limits = Settings::of(proxies, Layer::default()).unwrap().limits;
+        let trusted = ["127.0.0.1/32", "10.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap());
         for (peer, forwarded, shown) in [
             ("203.0.113.9", "1.2.3.4", "203.0.113.9"),
             ("127.0.0.1", "", "127.0.0.1"),
@@ -68,7 +69,7 @@ mod tests {
             extensions.insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", HeaderValue::from_static(forwarded));
-            let address = address(&extensions, &headers, &limits).unwrap();
+            let address = ClientAddress::of(&extensions, &headers, &trusted).unwrap();
             assert_eq!(address.to_string(), shown, "{peer} {forwarded}");
         }
     }

@@ -1,0 +1,70 @@
+//! Conditional reads (RFC 9110, 13): whoever has an answer already is told so, without a body.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::response::Response;
+use tower::{Service, ServiceExt};
+
+use crate::around::{Wrap, layer};
+use crate::served::X_CACHE;
+
+/// A layer that answers a read with 304 whose `If-None-Match` names the entity tag of its answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditional;
+
+layer!(Conditional);
+
+impl Wrap for Conditional {
+    async fn wrap<S>(self: Arc<Self>, request: Request, mut inner: S) -> Result<Response, S::Error>
+    where
+        S: Service<Request, Response = Response, Error: Send, Future: Send> + Send,
+    {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        let known: HeaderMap = if is_read { conditions(request.headers()) } else { HeaderMap::new() };
+        let response = inner.ready().await?.call(request).await?;
+        let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
+        let is_known = etag.is_some_and(|etag| names_tag(&known, &header::IF_NONE_MATCH, etag, Weak::Counts));
+        if !is_known || response.status() != StatusCode::OK {
+            return Ok(response);
+        }
+        let mut short = Response::new(Body::empty());
+        *short.status_mut() = StatusCode::NOT_MODIFIED;
+        for name in [header::ETAG, header::CACHE_CONTROL, header::AGE, X_CACHE] {
+            if let Some(value) = response.headers().get(&name) {
+                short.headers_mut().insert(name, value.clone());
+            }
+        }
+        Ok(short)
+    }
+}
+
+fn conditions(headers: &HeaderMap) -> HeaderMap {
+    let values = headers.get_all(header::IF_NONE_MATCH).iter().cloned();
+    values.map(|value| (header::IF_NONE_MATCH, value)).collect()
+}
+
+/// Whether weak entity tags count: for `If-None-Match` they do, for `If-Match` they do not (RFC 9110, 13.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weak {
+    /// They do.
+    Counts,
+    /// They do not.
+    Never,
+}
+
+/// Whether an `If-None-Match` or `If-Match` header names this entity tag. Weak tags name it too where `weak` says so.
+#[must_use]
+pub fn names_tag(headers: &HeaderMap, header: &HeaderName, etag: &str, weak: Weak) -> bool {
+    headers
+        .get_all(header)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|tag| {
+            let tag = tag.trim();
+            tag == "*" || tag == etag || (weak == Weak::Counts && tag.strip_prefix("W/") == Some(etag))
+        })
+}
