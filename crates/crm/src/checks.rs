@@ -74,6 +74,54 @@ pub fn cents(errors: &mut FieldErrors, field: &'static str, cents: i64) -> i64 {
     cents
 }
 
+/// How fields look in the description of the API.
+pub(crate) mod schema {
+    use super::{MAX_CENTS, MAX_TEXT_CHARS};
+    use crate::words::PLAIN_TEXT;
+    use utoipa::openapi::schema::{
+        KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+    };
+
+    fn text() -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(MAX_TEXT_CHARS))
+    }
+
+    fn or_null(object: ObjectBuilder, kind: Type) -> Object {
+        object.schema_type(SchemaType::Array(vec![kind, Type::Null])).build()
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required_text() -> Schema {
+        let text = text()
+            .min_length(Some(1))
+            .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"));
+        Schema::Object(text.build())
+    }
+
+    /// A text that may be absent.
+    pub(crate) fn optional_text() -> Schema {
+        Schema::Object(or_null(text().pattern(Some(PLAIN_TEXT)), Type::String))
+    }
+
+    /// An address of e-mail.
+    pub(crate) fn email() -> Schema {
+        let address = text().pattern(Some(r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"));
+        Schema::Object(or_null(address, Type::String))
+    }
+
+    /// The code of a country; which are in use, the list of countries says.
+    pub(crate) fn country() -> Schema {
+        let code = ObjectBuilder::new().pattern(Some("^[A-Z]{2}$"));
+        Schema::Object(or_null(code, Type::String))
+    }
+
+    /// An amount of money.
+    pub(crate) fn cents() -> Schema {
+        let cents = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX_CENTS));
+        Schema::Object(cents.format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64))).build())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What is wrong with one field of a request, and what to send instead.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// The field, by its name in the request.
     pub field: &'static str,

@@ -79,7 +79,7 @@ impl Filter {
 }
 
 /// One page of a list, and how many rows there are on all pages.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// The rows of this page; empty after the last page.
     pub items: Vec<T>,

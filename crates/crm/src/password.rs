@@ -41,6 +41,17 @@ impl fmt::Debug for Password {
     }
 }
 
+impl utoipa::PartialSchema for Password {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        let text = utoipa::openapi::schema::ObjectBuilder::new();
+        let text = text.schema_type(utoipa::openapi::schema::Type::String);
+        let secret = utoipa::openapi::KnownFormat::Password;
+        text.format(Some(utoipa::openapi::SchemaFormat::KnownFormat(secret))).into()
+    }
+}
+
+impl utoipa::ToSchema for Password {}
+
 impl From<String> for Password {
     fn from(text: String) -> Self {
         Self(text)

@@ -3,7 +3,9 @@
 use crate::app::App;
 use crate::config::{ConfigError, Settings, Switch};
 use crate::database::program;
-use crate::{access, analytics, companies, contacts, deals, http, products, users};
+use crate::http::problem::Problem;
+use crate::page::Page;
+use crate::{access, analytics, companies, contacts, deals, http, products, users, warm};
 use axum::Router;
 use larder::{CacheService, Clock};
 use std::net::SocketAddr;
@@ -11,6 +13,60 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi as _};
+use utoipa_axum::router::OpenApiRouter;
+
+/// What the description of the API says besides its routes.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "crm",
+        description = "A multi-tenant CRM. Sign in with `POST /api/auth/login`; a program sends a token as `Authorization: Bearer`. \
+                       Reads carry `ETag` and honour `If-None-Match`; changes honour `If-Match`, or a `version` in the body. Money is \
+                       integer cents, times and days are UTC, ids are opaque."
+    ),
+    components(schemas(
+        Problem,
+        companies::Company,
+        Page<companies::Company>,
+        companies::Country,
+        users::User,
+        Page<users::User>,
+        contacts::Contact,
+        Page<contacts::Contact>,
+        products::Product,
+        deals::DealView,
+        Page<deals::DealView>,
+        analytics::Pipeline,
+        analytics::Monthly,
+        analytics::Dashboard,
+        analytics::UserStats,
+        access::Me,
+        access::SessionView,
+        access::MadeToken,
+        access::MadePassword,
+        http::health::Health,
+        warm::Line
+    )),
+    modifiers(&Credentials),
+    security(("cookie" = []), ("token" = []))
+)]
+struct Described;
+
+/// How one says who one is.
+struct Credentials;
+
+impl Modify for Credentials {
+    fn modify(&self, api: &mut OpenApi) {
+        let components = api.components.get_or_insert_default();
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("crm_session")));
+        components.add_security_scheme("cookie", cookie);
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("token", SecurityScheme::Http(token));
+    }
+}
 
 /// How long a start waits for Redis before it goes on without: several times what one that is there takes to answer.
 const REACH_LIMIT: Duration = Duration::from_secs(1);
@@ -64,8 +120,20 @@ pub async fn reach(cache: &CacheService) -> bool {
     tokio::time::timeout(REACH_LIMIT, cache.ready()).await.is_ok()
 }
 
-/// Every domain's routes. What stands above the domains adds its own.
+/// Every route, and the description of the API that they make.
 pub fn routes() -> Router<Arc<App>> {
+    let (routes, api) = documented().split_for_parts();
+    let config = utoipa_swagger_ui::Config::from("/api/openapi.json").try_it_out_enabled(true);
+    routes.merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", api).config(config))
+}
+
+/// The description of the API, made from its routes.
+#[must_use]
+pub fn api() -> OpenApi {
+    documented().into_openapi()
+}
+
+fn documented() -> OpenApiRouter<Arc<App>> {
     let domains = [
         companies::router(),
         users::router(),
@@ -75,8 +143,10 @@ pub fn routes() -> Router<Arc<App>> {
         deals::router(),
         analytics::router(),
         http::health::router(),
+        warm::router(),
     ];
-    domains.into_iter().fold(Router::new(), Router::merge)
+    let described = OpenApiRouter::with_openapi(Described::openapi());
+    domains.into_iter().fold(described, OpenApiRouter::merge)
 }
 
 /// Serves `routes` until `stop` is ready; then takes no more requests, and ends when those under way are answered, or at

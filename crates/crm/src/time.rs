@@ -8,6 +8,9 @@ use sqlx::error::BoxDynError;
 use sqlx::{Decode, Encode, Type};
 use std::fmt;
 use std::time::{Duration, SystemTime};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{self, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A moment in UTC: integer milliseconds in the database, RFC 3339 text in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -57,6 +60,27 @@ impl From<SystemTime> for Moment {
     fn from(time: SystemTime) -> Self {
         Self::from_millis(Timestamp::try_from(time).unwrap_or(Timestamp::MAX).as_millisecond())
     }
+}
+
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        text_of(KnownFormat::DateTime).into()
+    }
+}
+
+impl ToSchema for Moment {}
+
+impl PartialSchema for Day {
+    fn schema() -> RefOr<Schema> {
+        text_of(KnownFormat::Date).into()
+    }
+}
+
+impl ToSchema for Day {}
+
+fn text_of(format: KnownFormat) -> Schema {
+    let text = ObjectBuilder::new().schema_type(SchemaType::Type(schema::Type::String));
+    Schema::Object(text.format(Some(SchemaFormat::KnownFormat(format))).build())
 }
 
 impl Type<Any> for Moment {

@@ -2,6 +2,7 @@
 
 use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 /// Declares an opaque id: a newtype over text, so that an id of one kind cannot stand where another is meant.
 macro_rules! id {
@@ -31,6 +32,14 @@ macro_rules! id {
                 &self.0
             }
         }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                crate::words::id_schema().into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
@@ -100,6 +109,14 @@ macro_rules! word_enum {
             }
         }
 
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                crate::words::choice_schema(Self::WORDS).into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.word())
@@ -145,6 +162,22 @@ macro_rules! word_enum {
     };
 }
 pub(crate) use word_enum;
+
+/// What an id looks like in the description of the API: opaque, as it was answered.
+pub(crate) fn id_schema() -> Schema {
+    // No control characters: those of C0 and C1, and the one between.
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(PLAIN_TEXT));
+    Schema::Object(text.max_length(Some(MAX_ID_BYTES)).build())
+}
+
+/// Text without control characters, as a regular expression.
+pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
+
+/// What a choice of words looks like there.
+pub(crate) fn choice_schema(words: &[&str]) -> Schema {
+    let words = words.iter().map(|word| serde_json::Value::from(*word));
+    Schema::Object(ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)).build())
+}
 
 /// What a search looks through: the given parts, one a line, in lower case by Unicode's rules.
 #[must_use]

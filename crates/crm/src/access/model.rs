@@ -54,7 +54,7 @@ word_enum! {
 }
 
 /// A session, as it is cached and asked for at each request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Session {
     /// Who holds it.
     pub kind: SessionKind,
@@ -125,7 +125,7 @@ pub struct SessionRow {
 }
 
 /// A session as its user sees it.
-#[derive(Debug, Clone, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct SessionView {
     /// Names it, to end it.
     #[sqlx(rename = "handle")]
@@ -173,8 +173,9 @@ pub struct Credential {
 }
 
 /// A request to sign in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"email": "jana.petersen@nordlicht.example", "password": "demo-password"}))]
 pub struct SignIn {
     /// The address.
     pub email: String,
@@ -183,8 +184,9 @@ pub struct SignIn {
 }
 
 /// A request to change one's own password.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"current": "demo-password", "new": "four words nobody knows"}))]
 pub struct PasswordChange {
     /// The one that holds.
     pub current: Password,
@@ -193,10 +195,12 @@ pub struct PasswordChange {
 }
 
 /// A request for a program's token.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "nightly export", "days": 30}))]
 pub struct NewToken {
     /// What it is for.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: String,
     /// How many days it lasts.
     #[serde(default = "token_days")]
@@ -223,7 +227,7 @@ impl NewToken {
 }
 
 /// What a sign-in, and `/api/me`, answer.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Me {
     /// Who it is.
     pub user_id: UserId,
@@ -248,7 +252,7 @@ impl From<Credential> for Me {
 }
 
 /// A token that was made, shown this once.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct MadeToken {
     /// Names it, to end it.
     pub id: String,
@@ -261,7 +265,7 @@ pub struct MadeToken {
 }
 
 /// A password that was made, shown this once.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct MadePassword {
     /// The secret, to be handed to its user, who has to change it at the next sign-in.
     pub password: String,

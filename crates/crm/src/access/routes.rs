@@ -10,18 +10,20 @@ use crate::app::App;
 use crate::caller::{Caller, Operator, UserId};
 use crate::config::Limits;
 use crate::error::Error;
-use crate::http::answer::{Gone, Made, private};
+use crate::http::answer::{Gone, Made};
+use crate::http::api::{Private, WithCookies};
 use crate::http::params::NoParams;
 use crate::http::request::{Address, Id, Json};
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{AppendHeaders, IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::response::{IntoResponse, Response};
 use larder_axum::{ClientAddress, Current, Limited, Sessions, TokenCookie};
 use std::sync::Arc;
 use tower::util::option_layer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// What a browser is known by: for as long as a session may last at most.
 const SESSION_COOKIE: TokenCookie = TokenCookie::new("crm_session", BROWSER.absolute);
@@ -29,7 +31,15 @@ const SESSION_COOKIE: TokenCookie = TokenCookie::new("crm_session", BROWSER.abso
 const DEVICE_COOKIE: TokenCookie = TokenCookie::new("crm_device", DEVICE);
 
 /// What anybody may ask, signed in or not.
-const OPEN: [&str; 3] = ["/api/auth/login", "/livez", "/readyz"];
+const OPEN: [&str; 7] = [
+    "/api/auth/login",
+    "/api/docs",
+    "/api/docs/",
+    "/api/docs/{*rest}",
+    "/api/openapi.json",
+    "/livez",
+    "/readyz",
+];
 
 /// What somebody may ask who has to choose a password first.
 const BEFORE_A_PASSWORD: [&str; 3] = ["/api/me", "/api/me/password", "/api/auth/logout"];
@@ -91,55 +101,76 @@ async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next)
     next.run(request).await
 }
 
+/// Signs a user in.
+#[utoipa::path(post, path = "/api/auth/login", tag = "access", request_body = SignIn, security(()))]
 async fn login(
     State(app): State<Arc<App>>,
     Address(address): Address,
     headers: HeaderMap,
     _none: NoParams,
     Json(request): Json<SignIn>,
-) -> Result<Response, Error> {
+) -> Result<WithCookies<Private<Me>>, Error> {
     let device_cookie = DEVICE_COOKIE.over_tls(app.settings.is_over_tls());
     let stranger = Stranger { address, device: device_cookie.get(&headers) };
     let SignedIn { token, device, me } = actions::sign_in(&app, stranger, request).await?;
-    let device = device.map(|device| AppendHeaders(device_cookie.set(&device)));
-    Ok((AppendHeaders(session_cookie(&app).set(&token)), device, private(me)).into_response())
+    let device = device.map(|device| device_cookie.set(&device));
+    let cookies = [session_cookie(&app).set(&token)].into_iter().chain(device).flatten();
+    Ok(WithCookies(cookies.collect(), Private(me)))
 }
 
-async fn logout(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Response, Error> {
+/// Signs out: the session ends.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "access")]
+async fn logout(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    _none: NoParams,
+) -> Result<WithCookies<Gone>, Error> {
     let ended = actions::sign_out(&app, &caller).await?;
-    Ok((session_cookie(&app).clear(), Gone(ended)).into_response())
+    Ok(WithCookies(session_cookie(&app).clear().into(), Gone(ended)))
 }
 
-async fn me(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Response, Error> {
-    let me: Me = actions::me(&app, &caller).await?;
-    Ok(private(me))
+/// Who has signed in.
+#[utoipa::path(get, path = "/api/me", tag = "access")]
+async fn me(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Private<Me>, Error> {
+    actions::me(&app, &caller).await.map(Private)
 }
 
+/// Changes one's own password, and ends all other sessions and tokens.
+#[utoipa::path(put, path = "/api/me/password", tag = "access", request_body = PasswordChange)]
 async fn change_password(
     State(app): State<Arc<App>>,
     caller: Caller,
     _none: NoParams,
     Json(request): Json<PasswordChange>,
-) -> Result<Response, Error> {
+) -> Result<WithCookies<Gone>, Error> {
     let changed = actions::change_password(&app, &caller, request).await?;
     let cookie = session_cookie(&app).set(&changed.row);
-    Ok((cookie, Gone(changed.showing(()))).into_response())
+    Ok(WithCookies(cookie.into(), Gone(changed.showing(()))))
 }
 
+/// Makes a password for a user, who has to change it at the next sign-in, and ends all its sessions and tokens.
+#[utoipa::path(post, path = "/api/users/{id}/password", tag = "access", params(("id" = UserId, Path, description = "The user.")))]
 async fn reset_password(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(user): Id<UserId>,
     _none: NoParams,
-) -> Result<Made<MadePassword>, Error> {
-    actions::reset_password(&app, &caller, user).await.map(|made| Made(StatusCode::OK, made))
+) -> Result<Made<MadePassword, 200>, Error> {
+    actions::reset_password(&app, &caller, user).await.map(Made)
 }
 
-async fn sessions(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Response, Error> {
-    let sessions: Vec<SessionView> = actions::sessions(&app, &caller).await?;
-    Ok(private(sessions))
+/// One's own sessions and tokens.
+#[utoipa::path(get, path = "/api/me/sessions", tag = "access")]
+async fn sessions(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    _none: NoParams,
+) -> Result<Private<Vec<SessionView>>, Error> {
+    actions::sessions(&app, &caller).await.map(Private)
 }
 
+/// Ends one of one's own sessions or tokens.
+#[utoipa::path(delete, path = "/api/me/sessions/{id}", tag = "access", params(("id" = String, Path, description = "The session.")))]
 async fn end_session(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -149,28 +180,32 @@ async fn end_session(
     actions::end_session(&app, &caller, &handle).await.map(Gone)
 }
 
+/// Ends all one's own sessions and tokens but the one that asks.
+#[utoipa::path(delete, path = "/api/me/sessions", tag = "access")]
 async fn end_others(State(app): State<Arc<App>>, caller: Caller, _none: NoParams) -> Result<Gone, Error> {
     actions::end_others(&app, &caller).await.map(Gone)
 }
 
+/// Makes a token for a program that is to act for one.
+#[utoipa::path(post, path = "/api/me/tokens", tag = "access", request_body = NewToken)]
 async fn make_token(
     State(app): State<Arc<App>>,
     caller: Caller,
     _none: NoParams,
     Json(request): Json<NewToken>,
-) -> Result<Made<MadeToken>, Error> {
-    actions::make_token(&app, &caller, request).await.map(|made| Made(StatusCode::CREATED, made))
+) -> Result<Made<MadeToken, 201>, Error> {
+    actions::make_token(&app, &caller, request).await.map(Made)
 }
 
 /// The routes of this domain.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/auth/login", post(login))
-        .route("/api/auth/logout", post(logout))
-        .route("/api/me", get(me))
-        .route("/api/me/password", put(change_password))
-        .route("/api/me/sessions", get(sessions).delete(end_others))
-        .route("/api/me/sessions/{id}", delete(end_session))
-        .route("/api/me/tokens", post(make_token))
-        .route("/api/users/{id}/password", post(reset_password))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(logout))
+        .routes(routes!(me))
+        .routes(routes!(change_password))
+        .routes(routes!(reset_password))
+        .routes(routes!(sessions, end_others))
+        .routes(routes!(end_session))
+        .routes(routes!(make_token))
 }

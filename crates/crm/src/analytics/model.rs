@@ -9,7 +9,7 @@ use serde::Serialize;
 pub const MAX_MONTHS: usize = 36;
 
 /// Count and value of the deals of one stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct StageSum {
     /// The stage.
     pub stage: Stage,
@@ -20,7 +20,7 @@ pub struct StageSum {
 }
 
 /// What closed deals say about how well selling goes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Results {
     /// Won among won and lost deals, from 0 to 1, to four decimals; nothing while no deal is closed.
     pub win_rate: Option<f64>,
@@ -74,7 +74,7 @@ fn decimal(scaled: i64, scale: f64) -> f64 {
 }
 
 /// The pipeline of a company.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Pipeline {
     /// Whose it is.
     pub company_id: CompanyId,
@@ -104,7 +104,7 @@ impl Pipeline {
 }
 
 /// What one user has in hand and has achieved.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct UserStats {
     /// Whose deals these are.
     pub user_id: UserId,
@@ -120,7 +120,7 @@ pub struct UserStats {
 }
 
 /// One month of a report.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Month {
     /// `YYYY-MM`.
     pub month: String,
@@ -137,7 +137,7 @@ pub struct Month {
 }
 
 /// Somebody or something, by what was won.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Ranked {
     /// Its id.
     pub id: String,
@@ -150,7 +150,7 @@ pub struct Ranked {
 }
 
 /// How fresh a report is promised to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Freshness {
     /// `bounded`: it may be older than the latest changes, but not by more than `max_age_seconds`.
     pub promise: &'static str,
@@ -159,7 +159,7 @@ pub struct Freshness {
 }
 
 /// The months of a company. Of all that is served, this alone may lag behind the deals.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Monthly {
     /// Whose it is.
     pub company_id: CompanyId,
@@ -208,7 +208,7 @@ pub(super) fn months(rows: &[MonthRow]) -> Vec<Month> {
 }
 
 /// The numbers on a company's first page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Dashboard {
     /// Whose they are.
     pub company_id: CompanyId,

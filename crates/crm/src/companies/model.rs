@@ -9,7 +9,7 @@ use crate::words::{search_text, word_enum};
 use serde::{Deserialize, Serialize};
 
 /// A country by its ISO 3166-1 code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Country {
     /// Two capital letters.
     pub code: String,
@@ -18,7 +18,7 @@ pub struct Country {
 }
 
 /// One tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Company {
     /// Its id.
     pub id: CompanyId,
@@ -46,7 +46,7 @@ pub struct Company {
 }
 
 /// What a company can adjust.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Settings {
     /// An open deal that nobody has touched for so many days counts as stale on the dashboard.
     pub stale_after_days: i64,
@@ -68,25 +68,29 @@ pub struct NewCompany {
 }
 
 /// The fields of a company that a request changes; absent ones stay as they are, `null` empties.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"sector": "energy", "settings": {"stale_after_days": 60}}))]
 pub struct CompanyEdit {
     /// The version that the caller saw: another one means that somebody else was faster.
     pub version: Option<i64>,
     /// A new name.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: Option<String>,
     /// A new sector.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub sector: Option<Option<String>>,
     /// A new country.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::country)]
     pub country: Option<Option<String>>,
     /// New settings.
     pub settings: Option<SettingsEdit>,
 }
 
 /// The settings that a request changes.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettingsEdit {
     /// See [`Settings::stale_after_days`]; from 1 to 3,650.

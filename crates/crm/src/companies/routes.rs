@@ -1,21 +1,32 @@
 //! The HTTP of companies and countries.
 
 use super::actions;
-use super::model::{Company, CompanyEdit, CompanyQuery, CompanySort};
+use super::model::{Company, CompanyEdit, CompanyQuery, CompanySort, Country};
 use crate::app::App;
 use crate::caller::{Asker, Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
+use crate::http::api::{Cached, IfMatch, list_parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
-use crate::page::Order;
-use axum::Router;
+use crate::page::{Order, Page};
 use axum::extract::State;
-use axum::routing::get;
-use larder_axum::Served;
 use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-async fn list(State(app): State<Arc<App>>, asker: Asker, mut params: Params) -> Result<Served, Error> {
+list_parameters! {
+    /// What a list takes.
+    ListParameters: CompanySort::WORDS,
+}
+
+/// The companies that are there for whoever asks: its own.
+#[utoipa::path(get, path = "/api/companies", tag = "companies", params(ListParameters))]
+async fn list(
+    State(app): State<Arc<App>>,
+    asker: Asker,
+    mut params: Params,
+) -> Result<Cached<Page<Company>>, Error> {
     let by_name = Order { by: CompanySort::Name, descending: false };
     let query = CompanyQuery {
         paging: params.paging(),
@@ -23,22 +34,28 @@ async fn list(State(app): State<Arc<App>>, asker: Asker, mut params: Params) -> 
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &asker, &query).await
+    actions::list(&app, &asker, &query).await.map(Cached::from)
 }
 
+/// One company.
+#[utoipa::path(get, path = "/api/companies/{id}", tag = "companies", params(("id" = CompanyId, Path, description = "The company.")))]
 async fn one(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(id): Id<CompanyId>,
     _none: NoParams,
-) -> Result<Served, Error> {
-    actions::get(&app, &caller, &id).await
+) -> Result<Cached<Company>, Error> {
+    actions::get(&app, &caller, &id).await.map(Cached::from)
 }
 
-async fn countries(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Error> {
-    actions::countries(&app).await
+/// All countries, by name.
+#[utoipa::path(get, path = "/api/countries", tag = "reference")]
+async fn countries(State(app): State<Arc<App>>, _none: NoParams) -> Result<Cached<Vec<Country>>, Error> {
+    actions::countries(&app).await.map(Cached::from)
 }
 
+/// Changes a company: the fields that are given.
+#[utoipa::path(patch, path = "/api/companies/{id}", tag = "companies", params(("id" = CompanyId, Path, description = "The company."), IfMatch), request_body = CompanyEdit)]
 async fn update(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -51,9 +68,6 @@ async fn update(
 }
 
 /// The routes of this domain.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/companies", get(list))
-        .route("/api/companies/{id}", get(one).patch(update))
-        .route("/api/countries", get(countries))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one, update)).routes(routes!(countries))
 }

@@ -24,7 +24,7 @@ word_enum! {
 }
 
 /// One contact of one company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Contact {
     /// Its id.
     pub id: ContactId,
@@ -59,8 +59,9 @@ pub struct Contact {
 }
 
 /// A contact to be added.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"kind": "person", "name": "Grace Hopper", "organisation": "Harbour Lines", "email": "grace@example.com", "country": "US"}))]
 pub struct NewContact {
     /// The natural key of an imported contact.
     #[serde(skip)]
@@ -68,45 +69,58 @@ pub struct NewContact {
     /// A person or an organisation.
     pub kind: ContactKind,
     /// Its name.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: String,
     /// See [`Contact::organisation`].
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub organisation: Option<String>,
     /// See [`Contact::title`].
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub title: Option<String>,
     /// Its address.
+    #[schema(schema_with = crate::checks::schema::email)]
     pub email: Option<String>,
     /// Its number.
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub phone: Option<String>,
     /// ISO 3166-1 code.
+    #[schema(schema_with = crate::checks::schema::country)]
     pub country: Option<String>,
     /// Who is to look after it: an active user of the company.
     pub owner_id: Option<UserId>,
 }
 
 /// The fields of a contact that a request changes; absent ones stay as they are, `null` empties.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"phone": "+49 30 555 0100", "title": null}))]
 pub struct ContactEdit {
     /// The version that the caller saw: another one means that somebody else was faster.
     pub version: Option<i64>,
     /// A person or an organisation.
     pub kind: Option<ContactKind>,
     /// A new name.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: Option<String>,
     /// A new organisation.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub organisation: Option<Option<String>>,
     /// A new title.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub title: Option<Option<String>>,
     /// A new address.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::email)]
     pub email: Option<Option<String>>,
     /// A new number.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::optional_text)]
     pub phone: Option<Option<String>>,
     /// A new country.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::country)]
     pub country: Option<Option<String>>,
     /// Another owner.
     #[serde(default, deserialize_with = "crate::edit::given")]

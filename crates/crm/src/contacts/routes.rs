@@ -6,21 +6,28 @@ use crate::app::App;
 use crate::caller::{Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
+use crate::http::api::{Cached, Filter, IfMatch, list_parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
-use crate::page::Order;
-use axum::Router;
+use crate::page::{Order, Page};
 use axum::extract::State;
-use axum::routing::get;
-use larder_axum::Served;
 use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+list_parameters! {
+    /// What a list takes.
+    ListParameters: ContactSort::WORDS, Filter::Choice("kind", ContactKind::WORDS), Filter::Text("country"), Filter::Id("owner")
+}
+
+/// The contacts of a company, a page at a time.
+#[utoipa::path(get, path = "/api/companies/{id}/contacts", tag = "contacts", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(company): Id<CompanyId>,
     mut params: Params,
-) -> Result<Served, Error> {
+) -> Result<Cached<Page<Contact>>, Error> {
     let by_name = Order { by: ContactSort::Name, descending: false };
     let query = ContactQuery {
         paging: params.paging(),
@@ -31,18 +38,22 @@ async fn list(
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &caller, &company, &query).await
+    actions::list(&app, &caller, &company, &query).await.map(Cached::from)
 }
 
+/// One contact.
+#[utoipa::path(get, path = "/api/contacts/{id}", tag = "contacts", params(("id" = ContactId, Path, description = "The contact.")))]
 async fn one(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(id): Id<ContactId>,
     _none: NoParams,
-) -> Result<Served, Error> {
-    actions::get(&app, &caller, &id).await
+) -> Result<Cached<Contact>, Error> {
+    actions::get(&app, &caller, &id).await.map(Cached::from)
 }
 
+/// Adds a contact.
+#[utoipa::path(post, path = "/api/companies/{id}/contacts", tag = "contacts", params(("id" = CompanyId, Path, description = "The company.")), request_body = NewContact)]
 async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -54,6 +65,8 @@ async fn create(
     Ok(Created { location: format!("/api/contacts/{}", made.row.id), made })
 }
 
+/// Changes a contact: the fields that are given.
+#[utoipa::path(patch, path = "/api/contacts/{id}", tag = "contacts", params(("id" = ContactId, Path, description = "The contact."), IfMatch), request_body = ContactEdit)]
 async fn update(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -65,6 +78,8 @@ async fn update(
     actions::update(&app, &caller, id, edit, seen).await.map(Changed)
 }
 
+/// Removes a contact.
+#[utoipa::path(delete, path = "/api/contacts/{id}", tag = "contacts", params(("id" = ContactId, Path, description = "The contact."), IfMatch))]
 async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -76,8 +91,6 @@ async fn remove(
 }
 
 /// The routes of this domain.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/companies/{id}/contacts", get(list).post(create))
-        .route("/api/contacts/{id}", get(one).patch(update).delete(remove))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(one, update, remove))
 }

@@ -74,7 +74,7 @@ pub struct Deal {
 }
 
 /// The id and the name of something that a deal names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Named {
     /// Its id.
     pub id: String,
@@ -83,7 +83,7 @@ pub struct Named {
 }
 
 /// A deal as readers see it: with the names of what it refers to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct DealView {
     /// See [`Deal::id`].
     pub id: DealId,
@@ -118,13 +118,15 @@ pub struct DealView {
 }
 
 /// A deal to be added.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"title": "Twelve meters for the harbour", "stage": "engaging", "engaged_on": "2026-01-15", "value_cents": 226800}))]
 pub struct NewDeal {
     /// The natural key of an imported deal.
     #[serde(skip)]
     pub external_id: Option<String>,
     /// What it is about.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub title: String,
     /// With whom: a contact of the company.
     pub contact_id: Option<ContactId>,
@@ -137,6 +139,7 @@ pub struct NewDeal {
     pub stage: Stage,
     /// Its value; 0 while nobody has an idea.
     #[serde(default)]
+    #[schema(schema_with = crate::checks::schema::cents)]
     pub value_cents: i64,
     /// When both sides began to talk.
     pub engaged_on: Option<Day>,
@@ -149,12 +152,14 @@ const fn first_stage() -> Stage {
 }
 
 /// The fields of a deal that a request changes; absent ones stay as they are, `null` empties. The stage changes by a [`Move`].
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"value_cents": 250000}))]
 pub struct DealEdit {
     /// The version that the caller saw: another one means that somebody else was faster.
     pub version: Option<i64>,
     /// A new title.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub title: Option<String>,
     /// Another contact.
     #[serde(default, deserialize_with = "crate::edit::given")]
@@ -166,6 +171,7 @@ pub struct DealEdit {
     #[serde(default, deserialize_with = "crate::edit::given")]
     pub owner_id: Option<Option<UserId>>,
     /// Another value.
+    #[schema(schema_with = crate::checks::schema::cents)]
     pub value_cents: Option<i64>,
     /// A corrected engage date.
     #[serde(default, deserialize_with = "crate::edit::given")]
@@ -176,8 +182,9 @@ pub struct DealEdit {
 }
 
 /// A step of a deal to a stage, with the dates that the stage asks for.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"stage": "won", "closed_on": "2030-01-31", "value_cents": 240000}))]
 pub struct Move {
     /// The version that the caller saw: another one means that somebody else was faster.
     pub version: Option<i64>,
@@ -188,6 +195,7 @@ pub struct Move {
     /// When it was won or lost.
     pub closed_on: Option<Day>,
     /// Its value from now on; a lost deal is worth 0 whatever this says.
+    #[schema(schema_with = crate::checks::schema::cents)]
     pub value_cents: Option<i64>,
     /// Says that a won or lost deal is meant to become open again.
     #[serde(default)]

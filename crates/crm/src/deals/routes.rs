@@ -6,21 +6,28 @@ use crate::app::App;
 use crate::caller::{Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
+use crate::http::api::{Cached, Filter, IfMatch, list_parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
-use crate::page::Order;
-use axum::Router;
+use crate::page::{Order, Page};
 use axum::extract::State;
-use axum::routing::{get, post};
-use larder_axum::Served;
 use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+list_parameters! {
+    /// What a list takes.
+    ListParameters: DealSort::WORDS, Filter::Choice("stage", Stage::WORDS), Filter::Id("owner"), Filter::Id("contact"), Filter::Id("product")
+}
+
+/// The deals of a company, a page at a time.
+#[utoipa::path(get, path = "/api/companies/{id}/deals", tag = "deals", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(company): Id<CompanyId>,
     mut params: Params,
-) -> Result<Served, Error> {
+) -> Result<Cached<Page<DealView>>, Error> {
     let newest_first = Order { by: DealSort::Created, descending: true };
     let query = DealQuery {
         paging: params.paging(),
@@ -32,18 +39,22 @@ async fn list(
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &caller, &company, &query).await
+    actions::list(&app, &caller, &company, &query).await.map(Cached::from)
 }
 
+/// One deal, with the names of what it refers to.
+#[utoipa::path(get, path = "/api/deals/{id}", tag = "deals", params(("id" = DealId, Path, description = "The deal.")))]
 async fn one(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(id): Id<DealId>,
     _none: NoParams,
-) -> Result<Served, Error> {
-    actions::get(&app, &caller, &id).await
+) -> Result<Cached<DealView>, Error> {
+    actions::get(&app, &caller, &id).await.map(Cached::from)
 }
 
+/// Adds a deal.
+#[utoipa::path(post, path = "/api/companies/{id}/deals", tag = "deals", params(("id" = CompanyId, Path, description = "The company.")), request_body = NewDeal)]
 async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -55,6 +66,8 @@ async fn create(
     Ok(Created { location: format!("/api/deals/{}", made.row.id), made })
 }
 
+/// Changes a deal: the fields that are given.
+#[utoipa::path(patch, path = "/api/deals/{id}", tag = "deals", params(("id" = DealId, Path, description = "The deal."), IfMatch), request_body = DealEdit)]
 async fn update(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -66,6 +79,8 @@ async fn update(
     actions::update(&app, &caller, id, edit, seen).await.map(Changed)
 }
 
+/// Moves a deal to another stage.
+#[utoipa::path(post, path = "/api/deals/{id}/stage", tag = "deals", params(("id" = DealId, Path, description = "The deal."), IfMatch), request_body = Move)]
 async fn step(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -77,6 +92,8 @@ async fn step(
     actions::step(&app, &caller, id, step, seen).await.map(Changed)
 }
 
+/// Removes a deal.
+#[utoipa::path(delete, path = "/api/deals/{id}", tag = "deals", params(("id" = DealId, Path, description = "The deal."), IfMatch))]
 async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -88,9 +105,9 @@ async fn remove(
 }
 
 /// The routes of this domain.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/companies/{id}/deals", get(list).post(create))
-        .route("/api/deals/{id}", get(one).patch(update).delete(remove))
-        .route("/api/deals/{id}/stage", post(step))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(one, update, remove))
+        .routes(routes!(step))
 }

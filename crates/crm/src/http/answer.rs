@@ -58,13 +58,13 @@ impl<T: Serialize> IntoResponse for Created<T> {
 
 /// Something that was made and is shown this once: it holds a secret, and is kept by nobody.
 #[derive(Debug)]
-pub struct Made<T>(pub StatusCode, pub Announced<T>);
+pub struct Made<T, const STATUS: u16>(pub Announced<T>);
 
-impl<T: Serialize> IntoResponse for Made<T> {
+impl<T: Serialize, const STATUS: u16> IntoResponse for Made<T, STATUS> {
     fn into_response(self) -> Response {
-        let Announced { row, acknowledged } = self.1;
+        let Announced { row, acknowledged } = self.0;
         let mut response = acknowledge(private(row), acknowledged);
-        *response.status_mut() = self.0;
+        *response.status_mut() = StatusCode::from_u16(STATUS).unwrap_or_default();
         response
     }
 }

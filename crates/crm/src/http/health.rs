@@ -1,21 +1,20 @@
 //! How the application is: for people and dashboards (`/api/health`), and for supervisors (`/livez`, `/readyz`).
 
+use super::api::{Line, Private};
 use super::params::NoParams;
 use crate::app::App;
 use crate::error::Error;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
 use larder::RedisHealth;
 use serde::Serialize;
 use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// The document of `/api/health`. Under `cache` it is, field for field, that of the
 /// specification; the rest stands beside it.
-#[derive(Debug, Serialize)]
-struct Health {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct Health {
     cache: CacheHealth,
     /// What is wrong with the cache, for people to read.
     trouble: Option<String>,
@@ -27,7 +26,7 @@ struct Health {
 }
 
 /// How the record of changes does, and the relay of this process.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct OutboxHealth {
     /// Changes that are not passed on yet, and how old the oldest of them is.
     depth: u64,
@@ -51,7 +50,7 @@ impl From<larder_outbox::Stats> for OutboxHealth {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct CacheHealth {
     status: &'static str,
     stats: CacheCounts,
@@ -62,7 +61,7 @@ struct CacheHealth {
 }
 
 /// What Redis says of itself, as text, as the specification has it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct RedisFacts {
     version: String,
     uptime: String,
@@ -84,14 +83,14 @@ impl From<RedisHealth> for RedisFacts {
 }
 
 /// The way to the Redis of the settings.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct RedisLine {
     place: String,
     /// How long a question takes, there and back; `null` while there is no answer.
     round_trip_ms: Option<f64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct CacheCounts {
     hits: u64,
     misses: u64,
@@ -101,20 +100,22 @@ struct CacheCounts {
 }
 
 /// What the cache holds in the memory of this process.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct MemoryHealth {
     entries: u64,
     weight_bytes: u64,
     capacity_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 struct DatabaseHealth {
     status: &'static str,
     kind: &'static str,
 }
 
-async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
+/// How the application is: its cache, as the specification has it, its database and its outbox.
+#[utoipa::path(get, path = "/api/health", tag = "operation")]
+async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Result<Private<Health>, Error> {
     let cache = app.cache.health().await;
     let (counts, local) = (cache.stats.total, cache.stats.local);
     let database = match app.database.ping().await {
@@ -149,19 +150,23 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Response {
         database: DatabaseHealth { status: database, kind: app.database.kind().name() },
         outbox: app.outbox.stats().await.ok().map(OutboxHealth::from),
     };
-    ([(header::CACHE_CONTROL, "no-store")], Json(health)).into_response()
+    Ok(Private(health))
 }
 
-/// Ready is who can answer; without Redis the database does.
-async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Error> {
+/// Whether it can answer: without Redis the database does.
+#[utoipa::path(get, path = "/readyz", tag = "operation", security(()),)]
+async fn ready(State(app): State<Arc<App>>) -> Result<Line, Error> {
     app.database.ping().await?;
-    Ok("ready\n")
+    Ok(Line("ready\n"))
+}
+
+/// Whether it runs.
+#[utoipa::path(get, path = "/livez", tag = "operation", security(()),)]
+async fn alive() -> Line {
+    Line("alive\n")
 }
 
 /// The routes.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/health", get(health))
-        .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(ready))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(alive)).routes(routes!(ready))
 }

@@ -10,15 +10,20 @@ use serde::Serialize;
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// The document. Members beyond the standard's are absent when they have nothing to say.
-#[derive(Serialize)]
-struct Problem<'a> {
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Problem {
     /// Names the kind of problem for programs; the standard asks for a URI.
     r#type: &'static str,
+    /// The same for people.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What is wrong here, and what to do about it.
     detail: String,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    /// The fields that break rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
 }
 
 /// What the edge logs of a refusal: its cause is for the log and never for the caller.
@@ -79,7 +84,7 @@ impl Error {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, r#type, title) = self.kind();
-        let errors = if let Self::Invalid(errors) = &self { errors.list() } else { &[] };
+        let errors = if let Self::Invalid(errors) = &self { errors.list().to_vec() } else { Vec::new() };
         let problem = Problem { r#type, title, status: status.as_u16(), detail: self.to_string(), errors };
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();

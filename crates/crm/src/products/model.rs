@@ -12,7 +12,7 @@ id! {
 }
 
 /// One product of the price list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Product {
     /// Its id.
     pub id: ProductId,
@@ -52,16 +52,20 @@ pub struct NewProduct {
 }
 
 /// The fields of a product that a request changes; absent ones stay as they are.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"list_price_cents": 19900}))]
 pub struct ProductEdit {
     /// The version that the caller saw: another one means that somebody else was faster.
     pub version: Option<i64>,
     /// A new name.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: Option<String>,
     /// A new series.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub series: Option<String>,
     /// A new price.
+    #[schema(schema_with = crate::checks::schema::cents)]
     pub list_price_cents: Option<i64>,
 }
 

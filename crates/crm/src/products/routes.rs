@@ -6,19 +6,22 @@ use crate::app::App;
 use crate::caller::Operator;
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
+use crate::http::api::{Cached, IfMatch};
 use crate::http::params::NoParams;
 use crate::http::request::{Id, Json};
-use axum::Router;
 use axum::extract::State;
-use axum::routing::{get, patch};
-use larder_axum::Served;
 use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-async fn list(State(app): State<Arc<App>>, _none: NoParams) -> Result<Served, Error> {
-    actions::list(&app).await
+/// The price list.
+#[utoipa::path(get, path = "/api/products", tag = "reference")]
+async fn list(State(app): State<Arc<App>>, _none: NoParams) -> Result<Cached<Vec<Product>>, Error> {
+    actions::list(&app).await.map(Cached::from)
 }
 
 /// The price list is of all companies, so that none of their users changes it.
+#[utoipa::path(patch, path = "/api/products/{id}", tag = "reference", params(("id" = ProductId, Path, description = "The product."), IfMatch), request_body = ProductEdit)]
 async fn update(
     State(app): State<Arc<App>>,
     _operator: Operator,
@@ -31,6 +34,6 @@ async fn update(
 }
 
 /// The routes of this domain.
-pub fn router() -> Router<Arc<App>> {
-    Router::new().route("/api/products", get(list)).route("/api/products/{id}", patch(update))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(update))
 }

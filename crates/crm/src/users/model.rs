@@ -12,7 +12,7 @@ use sqlx::error::BoxDynError;
 use sqlx::{Decode, Type};
 
 /// Whether a user may sign in and be given deals. 0 or 1 in the database, because SQLite has no boolean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(transparent)]
 pub struct Active(pub bool);
 
@@ -37,7 +37,7 @@ impl<'r> Decode<'r, Any> for Active {
 }
 
 /// One user of one company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct User {
     /// Its id.
     pub id: UserId,
@@ -64,30 +64,36 @@ pub struct User {
 }
 
 /// A user to be added.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Ada Lovelace", "email": "ada@example.com", "role": "rep"}))]
 pub struct NewUser {
     /// The natural key of an imported user.
     #[serde(skip)]
     pub external_id: Option<String>,
     /// Its address.
+    #[schema(schema_with = crate::checks::schema::email)]
     pub email: Option<String>,
     /// Its name.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: String,
     /// What it may do.
     pub role: Role,
 }
 
 /// The fields of a user that a request changes; absent ones stay as they are, `null` empties.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(example = json!({"role": "manager"}))]
 pub struct UserEdit {
     /// The version that the caller saw: another one means that somebody else was faster.
     pub version: Option<i64>,
     /// A new address.
     #[serde(default, deserialize_with = "crate::edit::given")]
+    #[schema(schema_with = crate::checks::schema::email)]
     pub email: Option<Option<String>>,
     /// A new name.
+    #[schema(schema_with = crate::checks::schema::required_text)]
     pub name: Option<String>,
     /// A new role.
     pub role: Option<Role>,

@@ -6,21 +6,28 @@ use crate::app::App;
 use crate::caller::{Caller, CompanyId, Role, UserId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
+use crate::http::api::{Cached, Filter, IfMatch, list_parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
-use crate::page::Order;
-use axum::Router;
+use crate::page::{Order, Page};
 use axum::extract::State;
-use axum::routing::get;
-use larder_axum::Served;
 use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+list_parameters! {
+    /// What a list takes.
+    ListParameters: UserSort::WORDS, Filter::Choice("role", Role::WORDS), Filter::Choice("active", &["true", "false"])
+}
+
+/// The users of a company, a page at a time.
+#[utoipa::path(get, path = "/api/companies/{id}/users", tag = "users", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
 async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(company): Id<CompanyId>,
     mut params: Params,
-) -> Result<Served, Error> {
+) -> Result<Cached<Page<User>>, Error> {
     let by_name = Order { by: UserSort::Name, descending: false };
     let query = UserQuery {
         paging: params.paging(),
@@ -30,18 +37,22 @@ async fn list(
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &caller, &company, &query).await
+    actions::list(&app, &caller, &company, &query).await.map(Cached::from)
 }
 
+/// One user.
+#[utoipa::path(get, path = "/api/users/{id}", tag = "users", params(("id" = UserId, Path, description = "The user.")))]
 async fn one(
     State(app): State<Arc<App>>,
     caller: Caller,
     Id(id): Id<UserId>,
     _none: NoParams,
-) -> Result<Served, Error> {
-    actions::get(&app, &caller, &id).await
+) -> Result<Cached<User>, Error> {
+    actions::get(&app, &caller, &id).await.map(Cached::from)
 }
 
+/// Adds a user.
+#[utoipa::path(post, path = "/api/companies/{id}/users", tag = "users", params(("id" = CompanyId, Path, description = "The company.")), request_body = NewUser)]
 async fn create(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -53,6 +64,8 @@ async fn create(
     Ok(Created { location: format!("/api/users/{}", made.row.id), made })
 }
 
+/// Changes a user: the fields that are given.
+#[utoipa::path(patch, path = "/api/users/{id}", tag = "users", params(("id" = UserId, Path, description = "The user."), IfMatch), request_body = UserEdit)]
 async fn update(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -64,6 +77,8 @@ async fn update(
     actions::update(&app, &caller, id, edit, seen).await.map(Changed)
 }
 
+/// Removes a user.
+#[utoipa::path(delete, path = "/api/users/{id}", tag = "users", params(("id" = UserId, Path, description = "The user."), IfMatch))]
 async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -75,8 +90,6 @@ async fn remove(
 }
 
 /// The routes of this domain.
-pub fn router() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/companies/{id}/users", get(list).post(create))
-        .route("/api/users/{id}", get(one).patch(update).delete(remove))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(one, update, remove))
 }

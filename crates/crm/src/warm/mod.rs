@@ -18,7 +18,7 @@ use larder_axum::Source;
 use serde::{Deserialize, Serialize};
 
 /// One line of the server's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
     /// A company has been warmed.
@@ -28,7 +28,7 @@ pub enum Line {
 }
 
 /// How far warming has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Progress {
     /// Companies warmed so far.
     pub done: usize,
@@ -39,7 +39,7 @@ pub struct Progress {
 }
 
 /// What warming has done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Summary {
     /// Companies there are.
     pub companies: usize,

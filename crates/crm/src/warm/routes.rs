@@ -5,23 +5,29 @@ use crate::app::App;
 use crate::caller::Operator;
 use crate::config::Switch;
 use crate::error::Error;
+use crate::http::api::Lines;
 use crate::http::params::NoParams;
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Lines that wait for a slow reader before warming waits for it too.
 const LINES_AHEAD: usize = 64;
 
-async fn warm(State(app): State<Arc<App>>, _operator: Operator, _none: NoParams) -> Result<Response, Error> {
+/// Loads companies and their pipelines into the cache, and tells how it gets on: one JSON object a line.
+#[utoipa::path(post, path = "/api/cache/warm", tag = "operation")]
+async fn warm(
+    State(app): State<Arc<App>>,
+    _operator: Operator,
+    _none: NoParams,
+) -> Result<Lines<Line>, Error> {
     if app.settings.cache == Switch::Off {
         return Err(Error::Conflict(
             "this server runs with its cache off: start it with CRM_CACHE=on to warm it".to_owned(),
@@ -41,7 +47,7 @@ async fn warm(State(app): State<Arc<App>>, _operator: Operator, _none: NoParams)
         }
     });
     let body = ReceiverStream::new(receiver).map(|line| Ok::<_, Infallible>(written(&line)));
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(body)).into_response())
+    Ok(Lines(Body::from_stream(body), PhantomData))
 }
 
 fn written(line: &Line) -> Bytes {
@@ -51,6 +57,6 @@ fn written(line: &Line) -> Bytes {
 }
 
 /// The route for operators.
-pub fn router() -> Router<Arc<App>> {
-    Router::new().route("/api/cache/warm", post(warm))
+pub fn router() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(warm))
 }

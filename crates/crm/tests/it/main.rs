@@ -19,6 +19,7 @@ mod on_a_database {
     pub(crate) mod import_served;
     pub(crate) mod importing;
     pub(crate) mod limits;
+    pub(crate) mod openapi;
     pub(crate) mod process;
     pub(crate) mod readme;
     pub(crate) mod redis;
@@ -33,4 +34,4 @@ mod on_a_database {
     pub(crate) mod writes;
 }
 
-use on_a_database::{ground, http, importing, process, redis, running};
+use on_a_database::{ground, http, importing, openapi, process, redis, running};

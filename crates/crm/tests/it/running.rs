@@ -10,7 +10,7 @@ use crm::database::Database;
 use crm::page::{Order, Paging};
 use crm::time::Day;
 use crm::users::{self, Active, UserQuery, UserSort};
-use crm::{demo, server, warm};
+use crm::{demo, server};
 use larder::Clock;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
@@ -174,8 +174,7 @@ impl Running {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let mut tasks = JoinSet::new();
-        let routes = server::routes().merge(warm::router());
-        let serving = server::serve(Arc::clone(&app), routes, listener, async move {
+        let serving = server::serve(Arc::clone(&app), server::routes(), listener, async move {
             stopped.await.ok();
         });
         tasks.spawn(async move { serving.await.unwrap() });
@@ -250,6 +249,13 @@ impl Running {
     /// The id of the first company, by name.
     pub(crate) async fn company(&self) -> String {
         self.first("/api/companies").await
+    }
+
+    /// The id of the company of the user with this address.
+    pub(crate) async fn company_of(&self, email: &str) -> String {
+        let login = serde_json::json!({"email": email, "password": demo::PASSWORD});
+        let me = self.send(Method::POST, "/api/auth/login", Some(&login), &[("authorization", "")]).await;
+        me.json()["company_id"].as_str().unwrap().to_owned()
     }
 
     /// The id of another company.
