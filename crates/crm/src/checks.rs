@@ -105,13 +105,13 @@ pub(crate) mod schema {
 
     /// An address of e-mail.
     pub(crate) fn email() -> Schema {
-        let address = text().pattern(Some(r"^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"));
+        let address = text().pattern(Some(r"^$|^[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"));
         Schema::Object(or_null(address, Type::String))
     }
 
     /// The code of a country; which are in use, the list of countries says.
     pub(crate) fn country() -> Schema {
-        let code = ObjectBuilder::new().pattern(Some("^[A-Z]{2}$"));
+        let code = ObjectBuilder::new().pattern(Some("^([A-Z]{2})?$"));
         Schema::Object(or_null(code, Type::String))
     }
 

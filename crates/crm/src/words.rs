@@ -63,12 +63,12 @@ macro_rules! id {
 pub(crate) use id;
 
 /// Longest id that is looked for: ours have 36 characters, and what is longer finds nothing but would be a key of the cache.
-pub const MAX_ID_BYTES: usize = 100;
+pub const MAX_ID_CHARS: usize = 100;
 
 /// Whether a text can be an id at all: PostgreSQL takes no zero byte, and no id has a line of its own.
 #[must_use]
 pub fn is_id_text(text: &str) -> bool {
-    text.len() <= MAX_ID_BYTES && !text.contains(char::is_control)
+    text.chars().count() <= MAX_ID_CHARS && !text.contains(char::is_control)
 }
 
 /// Reads the id that a request names.
@@ -167,7 +167,7 @@ pub(crate) use word_enum;
 pub(crate) fn id_schema() -> Schema {
     // No control characters: those of C0 and C1, and the one between.
     let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(PLAIN_TEXT));
-    Schema::Object(text.max_length(Some(MAX_ID_BYTES)).build())
+    Schema::Object(text.max_length(Some(MAX_ID_CHARS)).build())
 }
 
 /// Text without control characters, as a regular expression.

@@ -19,6 +19,8 @@ struct Need {
     versions: Option<&'static str>,
     /// An environment variable that may name another program to use.
     variable: Option<&'static str>,
+    /// What the first of the programs must be able to run, where it may lack a part.
+    probe: &'static [&'static str],
     /// What to install on Debian and its relatives.
     packages: &'static [&'static str],
 }
@@ -32,6 +34,7 @@ const NEEDS: &[Need] = &[
         programs: &["cc", "gcc", "clang"],
         versions: None,
         variable: Some("CC"),
+        probe: &[],
         packages: &["gcc", "libc6-dev"],
     },
     Need {
@@ -40,6 +43,7 @@ const NEEDS: &[Need] = &[
         programs: &["bash"],
         versions: None,
         variable: None,
+        probe: &[],
         packages: &["bash"],
     },
     Need {
@@ -48,6 +52,7 @@ const NEEDS: &[Need] = &[
         programs: &["curl"],
         versions: None,
         variable: None,
+        probe: &[],
         packages: &["curl"],
     },
     Need {
@@ -56,6 +61,7 @@ const NEEDS: &[Need] = &[
         programs: &["kill"],
         versions: None,
         variable: None,
+        probe: &[],
         packages: &["procps"],
     },
     Need {
@@ -64,6 +70,7 @@ const NEEDS: &[Need] = &[
         programs: &["redis-server"],
         versions: None,
         variable: None,
+        probe: &[],
         // On a machine with systemd the package also starts a server of the system, on port 6379 of this machine only.
         // No test comes near it; whoever does not want it: `systemctl disable --now redis-server`.
         packages: &["redis-server"],
@@ -74,6 +81,7 @@ const NEEDS: &[Need] = &[
         programs: &["redis-cli"],
         versions: None,
         variable: None,
+        probe: &[],
         packages: &["redis-tools"],
     },
     Need {
@@ -83,13 +91,47 @@ const NEEDS: &[Need] = &[
         // Debian has its client on the PATH, and the server where several versions find room.
         versions: Some("/usr/lib/postgresql"),
         variable: None,
+        probe: &[],
         // On a machine with systemd the package also starts a server of the system, on port 5432 of this machine only.
         packages: &["postgresql"],
     },
+    Need {
+        what: "Python with venv",
+        why: "schemathesis, which holds the server against the description of its API, is written in it",
+        programs: &["python3"],
+        versions: None,
+        variable: None,
+        probe: &["-c", "import venv, ensurepip"],
+        packages: &["python3", "python3-venv"],
+    },
 ];
+
+/// Where `schemathesis` is installed, below the root folder, and what is installed there.
+const TOOLS: &str = "target/tools/schemathesis";
+const TOOLS_LIST: &str = "crates/crm/tests/tools/schemathesis.txt";
 
 /// Looks for each need, and installs what is missing where that may be done.
 pub(crate) fn set_up() -> Result<(), Failure> {
+    install_packages()?;
+    install_tools()
+}
+
+/// Installs the tools in Python into the target folder, unless just these are there.
+fn install_tools() -> Result<(), Failure> {
+    let (folder, list) = (testkit::workspace_root().join(TOOLS), testkit::workspace_root().join(TOOLS_LIST));
+    let (asked, installed) = (std::fs::read(list), std::fs::read(folder.join("installed.txt")));
+    let asked = asked.map_err(|error| Failure(format!("{TOOLS_LIST} cannot be read: {error}")))?;
+    if installed.is_ok_and(|installed| installed == asked) {
+        return Ok(());
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear", TOOLS]))?;
+    let pip = format!("{TOOLS}/bin/pip");
+    run(Command::new(pip).args(["install", "--quiet", "--requirement", TOOLS_LIST]))?;
+    let noted = std::fs::write(folder.join("installed.txt"), asked);
+    noted.map_err(|error| Failure(format!("{TOOLS} cannot be written to: {error}")))
+}
+
+fn install_packages() -> Result<(), Failure> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !is_there(need)).collect();
     match plan(&missing, Machine::this()) {
         Plan::Nothing => {
@@ -170,6 +212,10 @@ fn is_there(need: &Need) -> bool {
             .split_whitespace()
             .next()
             .is_some_and(|program| on_path(OsStr::new(program))),
+        None if !need.probe.is_empty() => {
+            let probed = Command::new(need.programs[0]).args(need.probe).stderr(Stdio::null()).status();
+            probed.is_ok_and(|status| status.success())
+        }
         None => need.programs.iter().any(|program| {
             on_path(OsStr::new(program))
                 || need.versions.is_some_and(|folder| is_in_a_version(folder, program))

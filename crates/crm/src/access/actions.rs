@@ -2,7 +2,7 @@
 
 use super::model::{
     BROWSER, Credential, DEVICE, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind,
-    Session, SessionKind, SessionRow, SessionView, SignIn,
+    Session, SessionHandle, SessionKind, SessionRow, SessionView, SignIn,
 };
 use super::{cache, store};
 use crate::app::App;
@@ -292,11 +292,11 @@ pub(super) async fn sessions(app: &App, caller: &Caller) -> Result<Vec<SessionVi
 pub(super) async fn end_session(
     app: &Arc<App>,
     caller: &Caller,
-    handle: &str,
+    handle: &SessionHandle,
 ) -> Result<Announced<()>, Error> {
     let sessions = sessions(app, caller).await?;
     let session =
-        sessions.into_iter().find(|session| session.id == handle).ok_or(Error::NotFound("session"))?;
+        sessions.into_iter().find(|session| session.id == *handle).ok_or(Error::NotFound("session"))?;
     end(app, SessionId::parse(&session.digest).ok_or_else(|| Error::internal("a session under no digest"))?)
         .await
 }

@@ -6,7 +6,7 @@ use crate::error::FieldErrors;
 use crate::password::Password;
 use crate::time::Moment;
 use crate::users::Active;
-use crate::words::word_enum;
+use crate::words::{id, word_enum};
 use larder::session::{Lifetime, SessionId};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
@@ -124,12 +124,17 @@ pub struct SessionRow {
     pub expires_at: Moment,
 }
 
+id! {
+    /// Names one session to its user.
+    SessionHandle
+}
+
 /// A session as its user sees it.
 #[derive(Debug, Clone, Serialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct SessionView {
     /// Names it, to end it.
     #[sqlx(rename = "handle")]
-    pub id: String,
+    pub id: SessionHandle,
     /// A browser, or a program's token.
     pub kind: SessionKind,
     /// What it is for.
@@ -255,7 +260,7 @@ impl From<Credential> for Me {
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct MadeToken {
     /// Names it, to end it.
-    pub id: String,
+    pub id: SessionHandle,
     /// What it is for.
     pub name: String,
     /// The secret, to be sent as `Authorization: Bearer`.

@@ -3,8 +3,8 @@
 use super::actions::{self, SignedIn, Stranger};
 use super::cache;
 use super::model::{
-    BROWSER, DEVICE, MadePassword, MadeToken, Me, NewToken, PasswordChange, Session, SessionKind,
-    SessionView, SignIn,
+    BROWSER, DEVICE, MadePassword, MadeToken, Me, NewToken, PasswordChange, Session, SessionHandle,
+    SessionKind, SessionView, SignIn,
 };
 use crate::app::App;
 use crate::caller::{Caller, Operator, UserId};
@@ -170,11 +170,11 @@ async fn sessions(
 }
 
 /// Ends one of one's own sessions or tokens.
-#[utoipa::path(delete, path = "/api/me/sessions/{id}", tag = "access", params(("id" = String, Path, description = "The session.")))]
+#[utoipa::path(delete, path = "/api/me/sessions/{id}", tag = "access", params(("id" = SessionHandle, Path, description = "The session.")))]
 async fn end_session(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Id(handle): Id<String>,
+    Id(handle): Id<SessionHandle>,
     _none: NoParams,
 ) -> Result<Gone, Error> {
     actions::end_session(&app, &caller, &handle).await.map(Gone)

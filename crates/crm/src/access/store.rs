@@ -1,7 +1,7 @@
 //! The SQL of passwords and sessions.
 
 use super::cache;
-use super::model::{Credential, PasswordKind, Session, SessionRow, SessionView};
+use super::model::{Credential, PasswordKind, Session, SessionHandle, SessionRow, SessionView};
 use crate::caller::UserId;
 use crate::database::{Change, Statements};
 use crate::error::Error;
@@ -127,7 +127,7 @@ pub(super) async fn begin_in(
     change: &mut Change,
     row: &SessionRow,
     device: &SessionRow,
-) -> Result<Written<String>, Error> {
+) -> Result<Written<SessionHandle>, Error> {
     insert(change, device).await?;
     begin(change, row).await
 }
@@ -147,7 +147,7 @@ pub(super) async fn delete_expired(change: &mut Change) -> Result<Written<()>, E
 ///
 /// # Errors
 /// What the database reports.
-pub(super) async fn begin(change: &mut Change, row: &SessionRow) -> Result<Written<String>, Error> {
+pub(super) async fn begin(change: &mut Change, row: &SessionRow) -> Result<Written<SessionHandle>, Error> {
     Ok(Written::new(insert(change, row).await?, Invalidation::new()))
 }
 
@@ -160,14 +160,14 @@ pub(super) async fn set_password_and_begin(
     user: &UserId,
     hash: &str,
     row: SessionRow,
-) -> Result<Written<String>, Error> {
+) -> Result<Written<SessionHandle>, Error> {
     let written = set_password(change, user, hash, PasswordKind::Own).await?;
     let handle = insert(change, &SessionRow { access_epoch: row.access_epoch + 1, ..row }).await?;
     Ok(written.showing(handle))
 }
 
-async fn insert(change: &mut Change, row: &SessionRow) -> Result<String, Error> {
-    let handle = uuid::Uuid::now_v7().to_string();
+async fn insert(change: &mut Change, row: &SessionRow) -> Result<SessionHandle, Error> {
+    let handle = SessionHandle::new();
     let sql = "INSERT INTO sessions (id, handle, kind, user_id, access_epoch, name, created_at_ms, expires_at_ms) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     sqlx::query(sql)

@@ -4,7 +4,7 @@ use super::answer::Seen;
 use crate::app::App;
 use crate::caller::{Asker, Caller, Operator};
 use crate::error::Error;
-use crate::words::{MAX_ID_BYTES, is_id_text};
+use crate::words::{MAX_ID_CHARS, is_id_text};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::header;
@@ -81,7 +81,7 @@ where
         let Path(id) = path.map_err(|rejection| Error::BadRequest(rejection.body_text()))?;
         if !is_id_text(&id) {
             return Err(Error::BadRequest(format!(
-                "an id has at most {MAX_ID_BYTES} bytes and no control characters"
+                "an id has at most {MAX_ID_CHARS} characters, and no control characters"
             )));
         }
         Ok(Self(T::from(id)))

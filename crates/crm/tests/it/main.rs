@@ -26,6 +26,7 @@ mod on_a_database {
     pub(crate) mod restarts;
     pub(crate) mod roles;
     pub(crate) mod running;
+    pub(crate) mod schemathesis;
     pub(crate) mod sharing;
     pub(crate) mod stores;
     pub(crate) mod tenancy;
