@@ -33,6 +33,8 @@ word_enum! {
 pub struct Caller {
     /// Who it is.
     pub user: UserId,
+    /// Its name.
+    pub name: String,
     /// Its company: nothing of any other is there for it.
     pub company: CompanyId,
     /// What it may do.
@@ -72,6 +74,8 @@ impl Asker {
 pub enum Act<'a> {
     /// Add, change or remove a deal or contact that belongs to this user, or to nobody; both before and after a change.
     Write(Option<&'a UserId>),
+    /// See who changed what.
+    Oversee,
     /// Manage users, or change the company itself.
     Administer,
 }
@@ -100,6 +104,7 @@ impl Caller {
                 Role::Rep => owner == Some(&self.user),
                 Role::Manager | Role::Admin => true,
             },
+            Act::Oversee => self.role >= Role::Manager,
             Act::Administer => self.role == Role::Admin,
         }
     }
@@ -113,6 +118,7 @@ impl Caller {
             return Ok(());
         }
         Err(Error::Forbidden(match (act, self.role) {
+            (Act::Oversee, _) => "only a manager of the company sees who changed what",
             (Act::Administer, _) => "only an admin of the company may do this",
             (Act::Write(_), Role::Viewer) => {
                 "a viewer only reads: ask an admin of the company for another role"
@@ -131,6 +137,7 @@ mod tests {
     fn caller(role: Role) -> Caller {
         Caller {
             user: UserId::named("me"),
+            name: "Me".to_owned(),
             company: CompanyId::named("ours"),
             role,
             session: larder::session::Token::new().id(),
@@ -141,14 +148,20 @@ mod tests {
     #[test]
     fn each_role_may_what_the_table_says_and_no_more() {
         let (me, other) = (UserId::named("me"), UserId::named("other"));
-        //               its own, another's, nobody's, administer
+        //               its own, another's, nobody's, oversee, administer
         for (role, allowed) in [
-            (Role::Viewer, [false, false, false, false]),
-            (Role::Rep, [true, false, false, false]),
-            (Role::Manager, [true, true, true, false]),
-            (Role::Admin, [true, true, true, true]),
+            (Role::Viewer, [false, false, false, false, false]),
+            (Role::Rep, [true, false, false, false, false]),
+            (Role::Manager, [true, true, true, true, false]),
+            (Role::Admin, [true, true, true, true, true]),
         ] {
-            let acts = [Act::Write(Some(&me)), Act::Write(Some(&other)), Act::Write(None), Act::Administer];
+            let acts = [
+                Act::Write(Some(&me)),
+                Act::Write(Some(&other)),
+                Act::Write(None),
+                Act::Oversee,
+                Act::Administer,
+            ];
             assert_eq!(acts.map(|act| caller(role).can(act)), allowed, "{role}");
             assert_eq!(acts.map(|act| caller(role).may(act).is_ok()), allowed, "{role}");
         }

@@ -17,6 +17,21 @@ pub fn required_text(errors: &mut FieldErrors, field: &'static str, text: &str) 
     text.to_owned()
 }
 
+/// A text of several lines that must be there: trimmed, of 1 to `most` characters.
+pub fn long_text(errors: &mut FieldErrors, field: &'static str, text: &str, most: usize) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        errors.add(field, "is empty", "give at least one letter");
+    }
+    if text.chars().count() > most {
+        errors.add(field, "is too long", format!("give at most {most} characters"));
+    }
+    if text.chars().any(|letter| letter.is_control() && !['\n', '\r', '\t'].contains(&letter)) {
+        errors.add(field, "contains control characters", "send plain text");
+    }
+    text.to_owned()
+}
+
 /// A text that may be absent; an empty one counts as absent.
 pub fn optional_text(errors: &mut FieldErrors, field: &'static str, text: Option<&str>) -> Option<String> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
@@ -96,6 +111,13 @@ pub(crate) mod schema {
             .min_length(Some(1))
             .pattern(Some(r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"));
         Schema::Object(text.build())
+    }
+
+    /// A text of several lines that must be there.
+    pub(crate) fn long_text(most: usize) -> Schema {
+        let plain = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$";
+        let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(most));
+        Schema::Object(text.pattern(Some(plain)).build())
     }
 
     /// A text that may be absent.

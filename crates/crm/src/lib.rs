@@ -17,12 +17,15 @@ pub mod lock;
 pub mod page;
 pub mod password;
 pub mod time;
+pub mod trail;
 pub mod words;
 pub mod written;
 
 // The domains.
 pub mod access;
+pub mod activities;
 pub mod analytics;
+pub mod audit;
 pub mod companies;
 pub mod contacts;
 pub mod deals;

@@ -5,7 +5,7 @@ use crate::config::{ConfigError, Settings, Switch};
 use crate::database::program;
 use crate::http::problem::Problem;
 use crate::page::Page;
-use crate::{access, analytics, companies, contacts, deals, http, products, users, warm};
+use crate::{access, activities, analytics, audit, companies, contacts, deals, http, products, users, warm};
 use axum::Router;
 use larder::{CacheService, Clock};
 use std::net::SocketAddr;
@@ -39,6 +39,10 @@ use utoipa_axum::router::OpenApiRouter;
         products::Product,
         deals::DealView,
         Page<deals::DealView>,
+        activities::Activity,
+        Page<activities::Activity>,
+        audit::Entry,
+        Page<audit::Entry>,
         analytics::Pipeline,
         analytics::Monthly,
         analytics::Dashboard,
@@ -99,6 +103,7 @@ pub fn cache(settings: &Settings, clock: Clock) -> Result<CacheService, CacheErr
         contacts::register,
         products::register,
         deals::register,
+        activities::register,
         analytics::register,
     ];
     let builder = CacheService::builder().local_capacity_bytes(settings.cache_capacity_bytes).clock(clock);
@@ -141,7 +146,9 @@ fn documented() -> OpenApiRouter<Arc<App>> {
         contacts::router(),
         products::router(),
         deals::router(),
+        activities::router(),
         analytics::router(),
+        audit::router(),
         http::health::router(),
         warm::router(),
     ];

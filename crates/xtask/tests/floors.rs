@@ -97,7 +97,7 @@ const CRM: House = House {
         &["checks", "lock", "caller", "password"],     // fields, one process at a time, who asks
         &["written"],                                  // the row of a write, until it is announced
         &["database"],                                 // connections, snapshots, changes
-        &["page"],                                     // pages of lists
+        &["page", "trail"],                            // pages of lists; who changed what
         &["app"],                                      // what every request needs
         &["http"],
         &["companies"],
@@ -106,7 +106,9 @@ const CRM: House = House {
         &["contacts"],
         &["products"],
         &["deals"],
+        &["activities"],
         &["analytics"],
+        &["audit"],
         &["import"],
         &["demo"],
         &["warm"],
@@ -114,7 +116,17 @@ const CRM: House = House {
         &["server"], // puts the router together, serves and drains
         &["cli"],    // the commands
     ],
-    domains: &["companies", "users", "access", "contacts", "products", "deals", "analytics"],
+    domains: &[
+        "companies",
+        "users",
+        "access",
+        "contacts",
+        "products",
+        "deals",
+        "activities",
+        "analytics",
+        "audit",
+    ],
     // `store` stands on `cache`: a write comes with what it made untrue, so that no action can forget it.
     rooms: &["model", "cache", "store", "actions", "routes"],
 };

@@ -12,6 +12,7 @@ use crate::database::Database;
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
 use crate::time::Moment;
+use crate::trail;
 use crate::users::{self, NewUser, User};
 use crate::written::Announced;
 use larder::session::{SessionId, Token};
@@ -222,7 +223,7 @@ pub(super) async fn change_password(
     request.new.check(&mut errors, "new", &known);
     errors.or(())?;
     let hash = request.new.hash().await?;
-    let owned = Arc::clone(app);
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
         // The epoch may have been raised meanwhile, and then this session was ended: by the same right as this one.
@@ -230,6 +231,7 @@ pub(super) async fn change_password(
             store::credential(&mut change, &credential.user_id).await?.ok_or(Error::SignInNeeded)?;
         let token = Token::new();
         let row = browser(&token, &credential);
+        trail::note_secret(&mut change, &caller, ("user", caller.user.as_str()), "password").await?;
         let written = store::set_password_and_begin(&mut change, &credential.user_id, &hash, row).await?;
         owned.commit(change, written.showing(token)).await
     })
@@ -261,6 +263,7 @@ pub(super) async fn reset_password(
                 "the user has no e-mail address to sign in with: give it one first".to_owned(),
             ));
         }
+        trail::note_secret(&mut change, &caller, ("user", user.id.as_str()), "password").await?;
         let written = store::set_password(&mut change, &user.id, &hash, PasswordKind::Temporary).await?;
         owned.commit(change, written.showing(MadePassword { password: password.expose().to_owned() })).await
     })

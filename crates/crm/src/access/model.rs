@@ -60,6 +60,8 @@ pub struct Session {
     pub kind: SessionKind,
     /// Whose it is; an operator's is nobody's.
     pub user_id: Option<UserId>,
+    /// The name of that user.
+    pub name: Option<String>,
     /// The company of that user.
     pub company_id: Option<CompanyId>,
     /// What that user may do.
@@ -86,6 +88,7 @@ impl Session {
     pub fn caller(&self, session: SessionId) -> Option<Caller> {
         Some(Caller {
             user: self.user_id.clone()?,
+            name: self.name.clone()?,
             company: self.company_id.clone()?,
             role: self.role?,
             session,

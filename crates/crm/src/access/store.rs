@@ -96,7 +96,7 @@ pub(super) async fn session(
     statements: &mut impl Statements,
     id: &SessionId,
 ) -> Result<Option<Session>, Error> {
-    let sql = "SELECT s.kind, s.user_id, u.company_id, u.role, p.kind AS password_kind, s.created_at_ms, s.expires_at_ms \
+    let sql = "SELECT s.kind, s.user_id, u.name, u.company_id, u.role, p.kind AS password_kind, s.created_at_ms, s.expires_at_ms \
                FROM sessions s LEFT JOIN users u ON u.id = s.user_id LEFT JOIN passwords p ON p.user_id = s.user_id \
                WHERE s.id = $1 AND s.kind <> 'device' AND (s.user_id IS NULL OR (u.active = 1 AND u.access_epoch = s.access_epoch))";
     let query = sqlx::query_as(sql).bind(id.as_str());

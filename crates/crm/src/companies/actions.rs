@@ -7,6 +7,7 @@ use crate::caller::{Act, Asker, Caller, CompanyId};
 use crate::database::Statements;
 use crate::error::Error;
 use crate::http::answer::Seen;
+use crate::trail;
 use crate::written::Announced;
 use larder::Policy;
 use larder_axum::Body;
@@ -98,12 +99,14 @@ pub(super) async fn update(
 ) -> Result<Announced<Company>, Error> {
     caller.within(&id, "company")?;
     caller.may(Act::Administer)?;
-    let owned = Arc::clone(app);
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let company = require(&mut change, &id).await?;
-        seen.check(&company, edit.version, company.version)?;
-        let written = store::save(&mut change, company.edited(&edit)?).await?;
+        let before = require(&mut change, &id).await?;
+        seen.check(&before, edit.version, before.version)?;
+        let company = before.clone().edited(&edit)?;
+        trail::note(&mut change, &caller, ("company", id.as_str()), Some(&before), Some(&company)).await?;
+        let written = store::save(&mut change, company).await?;
         owned.commit(change, written).await
     })
     .await

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::caller::{Asker, Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
-use crate::http::api::{Cached, IfMatch, list_parameters};
+use crate::http::api::{Cached, IfMatch, parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
 use crate::page::{Order, Page};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-list_parameters! {
+parameters! {
     /// What a list takes.
-    ListParameters: CompanySort::WORDS,
+    ListParameters: *CompanySort::WORDS,
 }
 
 /// The companies that are there for whoever asks: its own.

@@ -7,6 +7,7 @@ use crate::caller::{Act, Caller, CompanyId};
 use crate::database::Change;
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
+use crate::trail;
 use crate::users;
 use crate::written::Announced;
 use larder::Policy;
@@ -52,7 +53,13 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Se
 }
 
 /// Hides a contact of another company from the caller.
-async fn within(app: &App, caller: &Caller, id: &ContactId) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::NotFound`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub async fn within(app: &App, caller: &Caller, id: &ContactId) -> Result<(), Error> {
     app.within(cache::HOME.key(id), caller, "contact", async |mut snapshot| {
         store::company_of(&mut snapshot, id).await
     })
@@ -76,11 +83,12 @@ pub(super) async fn create(
     caller.within(&company, "company")?;
     new.owner_id = caller.owner_of_new(new.owner_id);
     caller.may(Act::Write(new.owner_id.as_ref()))?;
-    let owned = Arc::clone(app);
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
         let contact = Contact::new(&company, &new)?;
         check_owner(&mut change, None, &contact).await?;
+        trail::note(&mut change, &caller, ("contact", contact.id.as_str()), None, Some(&contact)).await?;
         let written = store::insert(&mut change, contact).await?;
         owned.commit(change, written).await
     })
@@ -111,6 +119,7 @@ pub(super) async fn update(
         let contact = before.clone().edited(&edit)?;
         caller.may(Act::Write(contact.owner_id.as_ref()))?;
         check_owner(&mut change, Some(&before), &contact).await?;
+        trail::note(&mut change, &caller, ("contact", id.as_str()), Some(&before), Some(&contact)).await?;
         let written = store::save(&mut change, contact).await?;
         owned.commit(change, written).await
     })
@@ -137,6 +146,7 @@ pub(super) async fn delete(
         let contact = store::require(&mut change, &caller.company, &id).await?;
         caller.may(Act::Write(contact.owner_id.as_ref()))?;
         seen.check(&contact, None, contact.version)?;
+        trail::note(&mut change, &caller, ("contact", id.as_str()), Some(&contact), None).await?;
         let written = store::delete(&mut change, contact).await?;
         owned.commit(change, written.showing(())).await
     })

@@ -6,6 +6,7 @@ mod model;
 mod routes;
 mod store;
 
+pub use actions::within;
 pub use cache::{CONTACT, CONTACTS, contacts_of, register};
 pub use model::{Contact, ContactEdit, ContactId, ContactKind, ContactQuery, ContactSort, NewContact};
 pub use routes::router;

@@ -9,6 +9,7 @@ use crate::database::{Change, Statements};
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::products;
+use crate::trail;
 use crate::users;
 use crate::written::{Announced, Written};
 use larder_axum::Body;
@@ -54,7 +55,13 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Serve
 }
 
 /// Hides a deal of another company from the caller.
-async fn within(app: &App, caller: &Caller, id: &DealId) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::NotFound`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub async fn within(app: &App, caller: &Caller, id: &DealId) -> Result<(), Error> {
     app.within(cache::HOME.key(id), caller, "deal", async |mut snapshot| {
         store::company_of(&mut snapshot, id).await
     })
@@ -82,11 +89,12 @@ pub(super) async fn create(
     caller.within(&company, "company")?;
     new.owner_id = caller.owner_of_new(new.owner_id);
     caller.may(Act::Write(new.owner_id.as_ref()))?;
-    let owned = Arc::clone(app);
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
         let deal = Deal::new(&company, &new)?;
         check_references(&mut change, None, &deal).await?;
+        trail::note(&mut change, &caller, ("deal", deal.id.as_str()), None, Some(&deal)).await?;
         let id = deal.id.clone();
         let written = store::insert(&mut change, deal).await?;
         let written = shown(&mut change, &company, &id, written).await?;
@@ -146,6 +154,7 @@ async fn replace(
         let deal = alter(before.clone())?;
         caller.may(Act::Write(deal.owner_id.as_ref()))?;
         check_references(&mut change, Some(&before), &deal).await?;
+        trail::note(&mut change, &caller, ("deal", id.as_str()), Some(&before), Some(&deal)).await?;
         let written = store::save(&mut change, &before, deal).await?;
         let written = shown(&mut change, &caller.company, &id, written).await?;
         owned.commit(change, written).await
@@ -171,6 +180,7 @@ pub(super) async fn delete(
     app.finish(async move {
         let mut change = owned.database.change().await?;
         let deal = checked(&mut change, &caller, &id, (&seen, None)).await?;
+        trail::note(&mut change, &caller, ("deal", id.as_str()), Some(&deal), None).await?;
         let written = store::delete(&mut change, deal).await?;
         owned.commit(change, written.showing(())).await
     })

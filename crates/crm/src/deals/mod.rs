@@ -6,6 +6,7 @@ mod model;
 mod routes;
 mod store;
 
+pub use actions::within;
 pub use cache::{DEAL, DEALS, deals_of, deals_owned_by, register};
 pub use model::{Deal, DealEdit, DealId, DealQuery, DealSort, DealView, Move, Named, NewDeal, Stage};
 pub use routes::router;

@@ -39,7 +39,7 @@ impl Stage {
 }
 
 /// One deal of one company, as its row is.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
 pub struct Deal {
     /// Its id.
     pub id: DealId,

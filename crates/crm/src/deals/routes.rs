@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::caller::{Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
-use crate::http::api::{Cached, Filter, IfMatch, list_parameters};
+use crate::http::api::{Cached, Filter, IfMatch, parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
 use crate::page::{Order, Page};
@@ -15,9 +15,9 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-list_parameters! {
+parameters! {
     /// What a list takes.
-    ListParameters: DealSort::WORDS, Filter::Choice("stage", Stage::WORDS), Filter::Id("owner"), Filter::Id("contact"), Filter::Id("product")
+    ListParameters: *DealSort::WORDS, Filter::Choice("stage", Stage::WORDS), Filter::Id("owner"), Filter::Id("contact"), Filter::Id("product")
 }
 
 /// The deals of a company, a page at a time.

@@ -212,7 +212,7 @@ pub(crate) enum Filter {
     Text(&'static str),
 }
 
-/// The parameters of a list: paging, order, filters and words to search for.
+/// The parameters of a list: paging and filters, and where it can be ordered, order and words to search for.
 pub(crate) fn parameters_of_list(sorts: &[&str], filters: &[Filter]) -> Vec<Parameter> {
     let number = |most: u32, default: u32| {
         let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most));
@@ -239,6 +239,7 @@ pub(crate) fn parameters_of_list(sorts: &[&str], filters: &[Filter]) -> Vec<Para
         ("q", "Words to search for.", text()),
     ]
     .into_iter()
+    .filter(|(name, ..)| !sorts.is_empty() || !["sort", "q"].contains(name))
     .chain(filters)
     .map(|(name, what, schema)| {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
@@ -248,7 +249,7 @@ pub(crate) fn parameters_of_list(sorts: &[&str], filters: &[Filter]) -> Vec<Para
 }
 
 /// Declares the parameters of a list, for the description of the API; who reads them is its route.
-macro_rules! list_parameters {
+macro_rules! parameters {
     ($(#[$doc:meta])* $name:ident: $sorts:expr, $($filter:expr),*) => {
         $(#[$doc])*
         struct $name;
@@ -257,12 +258,12 @@ macro_rules! list_parameters {
             fn into_params(
                 _in: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
             ) -> Vec<utoipa::openapi::path::Parameter> {
-                crate::http::api::parameters_of_list($sorts, &[$($filter),*])
+                crate::http::api::parameters_of_list(&$sorts as &[&str], &[$($filter),*])
             }
         }
     };
 }
-pub(crate) use list_parameters;
+pub(crate) use parameters;
 
 /// What an `If-Match` header is for.
 pub(crate) struct IfMatch;

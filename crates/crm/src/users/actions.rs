@@ -7,6 +7,7 @@ use crate::caller::{Act, Caller, CompanyId, Role, UserId};
 use crate::database::Statements;
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
+use crate::trail;
 use crate::written::Announced;
 use larder::Policy;
 use larder_axum::Body;
@@ -80,10 +81,12 @@ pub(super) async fn create(
 ) -> Result<Announced<User>, Error> {
     caller.within(&company, "company")?;
     caller.may(Act::Administer)?;
-    let owned = Arc::clone(app);
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let written = store::insert(&mut change, User::new(&company, &new)?).await?;
+        let user = User::new(&company, &new)?;
+        trail::note(&mut change, &caller, ("user", user.id.as_str()), None, Some(&user)).await?;
+        let written = store::insert(&mut change, user).await?;
         owned.commit(change, written).await
     })
     .await
@@ -106,15 +109,16 @@ pub(super) async fn update(
 ) -> Result<Announced<User>, Error> {
     within(app, caller, &id).await?;
     caller.may(Act::Administer)?;
-    let (owned, company) = (Arc::clone(app), caller.company.clone());
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let before = store::require(&mut change, &company, &id).await?;
+        let before = store::require(&mut change, &caller.company, &id).await?;
         seen.check(&before, edit.version, before.version)?;
         let user = before.clone().edited(&edit)?;
         if !manages(&user) {
             keep_an_admin(&mut change, &before).await?;
         }
+        trail::note(&mut change, &caller, ("user", id.as_str()), Some(&before), Some(&user)).await?;
         let written = store::save(&mut change, user).await?;
         owned.commit(change, written).await
     })
@@ -136,12 +140,13 @@ pub(super) async fn delete(
 ) -> Result<Announced<()>, Error> {
     within(app, caller, &id).await?;
     caller.may(Act::Administer)?;
-    let (owned, company) = (Arc::clone(app), caller.company.clone());
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        let user = store::require(&mut change, &company, &id).await?;
+        let user = store::require(&mut change, &caller.company, &id).await?;
         seen.check(&user, None, user.version)?;
         keep_an_admin(&mut change, &user).await?;
+        trail::note(&mut change, &caller, ("user", id.as_str()), Some(&user), None).await?;
         let written = store::delete(&mut change, user).await?;
         owned.commit(change, written.showing(())).await
     })

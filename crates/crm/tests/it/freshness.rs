@@ -6,7 +6,7 @@ use crm::caller::CompanyId;
 use crm::companies::{Company, CompanyEdit};
 use crm::config::Switch;
 use crm::written::Bulk;
-use crm::{access, analytics, companies, contacts, deals, products, users};
+use crm::{access, activities, analytics, companies, contacts, deals, products, users};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -26,6 +26,7 @@ struct Cast {
     product: String,
     owner: String,
     other_owner: String,
+    task: String,
 }
 
 /// A cached read: its path, and the space that it is kept in.
@@ -36,7 +37,7 @@ struct View {
 
 /// All views. A space that no view reads fails [`every_space_is_read_by_a_view`].
 fn views(cast: &Cast) -> Vec<View> {
-    let Cast { company, other_company, deal, contact, product, owner, other_owner } = cast;
+    let Cast { company, other_company, deal, contact, product, owner, other_owner, task } = cast;
     let of = |company: &str, rest: &str| format!("/api/companies/{company}/{rest}");
     let deals = deals::DEALS.template();
     [
@@ -64,6 +65,10 @@ fn views(cast: &Cast) -> Vec<View> {
         (deals, of(company, &format!("deals?product={product}&per_page=200"))),
         (deals, of(company, "deals?q=meter")),
         (deals, of(other_company, "deals")),
+        (activities::ACTIVITIES.template(), format!("/api/deals/{deal}/activities")),
+        (activities::ACTIVITIES.template(), format!("/api/deals/{deal}/activities?kind=task&per_page=1")),
+        (activities::ACTIVITIES.template(), format!("/api/contacts/{contact}/activities")),
+        (activities::ACTIVITY.template(), format!("/api/activities/{task}")),
         (analytics::PIPELINE.template(), of(company, "pipeline")),
         (analytics::PIPELINE.template(), of(other_company, "pipeline")),
         (analytics::DASHBOARD.template(), of(company, "dashboard")),
@@ -79,7 +84,7 @@ fn views(cast: &Cast) -> Vec<View> {
 type Write = (&'static str, Method, String, Value);
 
 fn writes(cast: &Cast, own: &Own) -> Vec<Write> {
-    let Cast { company, deal, contact, product, owner, other_owner, .. } = cast;
+    let Cast { company, deal, contact, product, owner, other_owner, task, .. } = cast;
     let (patch, post) = (Method::PATCH, Method::POST);
     let at = |kind: &str, id: &str| format!("/api/{kind}/{id}");
     let of = |rest: &str| format!("/api/companies/{company}/{rest}");
@@ -131,7 +136,27 @@ fn writes(cast: &Cast, own: &Own) -> Vec<Write> {
         ("win a deal", post.clone(), stage.clone(), json!({"stage": "won", "closed_on": "2026-02-03"})),
         ("reopen a deal", post.clone(), stage.clone(), json!({"stage": "engaging", "reopen": true})),
         ("lose a deal", post, stage, json!({"stage": "lost", "closed_on": "2026-02-04"})),
-        ("remove a deal", Method::DELETE, at("deals", deal), Value::Null),
+        (
+            "add a note to a contact",
+            Method::POST,
+            at("contacts", &format!("{contact}/activities")),
+            json!({"text": "called"}),
+        ),
+        (
+            "add a task to a deal",
+            Method::POST,
+            at("deals", &format!("{deal}/activities")),
+            json!({"kind": "task", "text": "call", "due_on": "2027-01-01"}),
+        ),
+        ("finish a task", Method::PATCH, at("activities", task), json!({"done": true})),
+        (
+            "correct a task",
+            Method::PATCH,
+            at("activities", task),
+            json!({"text": "call twice", "due_on": null}),
+        ),
+        ("remove an activity", Method::DELETE, at("activities", &own.activity), Value::Null),
+        ("remove a deal with its activities", Method::DELETE, at("deals", deal), Value::Null),
     ]
 }
 
@@ -147,6 +172,7 @@ async fn write(server: &Running, method: Method, path: &str, body: Option<&Value
 struct Own {
     user: String,
     contact: String,
+    activity: String,
 }
 
 async fn cast(server: &Running) -> (Cast, Own) {
@@ -160,9 +186,13 @@ async fn cast(server: &Running) -> (Cast, Own) {
     let other_owner = reps.into_iter().find(|rep| *rep != owner).unwrap();
     let user = server.post(&of("users"), &json!({"name": "Gone", "role": "rep"})).await.json();
     let contact = server.post(&of("contacts"), &json!({"name": "Gone", "kind": "person"})).await.json();
-    let own = Own { user: id(&user), contact: id(&contact) };
+    let (own_user, own_contact) = (id(&user), id(&contact));
     let (contact, product, deal) = (id(&deal["contact"]), id(&deal["product"]), id(&deal));
-    (Cast { company, other_company, deal, contact, product, owner, other_owner }, own)
+    let activities = format!("/api/deals/{deal}/activities");
+    let task = id(&server.post(&activities, &json!({"kind": "task", "text": "call"})).await.json());
+    let activity = id(&server.post(&activities, &json!({"text": "said no"})).await.json());
+    let own = Own { user: own_user, contact: own_contact, activity };
+    (Cast { company, other_company, deal, contact, product, owner, other_owner, task }, own)
 }
 
 /// Reads every view twice, so that it is cached, and answers what it shows.
@@ -301,6 +331,7 @@ fn every_space_is_read_by_a_view() {
             "deal:{id}:company",
             "contact:{id}:company",
             "user:{id}:company",
+            "activity:{id}:company",
             access::SESSION.template(),
         ];
         let declared: BTreeSet<&str> = declared.filter(|space| !exempt.contains(space)).collect();

@@ -6,6 +6,7 @@
 #[path = "."]
 mod on_a_database {
     pub(crate) mod access;
+    pub(crate) mod activities;
     pub(crate) mod analytics;
     pub(crate) mod companies;
     pub(crate) mod contacts;

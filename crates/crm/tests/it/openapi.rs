@@ -48,6 +48,13 @@ impl Operation {
         ["POST /api/cache/warm", "PATCH /api/products/{id}"].contains(&self.name().as_str())
     }
 
+    /// Whether it changes a row that the trail tells of.
+    fn changes_a_row(&self) -> bool {
+        let kinds = ["companies", "users", "contacts", "deals", "activities"];
+        let is_about_a_row = kinds.iter().any(|kind| self.described["tags"] == json!([kind]));
+        self.method != Method::GET && (is_about_a_row || self.path == "/api/users/{id}/password")
+    }
+
     /// The example of the body that it takes.
     pub(crate) fn example(&self, document: &Value) -> Option<Value> {
         let schema = &self.described["requestBody"]["content"]["application/json"]["schema"];
@@ -65,6 +72,7 @@ impl Operation {
             "deals" => &rows.deal,
             "contacts" => &rows.contact,
             "users" => &rows.user,
+            "activities" => &rows.activity,
             "products" => &rows.product,
             "me" => &rows.session,
             _ if !self.path.contains('{') => "",
@@ -80,6 +88,7 @@ pub(crate) struct Rows {
     pub(crate) deal: String,
     pub(crate) contact: String,
     pub(crate) user: String,
+    activity: String,
     product: String,
     session: String,
 }
@@ -92,9 +101,14 @@ impl Rows {
         let token = json!({"name": "to be ended"});
         let token = server.send(Method::POST, "/api/me/tokens", Some(&token), &key).await.json();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let deal = first("deals?stage=engaging").await;
+        let note = json!({"text": "called back"});
+        let activities = format!("/api/deals/{deal}/activities");
+        let activity = server.send(Method::POST, &activities, Some(&note), &key).await.json();
         Self {
             company: company.to_owned(),
-            deal: first("deals?stage=engaging").await,
+            deal,
+            activity: text(&activity["id"]),
             contact: first("contacts?kind=person").await,
             user: first("users?role=viewer").await,
             product: text(&products[0]["id"]),
@@ -213,6 +227,29 @@ fn nothing_else(schema: &mut Value) {
     }
 }
 
+/// The latest entry of the trail tells of a change, by whom it was made, and no secret.
+async fn is_in_the_trail(server: &Running, operation: &Operation, path: &str, answer: &Answer) {
+    let company = server.first("/api/companies").await;
+    let trail = server.get(&format!("/api/companies/{company}/audit?per_page=1")).await;
+    let latest = &trail.json()["items"][0];
+    let name = operation.name();
+    let made = answer.header("location").rsplit('/').next().unwrap_or_default().to_owned();
+    let row = if made.is_empty() { path.split('/').nth(3).unwrap().to_owned() } else { made };
+    assert_eq!(
+        (&latest["row_id"], &latest["user_name"]),
+        (&json!(row), &json!("Jana Petersen")),
+        "{name}: {latest}"
+    );
+    let verb = match operation.method {
+        Method::DELETE => "removed",
+        _ if answer.status == StatusCode::CREATED => "added",
+        _ => "changed",
+    };
+    assert_eq!(latest["verb"], verb, "{name}: {latest}");
+    assert!(!latest["changes"].as_object().unwrap().is_empty(), "{name}: {latest}");
+    assert!(!latest.to_string().contains("$argon2"), "{name}: {latest}");
+}
+
 #[test]
 fn each_example_runs_and_is_answered_as_described() {
     testkit::run(async {
@@ -230,6 +267,9 @@ fn each_example_runs_and_is_answered_as_described() {
             };
             assert!(answer.status.is_success(), "{}: {}", operation.name(), answer.text);
             check(&document, &operation, &answer);
+            if operation.changes_a_row() {
+                is_in_the_trail(&server, &operation, &path, &answer).await;
+            }
         }
     });
 }
