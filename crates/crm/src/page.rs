@@ -130,6 +130,27 @@ impl Select {
         }
     }
 
+    /// The rows behind the one of this id, in the order of their ids, at most so many: one statement.
+    pub(crate) async fn behind<T>(
+        self,
+        statements: &mut impl Statements,
+        id: &'static str,
+        behind: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<T>, Error>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        let greater = format!("{id} >");
+        let Self { columns, from, joins, conditions, values } = self.and_if(&greater, behind, "");
+        let rows = format!("SELECT {columns} FROM {from}{joins}{conditions} ORDER BY {id} LIMIT {limit}");
+        let mut rows = sqlx::query_as::<_, T>(AssertSqlSafe(rows));
+        for value in values {
+            rows = rows.bind(value);
+        }
+        Ok(rows.fetch_all(statements.statement()).await?)
+    }
+
     /// One page in this order, and the number of all rows: two statements.
     pub(crate) async fn page<T>(
         self,

@@ -38,6 +38,7 @@ use utoipa_axum::router::OpenApiRouter;
         Page<contacts::Contact>,
         products::Product,
         deals::DealView,
+        deals::HandedOver,
         Page<deals::DealView>,
         activities::Activity,
         Page<activities::Activity>,

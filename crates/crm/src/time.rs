@@ -55,6 +55,12 @@ impl Moment {
     }
 }
 
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl From<SystemTime> for Moment {
     /// Cut to the millisecond that the database keeps; what the calendar does not reach is its end.
     fn from(time: SystemTime) -> Self {

@@ -1,6 +1,6 @@
 //! The audit trail: who changed what, written in the transaction of the change.
 
-use crate::caller::Caller;
+use crate::caller::{Caller, UserId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
 use crate::time::Moment;
@@ -45,6 +45,23 @@ pub async fn note<T: Serialize>(
         return Ok(());
     }
     write(change, caller, (kind, id), verb, &Value::Object(changes)).await
+}
+
+/// Writes down that a caller has given each of these rows of one owner to another.
+///
+/// # Errors
+/// What the database reports.
+pub async fn note_owner(
+    change: &mut Change,
+    caller: &Caller,
+    (kind, ids): (&str, impl Iterator<Item = &str>),
+    (from, to): (&UserId, &UserId),
+) -> Result<(), Error> {
+    let changes = json!({"owner_id": {"from": from, "to": to}});
+    for id in ids {
+        write(change, caller, (kind, id), Verb::Changed, &changes).await?;
+    }
+    Ok(())
 }
 
 /// Writes down that a caller has changed something of a row that nobody may read.

@@ -117,6 +117,11 @@ impl<T> Written<T> {
         Written { row, changed: self.changed }
     }
 
+    /// What was written, to be looked at in the transaction that wrote it; it is handed out when it is announced.
+    pub(crate) const fn row(&self) -> &T {
+        &self.row
+    }
+
     /// Both changes of one transaction, and both rows.
     pub fn and<U>(mut self, other: Written<U>) -> Written<(T, U)> {
         self.changed.merge(other.changed);

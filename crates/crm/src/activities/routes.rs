@@ -8,7 +8,7 @@ use crate::contacts::ContactId;
 use crate::deals::DealId;
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
-use crate::http::api::{Cached, Filter, IfMatch, parameters};
+use crate::http::api::{Cached, IfMatch, Takes, parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
 use crate::page::Page;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 parameters! {
     /// What a list takes.
-    ListParameters: [], Filter::Choice("kind", ActivityKind::WORDS)
+    ListParameters: Takes::Paging, Takes::Choice("kind", ActivityKind::WORDS)
 }
 
 fn query(mut params: Params) -> Result<ActivityQuery, Error> {

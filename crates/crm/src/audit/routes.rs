@@ -5,7 +5,7 @@ use super::model::{Entry, EntryQuery};
 use crate::app::App;
 use crate::caller::{Caller, CompanyId};
 use crate::error::Error;
-use crate::http::api::{Filter, Private, parameters};
+use crate::http::api::{Private, Takes, parameters};
 use crate::http::params::Params;
 use crate::http::request::Id;
 use crate::page::Page;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 parameters! {
     /// What the trail takes.
-    ListParameters: [], Filter::Id("row"), Filter::Id("user")
+    ListParameters: Takes::Paging, Takes::Id("row"), Takes::Id("user")
 }
 
 /// Who changed what in a company, the newest first; for its managers.

@@ -38,13 +38,17 @@ Under /api:
   GET companies, products, countries, health
   GET, PATCH                  companies/{id}
   GET, POST                   companies/{id}/deals, …/contacts, …/users
-  GET                         companies/{id}/pipeline, …/dashboard, …/analytics/monthly
+  GET                         companies/{id}/pipeline, …/dashboard, …/analytics/monthly, …/audit
+  GET                         companies/{id}/deals.csv, …/contacts.csv, …/users.csv
   POST                        companies/{id}/analytics/refresh
   GET, PATCH, DELETE          deals/{id}, contacts/{id}, users/{id}
-  POST                        deals/{id}/stage
+  POST                        deals/{id}/stage, users/{id}/hand-over
+  GET, POST                   deals/{id}/activities, contacts/{id}/activities
+  GET, PATCH, DELETE          activities/{id}
   GET                         users/{id}/stats
   POST                        users/{id}/password, for admins: makes one
   PATCH                       products/{id}, for the operator
+All of it, to read and to try: /api/docs
 Lists take page, per_page (at most 200), sort (-name for the reverse), q (words to search for) and filters.";
 
 /// A CRM back end on SQLite or PostgreSQL whose every read goes through a cache, in its process or in Redis.

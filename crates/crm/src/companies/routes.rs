@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::caller::{Asker, Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Seen};
-use crate::http::api::{Cached, IfMatch, parameters};
+use crate::http::api::{Cached, IfMatch, Takes, parameters};
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
 use crate::page::{Order, Page};
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 parameters! {
     /// What a list takes.
-    ListParameters: *CompanySort::WORDS,
+    ListParameters: Takes::Paging, Takes::Order(CompanySort::WORDS), Takes::Search
 }
 
 /// The companies that are there for whoever asks: its own.

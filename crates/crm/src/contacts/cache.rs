@@ -77,3 +77,9 @@ pub(super) fn changed(contact: &Contact) -> Invalidation {
 pub(super) fn removed(contact: &Contact) -> Invalidation {
     changed(contact).key(HOME.key(&contact.id))
 }
+
+/// What is no longer true when these contacts belong to another owner.
+pub(super) fn handed_over(company: &CompanyId, contacts: &[ContactId]) -> Invalidation {
+    let changed = Invalidation::new().tag(contacts_of(company));
+    contacts.iter().fold(changed, |changed, contact| changed.key(CONTACT.key(contact)))
+}

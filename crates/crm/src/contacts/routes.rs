@@ -6,7 +6,8 @@ use crate::app::App;
 use crate::caller::{Caller, CompanyId};
 use crate::error::Error;
 use crate::http::answer::{Changed, Created, Gone, Seen};
-use crate::http::api::{Cached, Filter, IfMatch, parameters};
+use crate::http::api::{Cached, IfMatch, Takes, parameters};
+use crate::http::csv::Csv;
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
 use crate::page::{Order, Page};
@@ -17,17 +18,16 @@ use utoipa_axum::routes;
 
 parameters! {
     /// What a list takes.
-    ListParameters: *ContactSort::WORDS, Filter::Choice("kind", ContactKind::WORDS), Filter::Text("country"), Filter::Id("owner")
+    ListParameters: Takes::Paging, Takes::Order(ContactSort::WORDS), Takes::Search, Takes::Choice("kind", ContactKind::WORDS), Takes::Text("country"), Takes::Id("owner")
 }
 
-/// The contacts of a company, a page at a time.
-#[utoipa::path(get, path = "/api/companies/{id}/contacts", tag = "contacts", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
-async fn list(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Id(company): Id<CompanyId>,
-    mut params: Params,
-) -> Result<Cached<Page<Contact>>, Error> {
+parameters! {
+    /// What a file takes.
+    FileParameters: Takes::Search, Takes::Choice("kind", ContactKind::WORDS), Takes::Text("country"), Takes::Id("owner")
+}
+
+/// Which contacts, as the parameters of a request say.
+fn query(mut params: Params) -> Result<ContactQuery, Error> {
     let by_name = Order { by: ContactSort::Name, descending: false };
     let query = ContactQuery {
         paging: params.paging(),
@@ -38,7 +38,31 @@ async fn list(
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &caller, &company, &query).await.map(Cached::from)
+    Ok(query)
+}
+
+/// The contacts of a company, a page at a time.
+#[utoipa::path(get, path = "/api/companies/{id}/contacts", tag = "contacts", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(company): Id<CompanyId>,
+    params: Params,
+) -> Result<Cached<Page<Contact>>, Error> {
+    actions::list(&app, &caller, &company, &query(params)?).await.map(Cached::from)
+}
+
+/// All contacts of a company that the filters find, as a file of CSV, in the order in which they were added.
+#[utoipa::path(get, path = "/api/companies/{id}/contacts.csv", tag = "contacts",
+    params(("id" = CompanyId, Path, description = "The company."), FileParameters))]
+async fn export(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(company): Id<CompanyId>,
+    mut params: Params,
+) -> Result<Csv, Error> {
+    params.refuse(&["page", "per_page", "sort"]);
+    actions::export(&app, &caller, company, query(params)?).await
 }
 
 /// One contact.
@@ -92,5 +116,8 @@ async fn remove(
 
 /// The routes of this domain.
 pub fn router() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(one, update, remove))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(export))
+        .routes(routes!(one, update, remove))
 }

@@ -6,6 +6,7 @@ use crate::caller::{CompanyId, UserId};
 use crate::companies;
 use crate::database::{Change, Statements};
 use crate::error::Error;
+use crate::http::csv::{BATCH, Record};
 use crate::page::{Page, Select};
 use crate::time::Moment;
 use crate::words::search_pattern;
@@ -84,14 +85,32 @@ pub async fn page(
         ContactSort::Created => "created_at_ms",
     };
     let direction = query.order.direction();
+    selected(company, query)
+        .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
+        .await
+}
+
+/// The contacts of a company behind the one of this id, in the order of their ids, as a file takes them.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn behind(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    query: &ContactQuery,
+    behind: Option<&str>,
+) -> Result<Vec<Contact>, Error> {
+    selected(company, query).behind(statements, "id", behind, BATCH).await
+}
+
+/// Which of a company's contacts.
+fn selected(company: &CompanyId, query: &ContactQuery) -> Select {
     Select::new(columns!(), "contacts")
         .and("company_id =", company.as_str(), "")
         .and_if("kind =", query.kind.map(|kind| kind.word()), "")
         .and_if("country =", query.country.as_deref(), "")
         .and_if("owner_id =", query.owner.as_ref().map(UserId::as_str), "")
         .and_if("search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
-        .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
-        .await
 }
 
 /// How many contacts a company has.
@@ -101,6 +120,27 @@ pub async fn page(
 pub async fn count(statements: &mut impl Statements, company: &CompanyId) -> Result<i64, Error> {
     let sql = "SELECT COUNT(*) FROM contacts WHERE company_id = $1";
     Ok(sqlx::query_scalar(sql).bind(company).fetch_one(statements.statement()).await?)
+}
+
+/// Gives all contacts of one owner to another, and raises their versions. Answers which.
+///
+/// # Errors
+/// What the database reports.
+pub async fn hand_over(
+    change: &mut Change,
+    company: &CompanyId,
+    from: &UserId,
+    to: &UserId,
+) -> Result<Written<Vec<ContactId>>, Error> {
+    let sql = "SELECT id FROM contacts WHERE company_id = $1 AND owner_id = $2 ORDER BY id";
+    let ids = sqlx::query_scalar(sql).bind(company).bind(from);
+    let ids: Vec<ContactId> = ids.fetch_all(change.statement()).await?;
+    let sql = "UPDATE contacts SET owner_id = $3, updated_at_ms = $4, version = version + 1 \
+               WHERE company_id = $1 AND owner_id = $2";
+    let update = sqlx::query(sql).bind(company).bind(from).bind(to).bind(Moment::now());
+    update.execute(change.statement()).await?;
+    let changed = cache::handed_over(company, &ids);
+    Ok(Written::new(ids, changed))
 }
 
 /// Adds a contact.
@@ -191,5 +231,29 @@ fn refused(error: sqlx::Error) -> Error {
             Error::Conflict("deals still name the contact: give them another contact first".to_owned())
         }
         _ => error.into(),
+    }
+}
+
+impl Record for Contact {
+    const COLUMNS: &'static [&'static str] =
+        &["id", "kind", "name", "organisation", "title", "email", "phone", "country", "created_at"];
+
+    fn cells(&self) -> Vec<String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            self.id.to_string(),
+            self.kind.to_string(),
+            self.name.clone(),
+            text(&self.organisation),
+            text(&self.title),
+            text(&self.email),
+            text(&self.phone),
+            text(&self.country),
+            self.created_at.to_string(),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        self.id.as_str()
     }
 }

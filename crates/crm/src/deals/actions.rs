@@ -1,13 +1,14 @@
 //! What can be done with deals: read through the cache; write, commit, announce.
 
-use super::model::{Deal, DealEdit, DealId, DealQuery, DealView, Move, NewDeal};
+use super::model::{Deal, DealEdit, DealId, DealQuery, DealView, HandedOver, Move, NewDeal};
 use super::{cache, store};
 use crate::app::{App, Whose};
-use crate::caller::{Act, Caller, CompanyId};
-use crate::contacts;
+use crate::caller::{Act, Caller, CompanyId, UserId};
+use crate::contacts::{self, ContactId};
 use crate::database::{Change, Statements};
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
+use crate::http::csv::Csv;
 use crate::products;
 use crate::trail;
 use crate::users;
@@ -33,6 +34,31 @@ pub(super) async fn list(
     let key = cache::DEALS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
         Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
+    })
+    .await
+}
+
+/// All deals of a company that a query finds, as a file.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped.
+pub(super) async fn export(
+    app: &Arc<App>,
+    caller: &Caller,
+    company: CompanyId,
+    query: DealQuery,
+) -> Result<Csv, Error> {
+    caller.within(&company, "company")?;
+    let (app, asked) = (Arc::clone(app), Arc::new((company, query)));
+    Csv::of("deals.csv", move |behind| {
+        let (app, asked) = (Arc::clone(&app), Arc::clone(&asked));
+        async move {
+            let mut snapshot = app.database.snapshot().await?;
+            store::behind(&mut snapshot, &asked.0, &asked.1, behind.as_deref()).await
+        }
     })
     .await
 }
@@ -183,6 +209,45 @@ pub(super) async fn delete(
         trail::note(&mut change, &caller, ("deal", id.as_str()), Some(&deal), None).await?;
         let written = store::delete(&mut change, deal).await?;
         owned.commit(change, written.showing(())).await
+    })
+    .await
+}
+
+/// Gives all deals and contacts of a user to another, so that the user can be removed.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Invalid`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub(super) async fn hand_over(
+    app: &Arc<App>,
+    caller: &Caller,
+    from: UserId,
+    to: UserId,
+) -> Result<Announced<HandedOver>, Error> {
+    users::within(app, caller, &from).await?;
+    caller.may(Act::Administer)?;
+    let (owned, caller) = (Arc::clone(app), caller.clone());
+    app.finish(async move {
+        let mut change = owned.database.change().await?;
+        let mut errors = FieldErrors::default();
+        if from == to {
+            errors.add("to", "is the same user", "give the id of another one");
+        } else if !users::find(&mut change, &caller.company, &to).await?.is_some_and(|user| user.active.0) {
+            errors.add("to", "names no active user of the company", "give the id of one");
+        }
+        errors.or(())?;
+        let company = &caller.company;
+        let contacts = contacts::hand_over(&mut change, company, &from, &to).await?;
+        let both = contacts.and(store::hand_over(&mut change, company, &from, &to).await?);
+        let owners = (&from, &to);
+        let ids = both.row().0.iter().map(ContactId::as_str);
+        trail::note_owner(&mut change, &caller, ("contact", ids), owners).await?;
+        let ids = both.row().1.iter().map(DealId::as_str);
+        trail::note_owner(&mut change, &caller, ("deal", ids), owners).await?;
+        let handed = HandedOver { contacts: both.row().0.len(), deals: both.row().1.len() };
+        owned.commit(change, both.showing(handed)).await
     })
     .await
 }

@@ -97,6 +97,13 @@ pub(super) fn changed(before: Option<&Deal>, deal: &Deal) -> Invalidation {
     owners.into_iter().flatten().fold(changed, |changed, owner| changed.tag(deals_owned_by(owner)))
 }
 
+/// What is no longer true when these deals belong to another owner.
+pub(super) fn handed_over(company: &CompanyId, deals: &[DealId], owners: [&UserId; 2]) -> Invalidation {
+    let changed = Invalidation::new().tag(deals_of(company));
+    let changed = owners.into_iter().fold(changed, |changed, owner| changed.tag(deals_owned_by(owner)));
+    deals.iter().fold(changed, |changed, deal| changed.key(DEAL.key(deal)))
+}
+
 /// What is no longer true when a deal is removed.
 pub(super) fn removed(deal: &Deal) -> Invalidation {
     changed(None, deal).key(HOME.key(&deal.id))

@@ -8,6 +8,8 @@ mod store;
 
 pub use actions::within;
 pub use cache::{DEAL, DEALS, deals_of, deals_owned_by, register};
-pub use model::{Deal, DealEdit, DealId, DealQuery, DealSort, DealView, Move, Named, NewDeal, Stage};
+pub use model::{
+    Deal, DealEdit, DealId, DealQuery, DealSort, DealView, HandOver, HandedOver, Move, Named, NewDeal, Stage,
+};
 pub use routes::router;
-pub use store::{by_external_id, company_of, delete, find, insert, page, save, view};
+pub use store::{by_external_id, company_of, delete, find, hand_over, insert, page, save, view};

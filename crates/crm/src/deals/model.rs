@@ -202,6 +202,23 @@ pub struct Move {
     pub reopen: bool,
 }
 
+/// To whom all deals and contacts of a user are given.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HandOver {
+    /// An active user of the same company.
+    pub to: UserId,
+}
+
+/// What a user has given to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct HandedOver {
+    /// How many deals.
+    pub deals: usize,
+    /// How many contacts.
+    pub contacts: usize,
+}
+
 impl Deal {
     /// A deal as it is added.
     ///

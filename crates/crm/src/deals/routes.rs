@@ -1,12 +1,15 @@
 //! The HTTP of deals.
 
 use super::actions;
-use super::model::{DealEdit, DealId, DealQuery, DealSort, DealView, Move, NewDeal, Stage};
+use super::model::{
+    DealEdit, DealId, DealQuery, DealSort, DealView, HandOver, HandedOver, Move, NewDeal, Stage,
+};
 use crate::app::App;
-use crate::caller::{Caller, CompanyId};
+use crate::caller::{Caller, CompanyId, UserId};
 use crate::error::Error;
-use crate::http::answer::{Changed, Created, Gone, Seen};
-use crate::http::api::{Cached, Filter, IfMatch, parameters};
+use crate::http::answer::{Changed, Created, Gone, Made, Seen};
+use crate::http::api::{Cached, IfMatch, Takes, parameters};
+use crate::http::csv::Csv;
 use crate::http::params::{NoParams, Params};
 use crate::http::request::{Id, Json};
 use crate::page::{Order, Page};
@@ -17,17 +20,16 @@ use utoipa_axum::routes;
 
 parameters! {
     /// What a list takes.
-    ListParameters: *DealSort::WORDS, Filter::Choice("stage", Stage::WORDS), Filter::Id("owner"), Filter::Id("contact"), Filter::Id("product")
+    ListParameters: Takes::Paging, Takes::Order(DealSort::WORDS), Takes::Search, Takes::Choice("stage", Stage::WORDS), Takes::Id("owner"), Takes::Id("contact"), Takes::Id("product")
 }
 
-/// The deals of a company, a page at a time.
-#[utoipa::path(get, path = "/api/companies/{id}/deals", tag = "deals", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
-async fn list(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Id(company): Id<CompanyId>,
-    mut params: Params,
-) -> Result<Cached<Page<DealView>>, Error> {
+parameters! {
+    /// What a file takes.
+    FileParameters: Takes::Search, Takes::Choice("stage", Stage::WORDS), Takes::Id("owner"), Takes::Id("contact"), Takes::Id("product")
+}
+
+/// Which deals, as the parameters of a request say.
+fn query(mut params: Params) -> Result<DealQuery, Error> {
     let newest_first = Order { by: DealSort::Created, descending: true };
     let query = DealQuery {
         paging: params.paging(),
@@ -39,7 +41,31 @@ async fn list(
         search: params.search(),
     };
     params.finish()?;
-    actions::list(&app, &caller, &company, &query).await.map(Cached::from)
+    Ok(query)
+}
+
+/// The deals of a company, a page at a time.
+#[utoipa::path(get, path = "/api/companies/{id}/deals", tag = "deals", params(("id" = CompanyId, Path, description = "The company."), ListParameters))]
+async fn list(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(company): Id<CompanyId>,
+    params: Params,
+) -> Result<Cached<Page<DealView>>, Error> {
+    actions::list(&app, &caller, &company, &query(params)?).await.map(Cached::from)
+}
+
+/// All deals of a company that the filters find, as a file of CSV, in the order in which they were added.
+#[utoipa::path(get, path = "/api/companies/{id}/deals.csv", tag = "deals",
+    params(("id" = CompanyId, Path, description = "The company."), FileParameters))]
+async fn export(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(company): Id<CompanyId>,
+    mut params: Params,
+) -> Result<Csv, Error> {
+    params.refuse(&["page", "per_page", "sort"]);
+    actions::export(&app, &caller, company, query(params)?).await
 }
 
 /// One deal, with the names of what it refers to.
@@ -104,10 +130,25 @@ async fn remove(
     actions::delete(&app, &caller, id, seen).await.map(Gone)
 }
 
+/// Gives all deals and contacts of a user to another, so that the user can be removed.
+#[utoipa::path(post, path = "/api/users/{id}/hand-over", tag = "users",
+    params(("id" = UserId, Path, description = "The user.")), request_body = HandOver)]
+async fn hand_over(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Id(from): Id<UserId>,
+    _none: NoParams,
+    Json(HandOver { to }): Json<HandOver>,
+) -> Result<Made<HandedOver, 200>, Error> {
+    actions::hand_over(&app, &caller, from, to).await.map(Made)
+}
+
 /// The routes of this domain.
 pub fn router() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
+        .routes(routes!(export))
         .routes(routes!(one, update, remove))
         .routes(routes!(step))
+        .routes(routes!(hand_over))
 }

@@ -2,11 +2,12 @@
 
 use super::cache;
 use super::model::{Deal, DealId, DealQuery, DealSort, DealView, Named};
-use crate::caller::CompanyId;
+use crate::caller::{CompanyId, UserId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
+use crate::http::csv::{BATCH, Record};
 use crate::page::{Page, Select};
-use crate::time::Moment;
+use crate::time::{Day, Moment};
 use crate::words::search_pattern;
 use crate::written::Written;
 use sqlx::any::AnyRow;
@@ -137,6 +138,24 @@ pub async fn page(
         DealSort::Closed => format!("d.closed_on {direction} NULLS LAST"),
         DealSort::Title => format!("d.title {direction}"),
     };
+    selected(company, query).page(statements, &format!("{order}, d.id {direction}"), query.paging).await
+}
+
+/// The deals of a company behind the one of this id, in the order of their ids, as a file takes them.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn behind(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    query: &DealQuery,
+    behind: Option<&str>,
+) -> Result<Vec<DealView>, Error> {
+    selected(company, query).behind(statements, "d.id", behind, BATCH).await
+}
+
+/// Which of a company's deals.
+fn selected(company: &CompanyId, query: &DealQuery) -> Select {
     Select::new(view_columns!(), "deals d")
         .joining(view_joins!())
         .and("d.company_id =", company.as_str(), "")
@@ -145,8 +164,27 @@ pub async fn page(
         .and_if("d.contact_id =", query.contact.as_ref().map(|contact| contact.as_str()), "")
         .and_if("d.product_id =", query.product.as_ref().map(|product| product.as_str()), "")
         .and_if("d.search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
-        .page(statements, &format!("{order}, d.id {direction}"), query.paging)
-        .await
+}
+
+/// Gives all deals of one owner to another, and raises their versions. Answers which.
+///
+/// # Errors
+/// What the database reports.
+pub async fn hand_over(
+    change: &mut Change,
+    company: &CompanyId,
+    from: &UserId,
+    to: &UserId,
+) -> Result<Written<Vec<DealId>>, Error> {
+    let sql = "SELECT id FROM deals WHERE company_id = $1 AND owner_id = $2 ORDER BY id";
+    let ids = sqlx::query_scalar(sql).bind(company).bind(from);
+    let ids: Vec<DealId> = ids.fetch_all(change.statement()).await?;
+    let sql = "UPDATE deals SET owner_id = $3, updated_at_ms = $4, version = version + 1 \
+               WHERE company_id = $1 AND owner_id = $2";
+    let update = sqlx::query(sql).bind(company).bind(from).bind(to).bind(Moment::now());
+    update.execute(change.statement()).await?;
+    let changed = cache::handed_over(company, &ids, [from, to]);
+    Ok(Written::new(ids, changed))
 }
 
 /// Adds a deal, whose contact, product and owner the caller has found to exist.
@@ -225,4 +263,44 @@ pub async fn delete(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Er
     }
     let changed = cache::removed(&deal);
     Ok(Written::new(deal, changed))
+}
+
+impl Record for DealView {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "title",
+        "stage",
+        "value",
+        "currency",
+        "engaged_on",
+        "closed_on",
+        "contact",
+        "product",
+        "owner",
+        "created_at",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let day = |day: Option<Day>| day.map_or_else(String::new, |day| day.to_string());
+        let name =
+            |named: &Option<Named>| named.as_ref().map_or_else(String::new, |named| named.name.clone());
+        let decimal = |cents: i64| format!("{}.{:02}", cents / 100, cents % 100); // never negative
+        vec![
+            self.id.to_string(),
+            self.title.clone(),
+            self.stage.to_string(),
+            decimal(self.value_cents),
+            self.currency.clone(),
+            day(self.engaged_on),
+            day(self.closed_on),
+            name(&self.contact),
+            name(&self.product),
+            name(&self.owner),
+            self.created_at.to_string(),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        self.id.as_str()
+    }
 }

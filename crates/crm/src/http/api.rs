@@ -205,52 +205,60 @@ impl IntoResponses for Error {
     }
 }
 
-/// What a filter of a list takes.
-pub(crate) enum Filter {
+/// What a list takes.
+pub(crate) enum Takes {
+    /// Which page, and how long it is.
+    Paging,
+    /// In which of these orders.
+    Order(&'static [&'static str]),
+    /// Words to search for.
+    Search,
+    /// Only what has this id.
     Id(&'static str),
+    /// Only what is one of these.
     Choice(&'static str, &'static [&'static str]),
+    /// Only what has this text.
     Text(&'static str),
 }
 
-/// The parameters of a list: paging and filters, and where it can be ordered, order and words to search for.
-pub(crate) fn parameters_of_list(sorts: &[&str], filters: &[Filter]) -> Vec<Parameter> {
+/// The parameters of a list.
+pub(crate) fn parameters_of_list(taken: &[Takes]) -> Vec<Parameter> {
     let number = |most: u32, default: u32| {
         let number = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most));
         let number = number.format(Some(SchemaFormat::KnownFormat(KnownFormat::Int32)));
         Schema::Object(number.default(Some(default.into())).build())
     };
-    let orders: Vec<String> =
-        sorts.iter().flat_map(|sort| [(*sort).to_owned(), format!("-{sort}")]).collect();
-    let orders: Vec<&str> = orders.iter().map(String::as_str).collect();
     let text = || {
         let text = ObjectBuilder::new().schema_type(Type::String);
         let text = text.max_length(Some(super::params::MAX_PARAM_CHARS));
         Schema::Object(text.pattern(Some(crate::words::PLAIN_TEXT)).build())
     };
-    let filters = filters.iter().map(|filter| match filter {
-        Filter::Id(name) => (*name, "Only those of this id.", id_schema()),
-        Filter::Choice(name, words) => (*name, "Only those of this kind.", choice_schema(words)),
-        Filter::Text(name) => (*name, "Only those of this.", text()),
+    let parameters = taken.iter().flat_map(|takes| match takes {
+        Takes::Paging => vec![
+            ("page", "Which page, from 1.", number(MAX_PAGE, 1)),
+            ("per_page", "Rows of a page.", number(MAX_PER_PAGE, DEFAULT_PER_PAGE)),
+        ],
+        Takes::Order(words) => {
+            let orders = words.iter().flat_map(|word| [(*word).to_owned(), format!("-{word}")]);
+            let orders: Vec<String> = orders.collect();
+            let orders: Vec<&str> = orders.iter().map(String::as_str).collect();
+            vec![("sort", "In which order; `-` reverses it.", choice_schema(&orders))]
+        }
+        Takes::Search => vec![("q", "Words to search for.", text())],
+        Takes::Id(name) => vec![(*name, "Only those of this id.", id_schema())],
+        Takes::Choice(name, words) => vec![(*name, "Only those of this kind.", choice_schema(words))],
+        Takes::Text(name) => vec![(*name, "Only those of this.", text())],
     });
-    [
-        ("page", "Which page, from 1.", number(MAX_PAGE, 1)),
-        ("per_page", "Rows of a page.", number(MAX_PER_PAGE, DEFAULT_PER_PAGE)),
-        ("sort", "In which order; `-` reverses it.", choice_schema(&orders)),
-        ("q", "Words to search for.", text()),
-    ]
-    .into_iter()
-    .filter(|(name, ..)| !sorts.is_empty() || !["sort", "q"].contains(name))
-    .chain(filters)
-    .map(|(name, what, schema)| {
+    let parameters = parameters.map(|(name, what, schema)| {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);
         parameter.required(Required::False).description(Some(what)).schema(Some(schema)).build()
-    })
-    .collect()
+    });
+    parameters.collect()
 }
 
 /// Declares the parameters of a list, for the description of the API; who reads them is its route.
 macro_rules! parameters {
-    ($(#[$doc:meta])* $name:ident: $sorts:expr, $($filter:expr),*) => {
+    ($(#[$doc:meta])* $name:ident: $($takes:expr),*) => {
         $(#[$doc])*
         struct $name;
 
@@ -258,7 +266,7 @@ macro_rules! parameters {
             fn into_params(
                 _in: impl Fn() -> Option<utoipa::openapi::path::ParameterIn>,
             ) -> Vec<utoipa::openapi::path::Parameter> {
-                crate::http::api::parameters_of_list(&$sorts as &[&str], &[$($filter),*])
+                crate::http::api::parameters_of_list(&[$($takes),*])
             }
         }
     };

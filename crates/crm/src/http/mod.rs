@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod api;
+pub mod csv;
 pub mod edge;
 pub mod health;
 pub mod params;

@@ -72,6 +72,15 @@ impl Params {
         parsed
     }
 
+    /// Refuses parameters that others of the same kind take.
+    pub fn refuse(&mut self, names: &[&'static str]) {
+        for name in names {
+            if self.given.iter().any(|(given, _)| given == name) {
+                self.errors.add(name, "is not for a file, which has all", "leave it out");
+            }
+        }
+    }
+
     /// Which page.
     pub fn paging(&mut self) -> Paging {
         Paging {

@@ -7,6 +7,7 @@ use crate::caller::{Act, Caller, CompanyId, Role, UserId};
 use crate::database::Statements;
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
+use crate::http::csv::Csv;
 use crate::trail;
 use crate::written::Announced;
 use larder::Policy;
@@ -31,6 +32,31 @@ pub(super) async fn list(
     let key = cache::USERS.key(&cache::list_key(company, query));
     app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
         Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
+    })
+    .await
+}
+
+/// All users of a company that a query finds, as a file.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
+///
+/// # Cancel safety
+/// Nothing has happened if it is dropped.
+pub(super) async fn export(
+    app: &Arc<App>,
+    caller: &Caller,
+    company: CompanyId,
+    query: UserQuery,
+) -> Result<Csv, Error> {
+    caller.within(&company, "company")?;
+    let (app, asked) = (Arc::clone(app), Arc::new((company, query)));
+    Csv::of("users.csv", move |behind| {
+        let (app, asked) = (Arc::clone(&app), Arc::clone(&asked));
+        async move {
+            let mut snapshot = app.database.snapshot().await?;
+            store::behind(&mut snapshot, &asked.0, &asked.1, behind.as_deref()).await
+        }
     })
     .await
 }

@@ -5,6 +5,7 @@ use super::model::{User, UserQuery, UserSort};
 use crate::caller::{CompanyId, UserId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
+use crate::http::csv::{BATCH, Record};
 use crate::page::{Page, Select};
 use crate::time::Moment;
 use crate::words::search_pattern;
@@ -93,6 +94,26 @@ pub async fn page(
         UserSort::Created => "created_at_ms",
     };
     let direction = query.order.direction();
+    selected(company, query)
+        .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
+        .await
+}
+
+/// The users of a company behind the one of this id, in the order of their ids, as a file takes them.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn behind(
+    statements: &mut impl Statements,
+    company: &CompanyId,
+    query: &UserQuery,
+    behind: Option<&str>,
+) -> Result<Vec<User>, Error> {
+    selected(company, query).behind(statements, "id", behind, BATCH).await
+}
+
+/// Which of a company's users.
+fn selected(company: &CompanyId, query: &UserQuery) -> Select {
     // All bound values are text; `active` is the only number, so it is compared as text.
     let active = query.active.map(|active| active.as_number().to_string());
     Select::new(columns!(), "users")
@@ -100,8 +121,6 @@ pub async fn page(
         .and_if("role =", query.role.map(|role| role.word()), "")
         .and_if("CAST(active AS TEXT) =", active, "")
         .and_if("search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
-        .page(statements, &format!("{column} {direction}, id {direction}"), query.paging)
-        .await
 }
 
 /// How many users of a company may sign in.
@@ -194,9 +213,29 @@ fn refused(error: sqlx::Error) -> Error {
             Error::Conflict("another user has this e-mail address: each user needs its own".to_owned())
         }
         Some(cause) if cause.is_foreign_key_violation() => Error::Conflict(
-            "the user still owns deals or contacts: give them to somebody else first, or set `active` to false"
+            "the user still owns deals or contacts: give them to somebody else first, by a hand-over, or set `active` to false"
                 .to_owned(),
         ),
         _ => error.into(),
+    }
+}
+
+impl Record for User {
+    const COLUMNS: &'static [&'static str] = &["id", "name", "email", "role", "active", "created_at"];
+
+    fn cells(&self) -> Vec<String> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        vec![
+            self.id.to_string(),
+            self.name.clone(),
+            text(&self.email),
+            self.role.to_string(),
+            self.active.0.to_string(),
+            self.created_at.to_string(),
+        ]
+    }
+
+    fn id(&self) -> &str {
+        self.id.as_str()
     }
 }

@@ -18,7 +18,9 @@ fn requests(rows: &Rows) -> Vec<(Method, String, Option<Value>)> {
         !["/api/products", "/api/me"].iter().any(|part| operation.path.starts_with(part))
     });
     of_a_company
-        .map(|operation| (operation.method.clone(), operation.about(rows), operation.example(&document)))
+        .map(|operation| {
+            (operation.method.clone(), operation.about(rows), operation.example_about(&document, rows))
+        })
         .collect()
 }
 

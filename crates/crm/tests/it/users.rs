@@ -26,6 +26,53 @@ fn a_user_is_added_found_and_removed() {
 }
 
 #[test]
+fn who_leaves_hands_over_and_can_be_removed() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let truth = data.serve(Switch::Off).await;
+        let company = server.company().await;
+        let reps = server.get(&format!("/api/companies/{company}/users?role=rep")).await.json();
+        let id = |index: usize| reps["items"][index]["id"].as_str().unwrap().to_owned();
+        let (from, to) = (id(0), id(1));
+        let of =
+            |kind: &str, owner: &str| format!("/api/companies/{company}/{kind}?owner={owner}&per_page=200");
+        let deal = server.first(&of("deals", &from)).await;
+        let contact = server.first(&of("contacts", &from)).await;
+        let views = [
+            format!("/api/deals/{deal}"),
+            format!("/api/contacts/{contact}"),
+            format!("/api/users/{from}/stats"),
+            format!("/api/users/{to}/stats"),
+            of("deals", &from),
+            of("deals", &to),
+            of("contacts", &from),
+            of("contacts", &to),
+        ];
+        for view in views.iter().chain(&views) {
+            assert!(server.get(view).await.status.is_success());
+        }
+        let total = async |path: &str| server.get(path).await.json()["total"].as_i64().unwrap();
+        let (deals, contacts) = (total(&of("deals", &from)).await, total(&of("contacts", &from)).await);
+        assert!(deals > 0 && contacts > 0);
+
+        let path = format!("/api/users/{from}/hand-over");
+        for nobody in [from.as_str(), "nope"] {
+            assert_eq!(server.post(&path, &json!({"to": nobody})).await.wrong_fields(), ["to"]);
+        }
+        let handed = server.post(&path, &json!({"to": to})).await;
+        assert_eq!(handed.json(), json!({"deals": deals, "contacts": contacts}), "{}", handed.text);
+        for view in &views {
+            assert_eq!(server.get(view).await.text, truth.get(view).await.text, "{view}");
+        }
+        assert_eq!(server.get(&views[0]).await.json()["owner"]["id"], to.as_str());
+        let trail = server.get(&format!("/api/companies/{company}/audit?row={deal}")).await.json();
+        assert_eq!(trail["items"][0]["changes"], json!({"owner_id": {"from": from, "to": to}}));
+        assert_eq!(server.delete(&format!("/api/users/{from}")).await.status, StatusCode::NO_CONTENT);
+    });
+}
+
+#[test]
 fn an_address_belongs_to_one_user_and_a_seller_cannot_vanish() {
     testkit::run(async {
         let data = Data::demo().await;
