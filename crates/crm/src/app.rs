@@ -11,7 +11,7 @@ use larder_outbox::Outbox;
 use sqlx::Any;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 /// The running application.
@@ -26,6 +26,8 @@ pub struct App {
     /// The settings that hold.
     pub settings: Settings,
     tasks: Mutex<JoinSet<()>>,
+    /// Requests that may still begin.
+    pub(crate) room: Arc<Semaphore>,
     /// The names of tasks of which one runs at a time.
     running: Mutex<HashSet<String>>,
 }
@@ -57,12 +59,14 @@ impl App {
         outbox: Outbox<Any>,
         settings: Settings,
     ) -> Arc<Self> {
+        let room = Arc::new(Semaphore::new(settings.max_requests));
         Arc::new(Self {
             database,
             cache,
             outbox,
             settings,
             tasks: Mutex::default(),
+            room,
             running: Mutex::default(),
         })
     }
@@ -117,6 +121,11 @@ impl App {
             load(self.database.snapshot().await?).await?.ok_or(Error::NotFound(what))
         });
         caller.within(&*home.await?, what)
+    }
+
+    /// Takes the room of one request until what it answers is dropped, as one that is being answered does.
+    pub async fn hold_a_request(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).acquire_owned().await.ok()
     }
 
     /// Runs a task to its end, whoever goes away. [`App::close`] waits for it.

@@ -82,6 +82,9 @@ pub enum Error {
         /// How long until it may be done again.
         retry_after: Duration,
     },
+    /// 503: as many requests as may be are being answered.
+    #[error("too many requests at once: try again in a moment")]
+    Overloaded,
     /// 404: no route has this path.
     #[error("nothing is served at this path; `crm --help` lists what is")]
     NoSuchPath,

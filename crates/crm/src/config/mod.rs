@@ -66,6 +66,22 @@ pub struct Layer {
         help_heading = "Settings"
     )]
     pub limit_per_address: Option<u64>,
+    /// How many requests are answered at a time, before more are told to come back [default: 512]
+    #[arg(long, value_name = "COUNT", env = "CRM_MAX_REQUESTS", global = true, help_heading = "Settings")]
+    pub max_requests: Option<u64>,
+    /// The sites whose pages may use the API from a browser, with a token: https://app.example.com [default: none]
+    #[arg(long, value_name = "ORIGINS", env = "CRM_CORS_ORIGINS", global = true, help_heading = "Settings")]
+    pub cors_origins: Option<String>,
+    /// Whether each request is logged, in one line [default: off]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "CRM_ACCESS_LOG",
+        hide_possible_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub access_log: Option<Switch>,
     /// Whether reads are cached; `off` asks the database each time [default: on]
     #[arg(
         long,
@@ -179,6 +195,12 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Who may ask how much.
     pub limits: Limits,
+    /// How many requests are answered at a time.
+    pub max_requests: usize,
+    /// The origins whose pages may use the API.
+    pub cors_origins: Vec<String>,
+    /// Whether each request is logged.
+    pub access_log: Switch,
     /// Whether reads are cached.
     pub cache: Switch,
     /// How much the cache may hold.
@@ -234,12 +256,32 @@ impl Settings {
             database_url: DatabaseUrl::parse(url.as_ref().map_or("sqlite:crm.db", Secret::expose))
                 .map_err(ConfigError)?,
             listen: address(listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
-            public_url: public_url.filter(|url| !url.is_empty()).map(|url| origin(&url)).transpose()?,
+            public_url: public_url
+                .filter(|url| !url.is_empty())
+                .map(|url| origin("public_url", &url))
+                .transpose()?,
             limits: Limits::of(
                 over.trusted_proxies.or(under.trusted_proxies).as_deref(),
                 over.limit_per_user.or(under.limit_per_user),
                 over.limit_per_address.or(under.limit_per_address),
             )?,
+            max_requests: usize::try_from(within(
+                "max_requests",
+                over.max_requests.or(under.max_requests).unwrap_or(512),
+                1,
+                100_000,
+            )?)
+            .unwrap_or(usize::MAX),
+            cors_origins: over
+                .cors_origins
+                .or(under.cors_origins)
+                .iter()
+                .flat_map(|origins| origins.split(','))
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(|text| origin("cors_origins", text))
+                .collect::<Result<_, _>>()?,
+            access_log: over.access_log.or(under.access_log).unwrap_or(Switch::Off),
             cache: over.cache.or(under.cache).unwrap_or(Switch::On),
             cache_capacity_bytes: within("cache_capacity_mb", capacity_mb, 1, 1 << 20)? << 20,
             redis,
@@ -272,8 +314,8 @@ impl Settings {
 
     /// The origins whose pages may change something, beside that of the address that a request was sent to.
     #[must_use]
-    pub fn trusted_origins(&self) -> &[String] {
-        self.public_url.as_slice()
+    pub fn trusted_origins(&self) -> Vec<String> {
+        self.public_url.iter().chain(&self.cors_origins).cloned().collect()
     }
 
     /// Where the cache is that processes share; `None` when each has its own, or none.
@@ -298,6 +340,9 @@ impl std::fmt::Display for Settings {
         writeln!(f, "listen = \"{}\"", self.listen)?;
         writeln!(f, "public_url = {:?}", self.public_url.as_deref().unwrap_or_default())?;
         write!(f, "{}", self.limits)?;
+        writeln!(f, "max_requests = {}", self.max_requests)?;
+        writeln!(f, "cors_origins = \"{}\"", self.cors_origins.join(", "))?;
+        writeln!(f, "access_log = \"{}\"", self.access_log.word())?;
         writeln!(f, "cache = \"{}\"", self.cache.word())?;
         writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
         write!(f, "{}", self.redis)?;
@@ -331,14 +376,14 @@ fn address(text: &str) -> Result<SocketAddr, ConfigError> {
 }
 
 /// A scheme and a host, as browsers write an origin.
-fn origin(text: &str) -> Result<String, ConfigError> {
+fn origin(setting: &str, text: &str) -> Result<String, ConfigError> {
     let origin = text.trim_end_matches('/').to_lowercase();
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
     if host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '@', '?', '#', ' '])) {
         return Ok(origin);
     }
     Err(ConfigError(format!(
-        "public_url: `{text}` is no address of a site: write it as https://crm.example.com, without a path"
+        "{setting}: `{text}` is no address of a site: write it as https://crm.example.com, without a path"
     )))
 }
 
@@ -381,6 +426,8 @@ mod tests {
             ("listen = \"localhost:8080\"", "127.0.0.1:8080"),
             ("trusted_proxies = \"10.0.0.0/8, proxy\"", "`proxy` is no address"),
             ("limit_per_user = 1000001", "from 0"),
+            ("max_requests = 0", "from 1"),
+            ("cors_origins = \"https://a.example, b.example\"", "cors_origins: `b.example`"),
             ("cache = \"yes\"", "`on` or `off`"),
             ("cache_capacity_mb = 0", "from 1"),
             ("request_limit_ms = 700000", "to 600000"),
@@ -405,6 +452,8 @@ mod tests {
             public_url: Some("https://CRM.example.com/".to_owned()),
             trusted_proxies: Some("127.0.0.1,10.0.0.0/8, ::1".to_owned()),
             limit_per_user: Some(0),
+            cors_origins: Some("https://app.example.com,http://localhost:3000/".to_owned()),
+            access_log: Some(Switch::On),
             redis_url: Some("rediss://h:6379/1".to_owned().into()),
             redis_namespace: Some("crm".to_owned()),
             redis_client_cert_file: Some("a \"b\".pem".into()),

@@ -1,8 +1,9 @@
 //! The edge around the routes: time limits, panics, conditional answers, the count of statements, and the one log line.
 
+use super::answer::X_ACKNOWLEDGED;
 use super::problem::Refusal;
 use crate::app::App;
-use crate::config::Switch;
+use crate::config::{Settings, Switch};
 use crate::database::StatementCount;
 use crate::error::Error;
 use axum::Router;
@@ -10,11 +11,16 @@ use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use larder_axum::{Conditional, SameOrigin};
+use larder_axum::{ClientAddress, Conditional, SameOrigin, X_CACHE};
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+/// Names a request, for whoever looks for it in the log.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// How many SQL statements an answer took; sent where a setting asks for it.
 pub const X_DB_QUERIES: HeaderName = HeaderName::from_static("x-db-queries");
@@ -27,15 +33,49 @@ pub fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(super::request::MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(Conditional)
-        .layer(SameOrigin::trusting(app.settings.trusted_origins()).refusing_with(from_another_site))
+        .layer(SameOrigin::trusting(&app.settings.trusted_origins()).refusing_with(from_another_site))
+        .layer(option_layer(cors(&app.settings)))
         .layer(from_fn_with_state(Arc::clone(&app), edge))
         .with_state(app)
+}
+
+/// What pages of other sites may do: use the API with a token, which no browser sends by itself, and read what answers say of
+/// themselves.
+fn cors(settings: &Settings) -> Option<CorsLayer> {
+    let origins = settings.cors_origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
+    let origins: Vec<HeaderValue> = origins.collect();
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let sent = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, header::IF_NONE_MATCH];
+    let shown = [header::ETAG, header::LOCATION, header::RETRY_AFTER, X_ACKNOWLEDGED, X_CACHE, X_REQUEST_ID];
+    let layer = || CorsLayer::new().allow_methods(methods).allow_headers(sent).expose_headers(shown);
+    (!origins.is_empty()).then(|| layer().allow_origin(origins))
+}
+
+/// The name of a request, in its answer and in the log: the one that it came with, if that is plain and short, as of a proxy that logs
+/// it too, or a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let is_plain = |id: &&HeaderValue| {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+        (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain)
+    };
+    let given = headers.get(X_REQUEST_ID).filter(is_plain).cloned();
+    given.unwrap_or_else(|| {
+        let new = HeaderValue::try_from(uuid::Uuid::now_v7().to_string());
+        new.unwrap_or_else(|_never| HeaderValue::from_static("none"))
+    })
 }
 
 async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let asked = Asked {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned()),
+        id: request_id(request.headers()),
+        since: Instant::now(),
+        address: ClientAddress::of(
+            request.extensions(),
+            request.headers(),
+            &app.settings.limits.trusted_proxies,
+        ),
     };
     let count = StatementCount::default();
     let is_strict = is_read(request.method()) && wants_the_latest(request.headers());
@@ -46,11 +86,18 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
         }
         count.of(next.run(request)).await
     };
-    let mut response = within_limit(app.settings.request_limit, answer).await;
+    let mut response = match app.room.try_acquire() {
+        Ok(_until_it_is_answered) => within_limit(app.settings.request_limit, answer).await,
+        Err(_full) => Error::Overloaded.into_response(),
+    };
+    response.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
     if app.settings.show_queries == Switch::On {
         response.headers_mut().insert(X_DB_QUERIES, HeaderValue::from(count.get()));
     }
     asked.log(&response);
+    if app.settings.access_log == Switch::On {
+        asked.log_access(&response);
+    }
     response
 }
 
@@ -78,21 +125,47 @@ fn is_read(method: &Method) -> bool {
 struct Asked {
     method: Method,
     route: Option<String>,
+    id: HeaderValue,
+    since: Instant,
+    address: Option<ClientAddress>,
 }
 
 impl Asked {
     /// The one place where the cause of a refusal is told, to the operator.
     fn log(&self, response: &Response) {
         let Some(Refusal(error)) = response.extensions().get::<Refusal>() else { return };
-        let (method, route) = (&self.method, self.route.as_deref().unwrap_or("none"));
+        let (method, route, request) = (&self.method, self.route(), self.id.to_str().unwrap_or_default());
         match error {
-            Error::Internal(cause) => tracing::error!(%method, route, %cause, "a request failed"),
+            Error::Internal(cause) => tracing::error!(%method, route, request, %cause, "a request failed"),
             Error::Unavailable(cause) => {
-                tracing::warn!(%method, route, %cause, "the database did not answer")
+                tracing::warn!(%method, route, request, %cause, "the database did not answer")
             }
-            Error::TimedOut { limit_ms } => tracing::warn!(%method, route, limit_ms, "a request was cut off"),
+            Error::TimedOut { limit_ms } => {
+                tracing::warn!(%method, route, request, limit_ms, "a request was cut off")
+            }
             _ => {}
         }
+    }
+
+    /// One line for each request: the route, and no ids and words of anybody.
+    fn log_access(&self, response: &Response) {
+        let text = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let address = self.address.map(|address| address.to_string()).unwrap_or_default();
+        tracing::info!(
+            target: "crm::access",
+            method = %self.method,
+            route = self.route(),
+            status = response.status().as_u16(),
+            took_us = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX),
+            cache = text(X_CACHE).unwrap_or_default(),
+            address,
+            request = self.id.to_str().unwrap_or_default(),
+            "answered"
+        );
+    }
+
+    fn route(&self) -> &str {
+        self.route.as_deref().unwrap_or("none")
     }
 }
 

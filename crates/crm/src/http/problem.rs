@@ -49,6 +49,7 @@ impl Error {
             Self::TooOften { .. } => {
                 (StatusCode::TOO_MANY_REQUESTS, "urn:crm:problem:too-often", "Too often")
             }
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "urn:crm:problem:overloaded", "Overloaded"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "urn:crm:problem:busy", "Busy"),
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "urn:crm:problem:method-not-allowed", "Method not allowed")

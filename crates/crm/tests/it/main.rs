@@ -11,6 +11,7 @@ mod on_a_database {
     pub(crate) mod companies;
     pub(crate) mod contacts;
     pub(crate) mod deals;
+    pub(crate) mod edge;
     pub(crate) mod exports;
     pub(crate) mod faults;
     pub(crate) mod freshness;
