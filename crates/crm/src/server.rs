@@ -4,15 +4,14 @@ use crate::app::App;
 use crate::config::{ConfigError, Settings, Switch};
 use crate::database::program;
 use crate::http::problem::Problem;
+use crate::http::serving::Patience;
 use crate::page::Page;
 use crate::{access, activities, analytics, audit, companies, contacts, deals, http, products, users, warm};
 use axum::Router;
 use larder::{CacheService, Clock};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
@@ -160,45 +159,21 @@ fn documented() -> OpenApiRouter<Arc<App>> {
 /// Serves `routes` until `stop` is ready; then takes no more requests, and ends when those under way are answered, or at
 /// the drain limit.
 ///
-/// # Errors
-/// When the listener fails.
-///
 /// # Cancel safety
 /// Dropped early, requests under way are cut off, and writes among them go on until [`App::close`] or the end of the runtime.
 pub async fn serve(
     app: Arc<App>,
     routes: Router<Arc<App>>,
     listener: TcpListener,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    let limit = app.settings.drain_limit;
+    stop: impl Future<Output = ()> + Send,
+) {
+    let settings = &app.settings;
+    let patience = Patience { for_headers: settings.header_limit, for_the_end: settings.drain_limit };
     let router = http::edge::around(access::guard(routes, &app), Arc::clone(&app));
-    let (draining, drain) = oneshot::channel();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(async move {
-        stop.await;
-        draining.send(()).ok(); // whoever does not wait for it has ended already
-    });
-    let drained = async {
-        // The sender is dropped only with `serving`, whose end is what is waited for then.
-        if drain.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tracing::info!(
-            limit_ms = limit.as_millis(),
-            "stopping: no more requests, those under way are finished"
-        );
-        tokio::time::sleep(limit).await;
-    };
-    let result = tokio::select! {
-        result = async { serving.await } => result,
-        () = drained => {
-            tracing::warn!("requests were still under way at the drain limit and are cut off");
-            Ok(())
-        }
-    };
-    if tokio::time::timeout(limit, app.close()).await.is_err() {
+    if !http::serving::serve(router, listener, patience, stop).await {
+        tracing::warn!("requests were still under way at the drain limit and are cut off");
+    }
+    if tokio::time::timeout(settings.drain_limit, app.close()).await.is_err() {
         tracing::warn!("writes were still under way at the drain limit and are cut off");
     }
-    result
 }

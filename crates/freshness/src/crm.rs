@@ -43,7 +43,7 @@ pub(crate) async fn serve(place: Place) -> Result<(), Box<dyn Error + Send + Syn
     let serving = async {
         let (listener, app) = patiently(async || start(&place).await).await?;
         sender.send(listener.local_addr()?.to_string())?;
-        server::serve(app, server::routes(), listener, std::future::pending()).await?;
+        server::serve(app, server::routes(), listener, std::future::pending()).await;
         Ok(())
     };
     let orders = testkit::worker::serve(move |_order| {

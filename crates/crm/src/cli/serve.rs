@@ -64,7 +64,7 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
         // Whoever started it may have closed standard output: that is no reason not to serve.
         tracing::warn!(%error, "the greeting could not be printed");
     }
-    server::serve(app, server::routes(), listener, stop).await?;
+    server::serve(app, server::routes(), listener, stop).await;
     Ok(())
 }
 

@@ -157,6 +157,9 @@ pub struct Layer {
     /// How long a request may take, in milliseconds, before it is answered with 503 [default: 10000]
     #[arg(long, value_name = "MS", env = "CRM_REQUEST_LIMIT_MS", global = true, help_heading = "Settings")]
     pub request_limit_ms: Option<u64>,
+    /// How long a client may take to send the headers of a request, and a connection may wait for one, in milliseconds [default: 30000]
+    #[arg(long, value_name = "MS", env = "CRM_HEADER_LIMIT_MS", global = true, help_heading = "Settings")]
+    pub header_limit_ms: Option<u64>,
     /// How long requests may go on after a signal to stop, in milliseconds [default: 15000]
     #[arg(long, value_name = "MS", env = "CRM_DRAIN_LIMIT_MS", global = true, help_heading = "Settings")]
     pub drain_limit_ms: Option<u64>,
@@ -211,6 +214,8 @@ pub struct Settings {
     pub show_queries: Switch,
     /// How long a request may take.
     pub request_limit: Duration,
+    /// How long a client may take to send the headers of a request.
+    pub header_limit: Duration,
     /// How long requests may go on after a signal to stop.
     pub drain_limit: Duration,
     /// What is logged.
@@ -290,6 +295,10 @@ impl Settings {
                 "request_limit_ms",
                 over.request_limit_ms.or(under.request_limit_ms).unwrap_or(10_000),
             )?,
+            header_limit: millis(
+                "header_limit_ms",
+                over.header_limit_ms.or(under.header_limit_ms).unwrap_or(30_000),
+            )?,
             drain_limit: millis(
                 "drain_limit_ms",
                 over.drain_limit_ms.or(under.drain_limit_ms).unwrap_or(15_000),
@@ -348,6 +357,7 @@ impl std::fmt::Display for Settings {
         write!(f, "{}", self.redis)?;
         writeln!(f, "show_queries = \"{}\"", self.show_queries.word())?;
         writeln!(f, "request_limit_ms = {}", self.request_limit.as_millis())?;
+        writeln!(f, "header_limit_ms = {}", self.header_limit.as_millis())?;
         writeln!(f, "drain_limit_ms = {}", self.drain_limit.as_millis())?;
         writeln!(f, "log = {:?}", self.log)
     }

@@ -8,3 +8,4 @@ pub mod health;
 pub mod params;
 pub mod problem;
 pub mod request;
+pub(crate) mod serving;

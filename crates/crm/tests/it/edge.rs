@@ -120,3 +120,33 @@ fn the_log_of_requests_says_what_was_asked_and_nothing_of_anybody() {
         }
     });
 }
+
+/// What a server answers to these bytes, until it closes the connection.
+async fn raw(address: std::net::SocketAddr, bytes: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok(); // it may be reset as well
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_client_that_sends_its_headers_for_ever_or_endless_ones_is_cut_off() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let layer = Layer { header_limit_ms: Some(200), ..Layer::default() };
+        let server = data.serve_with(with(&data, layer)).await;
+        let half = raw(server.address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n").await;
+        assert!(!half.contains("alive"), "{half}");
+        let whole = raw(server.address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert!(whole.starts_with("HTTP/1.1 200") && whole.ends_with("alive\n"), "{whole}");
+        let endless = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(200_000));
+        let many = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(200));
+        for too_large in [endless, many] {
+            let answer = raw(server.address, too_large.as_bytes()).await;
+            assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+        }
+        assert_eq!(server.get("/api/products").await.status, StatusCode::OK);
+    });
+}

@@ -177,7 +177,7 @@ impl Running {
         let serving = server::serve(Arc::clone(&app), server::routes(), listener, async move {
             stopped.await.ok();
         });
-        tasks.spawn(async move { serving.await.unwrap() });
+        tasks.spawn(serving);
         Self { app, address, client: client(), keys, _stop: stop, _tasks: tasks }
     }
 
