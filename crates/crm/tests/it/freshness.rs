@@ -84,7 +84,15 @@ fn views(cast: &Cast) -> Vec<View> {
 type Write = (&'static str, Method, String, Value);
 
 fn writes(cast: &Cast, own: &Own) -> Vec<Write> {
-    let Cast { company, deal, contact, product, owner, other_owner, task, .. } = cast;
+    let mut writes = writes_of_rows(cast, own);
+    writes.extend(writes_of_activities(cast, own));
+    let deal = format!("/api/deals/{}", cast.deal);
+    writes.push(("remove a deal with its activities", Method::DELETE, deal, Value::Null));
+    writes
+}
+
+fn writes_of_rows(cast: &Cast, own: &Own) -> Vec<Write> {
+    let Cast { company, deal, contact, product, owner, other_owner, .. } = cast;
     let (patch, post) = (Method::PATCH, Method::POST);
     let at = |kind: &str, id: &str| format!("/api/{kind}/{id}");
     let of = |rest: &str| format!("/api/companies/{company}/{rest}");
@@ -136,6 +144,13 @@ fn writes(cast: &Cast, own: &Own) -> Vec<Write> {
         ("win a deal", post.clone(), stage.clone(), json!({"stage": "won", "closed_on": "2026-02-03"})),
         ("reopen a deal", post.clone(), stage.clone(), json!({"stage": "engaging", "reopen": true})),
         ("lose a deal", post, stage, json!({"stage": "lost", "closed_on": "2026-02-04"})),
+    ]
+}
+
+fn writes_of_activities(cast: &Cast, own: &Own) -> Vec<Write> {
+    let Cast { deal, contact, task, .. } = cast;
+    let at = |kind: &str, id: &str| format!("/api/{kind}/{id}");
+    vec![
         (
             "add a note to a contact",
             Method::POST,
@@ -156,7 +171,6 @@ fn writes(cast: &Cast, own: &Own) -> Vec<Write> {
             json!({"text": "call twice", "due_on": null}),
         ),
         ("remove an activity", Method::DELETE, at("activities", &own.activity), Value::Null),
-        ("remove a deal with its activities", Method::DELETE, at("deals", deal), Value::Null),
     ]
 }
 
