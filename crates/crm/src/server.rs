@@ -12,6 +12,8 @@ use larder::{CacheService, Clock};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
@@ -71,6 +73,9 @@ impl Modify for Credentials {
         components.add_security_scheme("token", SecurityScheme::Http(token));
     }
 }
+
+/// How often a process looks whether something is due that another one has not done.
+const LOOK_FOR_JOBS: Duration = Duration::from_secs(30);
 
 /// How long a start waits for Redis before it goes on without: several times what one that is there takes to answer.
 const REACH_LIMIT: Duration = Duration::from_secs(1);
@@ -156,6 +161,23 @@ fn documented() -> OpenApiRouter<Arc<App>> {
     domains.into_iter().fold(described, OpenApiRouter::merge)
 }
 
+/// Runs what is due, again and again.
+async fn look_for_jobs(app: Arc<App>) {
+    let mut looks = tokio::time::interval(LOOK_FOR_JOBS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let owned = Arc::clone(&app);
+        app.start_once("analytics job", async move {
+            match analytics::run_if_due(&owned, owned.settings.analytics_job).await {
+                Ok(None) => {}
+                Ok(Some(companies)) => tracing::info!(companies, "the months are added up anew"),
+                Err(error) => tracing::warn!(%error, "the months could not be added up anew; trying again"),
+            }
+        });
+    }
+}
+
 /// Serves `routes` until `stop` is ready; then takes no more requests, and ends when those under way are answered, or at
 /// the drain limit.
 ///
@@ -170,9 +192,11 @@ pub async fn serve(
     let settings = &app.settings;
     let patience = Patience { for_headers: settings.header_limit, for_the_end: settings.drain_limit };
     let router = http::edge::around(access::guard(routes, &app), Arc::clone(&app));
+    let jobs = JoinSet::from_iter([look_for_jobs(Arc::clone(&app))]);
     if !http::serving::serve(router, listener, patience, stop).await {
         tracing::warn!("requests were still under way at the drain limit and are cut off");
     }
+    drop(jobs); // what is under way is a task of the application
     if tokio::time::timeout(settings.drain_limit, app.close()).await.is_err() {
         tracing::warn!("writes were still under way at the drain limit and are cut off");
     }

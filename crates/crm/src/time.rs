@@ -36,6 +36,13 @@ impl Moment {
         Self(TimeZone::UTC.to_timestamp(day.0.at(12, 0, 0, 0)).unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
+    /// The beginning of the next span of this length since 1970 UTC: of the next hour, or day.
+    #[must_use]
+    pub fn next_whole(self, span: Duration) -> Self {
+        let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX).max(1);
+        Self::from_millis((self.millis() / span).saturating_add(1).saturating_mul(span))
+    }
+
     /// The moment so much later; stays at the calendar's end.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

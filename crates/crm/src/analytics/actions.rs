@@ -5,6 +5,7 @@ use super::{cache, store};
 use crate::app::{App, Whose};
 use crate::caller::{Caller, CompanyId, UserId};
 use crate::companies;
+use crate::config::Schedule;
 use crate::contacts;
 use crate::database::Snapshot;
 use crate::deals::Stage;
@@ -12,8 +13,13 @@ use crate::error::Error;
 use crate::time::{Day, Moment};
 use crate::users;
 use larder::Policy;
+use std::sync::Arc;
+use std::time::Duration;
 use larder_axum::Body;
 use larder_axum::Served;
+
+/// How long the job may take before another process takes it over: many times what a million deals take.
+const CLAIM: Duration = Duration::from_secs(15 * 60);
 
 /// The pipeline of a company, as its users see it.
 pub(super) async fn pipeline(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
@@ -58,6 +64,10 @@ pub(super) async fn user_stats(app: &App, caller: &Caller, user: &UserId) -> Res
 /// The months of a company, up to an hour behind the deals.
 pub(super) async fn monthly(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
     caller.within(company, "company")?;
+    load_months(app, company).await
+}
+
+async fn load_months(app: &App, company: &CompanyId) -> Result<Served, Error> {
     let whose = Whose::Of(company.as_str());
     app.read(cache::MONTHLY.key(company), Policy::new(), whose, async |snapshot| {
         load_monthly(snapshot, company).await
@@ -72,15 +82,54 @@ async fn load_monthly(mut snapshot: Snapshot, company: &CompanyId) -> Result<Bod
     let best_users = store::best_users(&mut snapshot, company, since).await?;
     let best_products = store::best_products(&mut snapshot, company, since).await?;
     let freshness = Freshness { promise: "bounded", max_age_seconds: cache::monthly_max_age_seconds() };
-    let company_id = company.clone();
-    Ok(Body::of(company, &Monthly { company_id, currency, freshness, months, best_users, best_products })?)
+    let (company_id, computed_at) = (company.clone(), Moment::now());
+    Ok(Body::of(company, &Monthly { company_id, currency, freshness, computed_at, months, best_users, best_products })?)
 }
 
-/// Ends the lifetime of the months of a company, and makes them anew.
-pub(super) async fn refresh(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+/// Ends the lifetime of the months of a company, in every process, and makes them anew.
+pub(super) async fn refresh(app: &Arc<App>, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
     caller.within(company, "company")?;
-    app.cache.delete(cache::MONTHLY.key(company)).await;
+    let (owned, of) = (Arc::clone(app), company.clone());
+    app.finish(async move { end_months(&owned, &of).await }).await?;
     monthly(app, caller, company).await
+}
+
+async fn end_months(app: &App, company: &CompanyId) -> Result<(), Error> {
+    let change = app.database.change().await?;
+    app.commit(change, store::months_end(company)).await?;
+    Ok(())
+}
+
+/// Makes the months of all companies anew, if that is due and no other process is at it. Answers of how many.
+///
+/// # Errors
+/// What the database reports. The job is due again then, when its claim has run out.
+///
+/// # Cancel safety
+/// Dropped early, some are made anew and others are not; it is due again when its claim has run out.
+pub async fn run_if_due(app: &Arc<App>, schedule: Schedule) -> Result<Option<usize>, Error> {
+    let now = Moment::now();
+    let Some(every) = schedule.every() else { return Ok(None) };
+    let mut change = app.database.change().await?;
+    let claimed = store::claim(&mut change, now, now.plus(CLAIM)).await;
+    let claimed = match claimed {
+        Ok(Some(claimed)) => app.commit(change, claimed).await,
+        Ok(None) => return Ok(None),
+        Err(error) => Err(error),
+    };
+    match claimed {
+        Err(Error::PreconditionFailed) => return Ok(None), // another process was quicker
+        claimed => claimed?,
+    };
+    let ids = companies::ids(&mut app.database.snapshot().await?).await?;
+    for company in &ids {
+        end_months(app, company).await?;
+        load_months(app, company).await?;
+    }
+    let mut change = app.database.change().await?;
+    let done = store::done(&mut change, now.next_whole(every)).await?;
+    app.commit(change, done).await?;
+    Ok(Some(ids.len()))
 }
 
 /// The numbers on a company's first page.

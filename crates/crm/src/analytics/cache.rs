@@ -8,7 +8,7 @@ use crate::contacts::contacts_of;
 use crate::deals::{deals_of, deals_owned_by};
 use crate::time::Day;
 use crate::users::users_of;
-use larder::{Builder, Policy, Space, Tag, Ttl};
+use larder::{Builder, Invalidation, Policy, Space, Tag, Ttl};
 use larder_axum::Body;
 
 /// The pipeline of a company.
@@ -67,6 +67,11 @@ pub(super) fn dashboard_policy(company: &CompanyId, today: Day) -> Policy {
 /// What a user's statistics depend on.
 pub(super) fn user_stats_policy(user: &UserId) -> Policy {
     Policy::new().tag(deals_owned_by(user))
+}
+
+/// What is no longer true when the months of a company are to be made anew.
+pub(super) fn months_ended(company: &CompanyId) -> Invalidation {
+    Invalidation::new().key(MONTHLY.key(company))
 }
 
 /// How long the months may lag behind the deals, in seconds.

@@ -3,6 +3,7 @@
 use crate::caller::CompanyId;
 use crate::caller::UserId;
 use crate::deals::Stage;
+use crate::time::Moment;
 use serde::Serialize;
 
 /// Most months of a monthly report: three years, the latest in which something happened.
@@ -167,6 +168,8 @@ pub struct Monthly {
     pub currency: String,
     /// How fresh it is promised to be.
     pub freshness: Freshness,
+    /// When it was added up.
+    pub computed_at: Moment,
     /// The latest [`MAX_MONTHS`] in which something happened, from the earliest.
     pub months: Vec<Month>,
     /// The users who won most in these months, the best first.

@@ -1,11 +1,14 @@
 //! The SQL of analytics: sums over the deals of a company.
 
+use super::cache;
 use super::model::{MonthRow, Ranked, StageRow};
 use crate::caller::CompanyId;
 use crate::caller::UserId;
-use crate::database::Statements;
+use crate::database::{Change, Statements};
 use crate::error::Error;
 use crate::time::{Day, Moment};
+use crate::written::Written;
+use larder::Invalidation;
 
 /// How many of the best are ranked.
 const BEST: i64 = 5;
@@ -111,4 +114,24 @@ pub(super) async fn untouched_since(
     let sql = "SELECT COUNT(*) FROM deals WHERE company_id = $1 AND stage IN ('prospecting', 'engaging') \
                AND updated_at_ms < $2";
     Ok(sqlx::query_scalar(sql).bind(company).bind(moment).fetch_one(statements.statement()).await?)
+}
+
+/// That the months of a company are to be made anew.
+pub(super) fn months_end(company: &CompanyId) -> Written<()> {
+    Written::new((), cache::months_ended(company))
+}
+
+/// Claims the job until then, if it is due and nobody has it.
+pub(super) async fn claim(change: &mut Change, now: Moment, until: Moment) -> Result<Option<Written<()>>, Error> {
+    let sql = "UPDATE jobs SET claimed_until_ms = $2 \
+               WHERE name = 'analytics' AND next_at_ms <= $1 AND claimed_until_ms <= $1";
+    let claimed = sqlx::query(sql).bind(now).bind(until).execute(change.statement()).await?;
+    Ok((claimed.rows_affected() > 0).then(|| Written::new((), Invalidation::new())))
+}
+
+/// Says that the job is done, and due again then.
+pub(super) async fn done(change: &mut Change, next: Moment) -> Result<Written<()>, Error> {
+    let sql = "UPDATE jobs SET next_at_ms = $1, claimed_until_ms = 0 WHERE name = 'analytics'";
+    sqlx::query(sql).bind(next).execute(change.statement()).await?;
+    Ok(Written::new((), Invalidation::new()))
 }

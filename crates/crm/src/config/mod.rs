@@ -157,6 +157,16 @@ pub struct Layer {
     /// How long a request may take, in milliseconds, before it is answered with 503 [default: 10000]
     #[arg(long, value_name = "MS", env = "CRM_REQUEST_LIMIT_MS", global = true, help_heading = "Settings")]
     pub request_limit_ms: Option<u64>,
+    /// When the months of all companies are added up anew, by one of the processes: at each hour or day of UTC [default: hourly]
+    #[arg(
+        long,
+        value_name = "hourly|daily|off",
+        env = "CRM_ANALYTICS_JOB",
+        hide_possible_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub analytics_job: Option<Schedule>,
     /// How long a client may take to send the headers of a request, and a connection may wait for one, in milliseconds [default: 30000]
     #[arg(long, value_name = "MS", env = "CRM_HEADER_LIMIT_MS", global = true, help_heading = "Settings")]
     pub header_limit_ms: Option<u64>,
@@ -183,6 +193,38 @@ impl Switch {
         match self {
             Self::On => "on",
             Self::Off => "off",
+        }
+    }
+}
+
+/// When a job is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// At each hour.
+    Hourly,
+    /// At each day, of UTC.
+    Daily,
+    /// Never.
+    Off,
+}
+
+impl Schedule {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+            Self::Off => "off",
+        }
+    }
+
+    /// How much time lies between two runs; nothing where there are none.
+    #[must_use]
+    pub const fn every(self) -> Option<Duration> {
+        match self {
+            Self::Hourly => Some(Duration::from_secs(60 * 60)),
+            Self::Daily => Some(Duration::from_secs(24 * 60 * 60)),
+            Self::Off => None,
         }
     }
 }
@@ -214,6 +256,8 @@ pub struct Settings {
     pub show_queries: Switch,
     /// How long a request may take.
     pub request_limit: Duration,
+    /// When the months of all companies are added up anew.
+    pub analytics_job: Schedule,
     /// How long a client may take to send the headers of a request.
     pub header_limit: Duration,
     /// How long requests may go on after a signal to stop.
@@ -295,6 +339,7 @@ impl Settings {
                 "request_limit_ms",
                 over.request_limit_ms.or(under.request_limit_ms).unwrap_or(10_000),
             )?,
+            analytics_job: over.analytics_job.or(under.analytics_job).unwrap_or(Schedule::Hourly),
             header_limit: millis(
                 "header_limit_ms",
                 over.header_limit_ms.or(under.header_limit_ms).unwrap_or(30_000),
@@ -357,6 +402,7 @@ impl std::fmt::Display for Settings {
         write!(f, "{}", self.redis)?;
         writeln!(f, "show_queries = \"{}\"", self.show_queries.word())?;
         writeln!(f, "request_limit_ms = {}", self.request_limit.as_millis())?;
+        writeln!(f, "analytics_job = \"{}\"", self.analytics_job.word())?;
         writeln!(f, "header_limit_ms = {}", self.header_limit.as_millis())?;
         writeln!(f, "drain_limit_ms = {}", self.drain_limit.as_millis())?;
         writeln!(f, "log = {:?}", self.log)

@@ -1,7 +1,10 @@
 //! Pipelines, months, statistics of users and the dashboard over HTTP.
 
 use crate::running::{Data, Running};
-use crm::config::Switch;
+use crm::analytics;
+use crm::config::{Schedule, Switch};
+use crm::database::Statements;
+use crm::written::Bulk;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -129,5 +132,36 @@ fn what_is_dated_after_this_month_is_not_counted_in_it() {
             assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
         }
         assert_eq!(server.get(&path).await.json(), before);
+    });
+}
+
+#[test]
+fn one_process_adds_the_months_up_anew_when_that_is_due_and_all_show_it() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let (one, other) = (data.serve(Switch::On).await, data.serve(Switch::On).await);
+        let path = format!("/api/companies/{}/analytics/monthly", one.company().await);
+        let computed = async |server: &Running| server.get_latest(&path).await.json()["computed_at"].clone();
+        let before = (computed(&one).await, computed(&other).await);
+        assert_eq!(analytics::run_if_due(&one.app, Schedule::Off).await.unwrap(), None);
+
+        let runs = tokio::join!(
+            analytics::run_if_due(&one.app, Schedule::Hourly),
+            analytics::run_if_due(&other.app, Schedule::Hourly)
+        );
+        let ran: Vec<Option<usize>> = vec![runs.0.unwrap(), runs.1.unwrap()];
+        assert!(ran.contains(&Some(3)) && ran.contains(&None), "{ran:?}");
+        assert!(computed(&one).await != before.0 && computed(&other).await != before.1);
+        assert_eq!(analytics::run_if_due(&one.app, Schedule::Hourly).await.unwrap(), None, "it is done");
+
+        let execute = async |sql: &'static str| {
+            let mut change = data.database.change().await.unwrap();
+            sqlx::query(sql).execute(change.statement()).await.unwrap();
+            change.commit_bulk(Bulk::new()).await.unwrap();
+        };
+        execute("UPDATE jobs SET next_at_ms = 0, claimed_until_ms = 99999999999999").await;
+        assert_eq!(analytics::run_if_due(&one.app, Schedule::Daily).await.unwrap(), None, "another has it");
+        execute("UPDATE jobs SET claimed_until_ms = 1").await;
+        assert_eq!(analytics::run_if_due(&one.app, Schedule::Daily).await.unwrap(), Some(3), "and is gone");
     });
 }

@@ -5,7 +5,7 @@ use crm::access;
 use crm::app::App;
 use crm::caller::CompanyId;
 use crm::companies;
-use crm::config::{Layer, Settings, Switch};
+use crm::config::{Layer, Schedule, Settings, Switch};
 use crm::database::Database;
 use crm::page::{Order, Paging};
 use crm::time::Day;
@@ -106,9 +106,14 @@ pub(crate) fn bearer(token: &larder::session::Token) -> String {
     format!("Bearer {}", token.expose())
 }
 
-/// Settings by which everybody may ask as much as it likes, as tests do.
+/// Settings by which everybody may ask as much as it likes, as tests do, and nothing happens by itself.
 pub(crate) fn unlimited() -> Layer {
-    Layer { limit_per_user: Some(0), limit_per_address: Some(0), ..Layer::default() }
+    Layer {
+        limit_per_user: Some(0),
+        limit_per_address: Some(0),
+        analytics_job: Some(Schedule::Off),
+        ..Layer::default()
+    }
 }
 
 /// A client that talks to this machine, whatever proxy the environment names for the world outside.
