@@ -9,7 +9,6 @@ use axum::response::Response;
 use tower::{Service, ServiceExt};
 
 use crate::around::{Wrap, layer};
-use crate::served::X_CACHE;
 
 /// A layer that answers a read with 304 whose `If-None-Match` names the entity tag of its answer.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,14 +29,12 @@ impl Wrap for Conditional {
         if !is_known || response.status() != StatusCode::OK {
             return Ok(response);
         }
-        let mut short = Response::new(Body::empty());
-        *short.status_mut() = StatusCode::NOT_MODIFIED;
-        for name in [header::ETAG, header::CACHE_CONTROL, header::AGE, X_CACHE] {
-            if let Some(value) = response.headers().get(&name) {
-                short.headers_mut().insert(name, value.clone());
-            }
+        let (mut parts, _what_is_known) = response.into_parts();
+        parts.status = StatusCode::NOT_MODIFIED;
+        for of_the_body in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
+            parts.headers.remove(of_the_body);
         }
-        Ok(short)
+        Ok(Response::from_parts(parts, Body::empty()))
     }
 }
 

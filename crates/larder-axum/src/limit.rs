@@ -1,6 +1,7 @@
 //! Limits: a layer that counts requests, and says what is left.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -14,7 +15,8 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// A layer that counts the requests of whoever is limited, and answers 429 to what is too much. Answers say in `RateLimit` and
-/// `RateLimit-Policy` what is left (draft-ietf-httpapi-ratelimit-headers-10); where several limits count, the innermost has the word.
+/// `RateLimit-Policy` what is left, and after how many seconds there is more (draft-ietf-httpapi-ratelimit-headers-10), of each limit that
+/// counts.
 #[derive(Clone)]
 pub struct Limited {
     cache: CacheService,
@@ -49,22 +51,29 @@ impl Limited {
 
     fn say(&self, decision: &Decision, response: &mut Response) {
         let (name, count, seconds) = (self.limit.name(), self.limit.count(), self.limit.period().as_secs());
-        let (left, reset) = (decision.remaining, decision.reset.as_secs());
+        let window = if seconds > 0 { format!(";w={seconds}") } else { String::new() };
+        let left = decision.remaining;
+        // Until there is more than what is left: when it may be done again, or else all of it is earned.
+        let more = if decision.allowed { decision.reset } else { decision.retry_after };
+        let more = whole_seconds(more);
         for (header, text) in [
-            (RATELIMIT_POLICY, format!("\"{name}\";q={count};w={seconds}")),
-            (RATELIMIT, format!("\"{name}\";r={left};t={reset}")),
+            (RATELIMIT_POLICY, format!("\"{name}\";q={count}{window}")),
+            (RATELIMIT, format!("\"{name}\";r={left};t={more}")),
         ] {
-            if let Ok(value) = HeaderValue::try_from(text)
-                && !response.headers().contains_key(&header)
-            {
-                response.headers_mut().insert(header, value);
+            if let Ok(value) = HeaderValue::try_from(text) {
+                response.headers_mut().append(header, value);
             }
         }
     }
 }
 
+/// Rounded up: a client that comes back is not refused again.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
 fn refuse(decision: &Decision) -> Response {
-    let seconds = decision.retry_after.as_secs() + 1; // not before: a client that comes back is not refused again
+    let seconds = whole_seconds(decision.retry_after).max(1);
     (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, HeaderValue::from(seconds))]).into_response()
 }
 

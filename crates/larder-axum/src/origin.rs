@@ -16,6 +16,7 @@ use crate::around::{Wrap, layer};
 #[derive(Clone)]
 pub struct SameOrigin {
     trusted: Arc<[String]>,
+    with_token: Arc<[String]>,
     refuse: fn() -> Response,
 }
 
@@ -29,7 +30,17 @@ impl SameOrigin {
     /// Trusts the origin of the address that a request was sent to, and these, as `https://example.com`.
     #[must_use]
     pub fn trusting(origins: &[String]) -> Self {
-        Self { trusted: origins.into(), refuse: || StatusCode::FORBIDDEN.into_response() }
+        Self {
+            trusted: origins.into(),
+            with_token: Arc::default(),
+            refuse: || StatusCode::FORBIDDEN.into_response(),
+        }
+    }
+
+    /// Trusts these too where a request says who it is in `Authorization`, as no browser does by itself: not where it comes with a cookie.
+    #[must_use]
+    pub fn trusting_with_token(self, origins: &[String]) -> Self {
+        Self { with_token: origins.into(), ..self }
     }
 
     /// Answers what is refused in this way, instead of by an empty 403.
@@ -47,26 +58,34 @@ impl Wrap for SameOrigin {
         S: Service<Request, Response = Response, Error: Send, Future: Send> + Send,
     {
         let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-        if !is_safe && is_foreign(request.headers(), &self.trusted) {
+        let authority = request.uri().authority().map(|authority| authority.as_str());
+        let has_token = request.headers().contains_key(header::AUTHORIZATION);
+        let with_token = self.with_token.iter().filter(|_| has_token);
+        let trusted: Vec<&String> = self.trusted.iter().chain(with_token).collect();
+        if !is_safe && is_foreign(request.headers(), authority, &trusted) {
             return Ok((self.refuse)());
         }
         inner.ready().await?.call(request).await
     }
 }
 
-/// Whether a request that changes something comes from a page of another site than these.
-fn is_foreign(headers: &HeaderMap, trusted: &[String]) -> bool {
+/// Whether a request that changes something comes from a page of another site than these. What it was sent to says `Host`, or, over
+/// HTTP/2, its authority.
+fn is_foreign(headers: &HeaderMap, authority: Option<&str>, trusted: &[&String]) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("no text"));
     let origin = text(header::ORIGIN.as_str());
-    if origin.is_some_and(|origin| trusted.iter().any(|trusted| trusted == origin)) {
+    if origin.is_some_and(|origin| trusted.iter().any(|trusted| *trusted == origin)) {
         return false;
     }
     match (text("sec-fetch-site"), origin) {
         (Some(site), _) => !["same-origin", "none"].contains(&site),
         (None, None) => false,
         (None, Some(origin)) => {
-            let host = origin.split_once("://").map(|(_, host)| host);
-            host.is_none() || host != text(header::HOST.as_str())
+            let Some((scheme, host)) = origin.split_once("://") else { return true };
+            let usual_port = if scheme == "https" { ":443" } else { ":80" };
+            let sent_to = text(header::HOST.as_str()).or(authority);
+            let sent_to = sent_to.map(|sent_to| sent_to.strip_suffix(usual_port).unwrap_or(sent_to));
+            sent_to.is_none_or(|sent_to| !sent_to.eq_ignore_ascii_case(host))
         }
     }
 }
@@ -99,7 +118,16 @@ mod tests {
                 .chain(sent)
                 .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
                 .collect();
-            assert_eq!(is_foreign(&headers, &["https://trusted.example".to_owned()]), foreign, "{sent:?}");
+            let trusted = "https://trusted.example".to_owned();
+            let trusted = [&trusted];
+            assert_eq!(is_foreign(&headers, None, &trusted), foreign, "{sent:?}");
+            let mut over_http_2 = headers.clone();
+            over_http_2.remove("host");
+            assert_eq!(is_foreign(&over_http_2, Some("crm.example"), &trusted), foreign, "{sent:?}");
+            let mut with_port = headers;
+            with_port.insert("host", HeaderValue::from_static("crm.example:443"));
+            let is_https = sent.iter().all(|(_, value)| !value.starts_with("http://"));
+            assert!(!is_https || is_foreign(&with_port, None, &trusted) == foreign, "{sent:?}");
         }
     }
 }

@@ -9,9 +9,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 
 /// Of so many names the state is kept in this process; of those that come longest ago it is forgotten.
 const NAMES: usize = 1 << 16;
+
+/// A hundred years: what is owed stays where scripts of Redis count exactly, below 2^53.
+const MOST_OWED_US: u64 = 100 * 366 * 24 * 3_600 * 1_000_000;
 
 /// One second: what was taken from the shared limit to be spent here, and is not spent by then, is lost.
 const SHARE_LASTS_US: u64 = 1_000_000;
@@ -53,9 +57,11 @@ impl Limit {
     /// The name stands in keys and in headers: lower-case letters, digits and `-`.
     ///
     /// # Panics
-    /// When the name is something else, or the count or the period is zero: in a constant that is an error of the compiler.
+    /// When the name is something else, the count or the period is zero, or the period longer than 100 years: in a constant that is an error
+    /// of the compiler.
     #[must_use]
     pub const fn new(name: &'static str, count: u32, period: Duration) -> Limit {
+        assert!(period.as_micros() <= MOST_OWED_US as u128, "a period of at most 100 years");
         assert!(
             count > 0 && period.as_micros() >= count as u128,
             "at least one, and at most one a microsecond"
@@ -76,17 +82,19 @@ impl Limit {
     /// How many at once, if nothing was done before; as many as in a period, unless this says otherwise.
     ///
     /// # Panics
-    /// When it is zero.
+    /// When it is zero, or takes more than 100 years to be earned.
     #[must_use]
     pub const fn burst(mut self, burst: u32) -> Limit {
         assert!(burst > 0, "at least one");
         self.burst = burst;
+        assert!(self.interval_us() <= MOST_OWED_US / burst as u64, "a burst that is earned within 100 years");
         self
     }
 
-    /// How many a process takes from a shared limit at a time, to spend them without asking again. What it does not spend within a
-    /// second is lost, so that a name that is spread over processes may do less by so many a process and second, and never more. One,
-    /// unless this says otherwise: each time is asked for.
+    /// How many a process takes from a shared limit at a time at most, to spend them without asking again, where it has lately spent as
+    /// many within a second. What it does not spend within a second is lost, so that a name that is spread over processes may do less
+    /// by so many a process; and what it spends late comes on top of what was earned meanwhile, so that it may do more at once by as many.
+    /// One, unless this says otherwise: each time is asked for, and the limit is exact.
     ///
     /// # Panics
     /// When it is zero.
@@ -115,10 +123,10 @@ impl Limit {
         self.period
     }
 
-    /// What one costs, in microseconds.
-    #[expect(clippy::cast_possible_truncation, reason = "a period of 500,000 years fits")]
+    /// What one costs, in whole microseconds, rounded up: never more are allowed than it says.
+    #[expect(clippy::cast_possible_truncation, reason = "`new` has looked")]
     pub(crate) const fn interval_us(&self) -> u64 {
-        self.period.as_micros() as u64 / self.count as u64
+        (self.period.as_micros() as u64).div_ceil(self.count as u64)
     }
 
     /// How much can be owed, in microseconds.
@@ -126,9 +134,13 @@ impl Limit {
         self.interval_us() * self.burst as u64
     }
 
-    /// The name of whom it limits. A limit's name has no colon, so that no id can reach another's.
-    pub(crate) fn name_of(&self, id: impl Display) -> String {
-        format!("{}:{id}", self.name)
+    /// What stands for whom it limits, here and in Redis: 128 bits of a digest, so that ids, which can be as long as somebody likes and
+    /// are often people's addresses, are kept nowhere. A limit of other numbers is another one.
+    pub(crate) fn digest_of(&self, id: impl Display) -> u128 {
+        // A limit's name has no colon, so that no id can reach another's.
+        let text = format!("{}:{}:{}:{id}", self.name, self.interval_us(), self.window_us());
+        let digest = Sha256::digest(text.as_bytes());
+        u128::from_be_bytes(std::array::from_fn(|at| digest[at]))
     }
 
     fn decision(&self, allowed: bool, owed_us: u64, share: u32) -> Decision {
@@ -144,9 +156,9 @@ impl Limit {
     }
 }
 
-/// What this process knows, by the names of those who are limited.
+/// What this process knows, by the digests of those who are limited.
 #[derive(Debug)]
-pub(crate) struct Limits(Cache<String, Arc<Mutex<State>>>);
+pub(crate) struct Limits(Cache<u128, Arc<Mutex<State>>>);
 
 /// What this process knows of one name.
 #[derive(Debug, Default)]
@@ -156,6 +168,8 @@ pub(crate) struct State {
     /// How many are left of what was taken to be spent here, and until when.
     share: u32,
     share_until_us: u64,
+    /// How many to ask for next: what was spent within its second is asked for twice, what was lost, once less.
+    next: u32,
     /// Somebody is asking for a share: whoever asks meanwhile asks for itself alone, lest all the limit be taken as shares.
     shares: bool,
 }
@@ -165,14 +179,10 @@ impl Limits {
         Limits(Cache::new(NAMES))
     }
 
-    /// What is known of a name.
-    pub(crate) fn of(&self, name: &str) -> Arc<Mutex<State>> {
-        if let Some(state) = self.0.get(name) {
-            return state;
-        }
-        self.0
-            .get_or_insert_with(name, || Ok::<_, std::convert::Infallible>(Arc::default()))
-            .unwrap_or_default()
+    /// What is known of whom this digest stands for.
+    pub(crate) fn of(&self, digest: u128) -> Arc<Mutex<State>> {
+        let new = || Ok::<_, std::convert::Infallible>(Arc::default());
+        self.0.get(&digest).unwrap_or_else(|| self.0.get_or_insert_with(&digest, new).unwrap_or_default())
     }
 }
 
@@ -187,16 +197,24 @@ impl State {
         let owed_us = self.owed_us(now_us);
         if self.share > 0 && now_us < self.share_until_us {
             self.share -= 1;
+            if self.share == 0 {
+                self.next = self.next.saturating_mul(2).max(2); // all of it was of use
+            }
             return Some(limit.decision(true, owed_us, self.share));
         }
-        self.share = 0;
+        if self.share > 0 {
+            (self.share, self.next) = (0, 1); // the rest is lost
+        }
         (owed_us + limit.interval_us() > limit.window_us()).then(|| limit.decision(false, owed_us, 0))
     }
 
     /// How many to ask for. To be followed by [`asked`](Self::asked), whatever comes of it, if it is more than one.
     pub(crate) fn wanted(&mut self, limit: &Limit) -> u32 {
-        let wanted = if self.shares { 1 } else { limit.share.min(limit.burst) };
+        let wanted = if self.shares { 1 } else { self.next.clamp(1, limit.share).min(limit.burst) };
         self.shares |= wanted > 1;
+        if wanted == 1 && !self.shares {
+            self.next = 2; // twice within a second would have been of use, which the next share shows
+        }
         wanted
     }
 
@@ -205,11 +223,11 @@ impl State {
         self.shares = false;
     }
 
-    /// Takes note of what the shared limit has granted, and what is owed there now.
-    pub(crate) fn heard(&mut self, limit: &Limit, now_us: u64, granted: u32, owed_us: u64) -> Decision {
-        self.earned_us = now_us + owed_us;
+    /// Takes note of what the shared limit has granted, and what was owed there when it was `asked_us`: it is less by now.
+    pub(crate) fn heard(&mut self, limit: &Limit, asked_us: u64, granted: u32, owed_us: u64) -> Decision {
+        self.earned_us = asked_us + owed_us;
         if granted > 1 {
-            self.share_until_us = now_us + SHARE_LASTS_US;
+            self.share_until_us = asked_us + SHARE_LASTS_US;
         }
         self.share += granted;
         let allowed = self.share > 0;
@@ -280,13 +298,34 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_taken_by_who_has_use_for_it() {
+        let limit = Limit::new("test", 6_000, Duration::from_secs(60)).share(8);
+        let mut state = State::default();
+        let mut asked = Vec::new();
+        // A hundred within a second, and then one a second.
+        let times = (0..100).map(|n| SECOND + n * 1_000).chain((3..8).map(|second| second * SECOND));
+        for now in times {
+            if state.known(&limit, now).is_none() {
+                let wanted = state.wanted(&limit);
+                asked.push(wanted);
+                state.heard(&limit, now, wanted, 0);
+                state.asked();
+            }
+        }
+        assert_eq!(asked[..5], [1, 2, 4, 8, 8]);
+        let seldom = &asked[asked.len() - 4..];
+        assert!(seldom.iter().sum::<u32>() <= 6, "{asked:?}: most of a share would be lost");
+    }
+
+    #[test]
     fn each_has_its_own() {
         let limits = Limits::new();
-        let (one, other) = (limits.of(&LIMIT.name_of("a")), limits.of(&LIMIT.name_of("b")));
+        let (one, other) = (limits.of(LIMIT.digest_of("a")), limits.of(LIMIT.digest_of("b")));
         for _ in 0..6 {
             assert!(one.lock().decide(&LIMIT, SECOND).allowed);
         }
-        assert!(!limits.of(&LIMIT.name_of("a")).lock().decide(&LIMIT, SECOND).allowed);
+        assert_ne!(LIMIT.digest_of("a"), LIMIT.burst(2).digest_of("a"), "another limit");
+        assert!(!limits.of(LIMIT.digest_of("a")).lock().decide(&LIMIT, SECOND).allowed);
         assert!(other.lock().decide(&LIMIT, SECOND).allowed);
     }
 }

@@ -166,9 +166,10 @@ impl Lifetime {
     }
 
     /// When a session that is used now expires from now on, if that is worth writing down: one that has lasted for a sixteenth of
-    /// the idle limit since it was, and has not come near its absolute limit.
+    /// the idle limit since it was, and has not come near its absolute limit. Once that is committed, its key is to be removed from the
+    /// cache.
     pub fn renewed(&self, begun: SystemTime, expires_at: SystemTime, now: SystemTime) -> Option<SystemTime> {
-        let later = (now + self.idle).min(begun + self.absolute);
+        let later = (now + self.idle.min(self.absolute)).min(begun + self.absolute);
         let gained = later.duration_since(expires_at).ok()?;
         (gained > self.idle / RENEWALS).then_some(later)
     }
@@ -176,7 +177,7 @@ impl Lifetime {
 
 /// The session of a token: from the cache, or by `load`, which answers the row with this id and the tags that it depends on, and
 /// may run twice for a session that is new to the cache (see [`CacheService::get_or_set_tagged`]). `None` when there is none, or it
-/// has expired. That there is none is not cached: whoever can be asked by strangers limits how often.
+/// has expired; whoever lets a session last longer removes its key, for what is cached is not looked up again. That there is none is not cached: whoever can be asked by strangers limits how often.
 ///
 /// # Consistency
 /// As for [`CacheService::get_or_set`].

@@ -22,6 +22,9 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// No address is longer (RFC 5321, 4.5.3.1.3).
+const MAX_EMAIL_BYTES: usize = 254;
+
 /// How long an operator's token lasts that one command makes for itself.
 const ERRAND: Duration = Duration::from_secs(60);
 
@@ -53,7 +56,7 @@ pub(super) async fn sign_in(app: &Arc<App>, stranger: Stranger, request: SignIn)
     }
     let email = request.email.trim().to_lowercase();
     let mut snapshot = app.database.snapshot().await?;
-    let credential = match email.contains(char::is_control) {
+    let credential = match email.contains(char::is_control) || email.len() > MAX_EMAIL_BYTES {
         true => None, // no address, and none that PostgreSQL would take
         false => store::credential_by_email(&mut snapshot, &email).await?,
     };
@@ -215,6 +218,7 @@ pub(super) async fn change_password(
 ) -> Result<Announced<Token>, Error> {
     let credential = store::credential(&mut app.database.snapshot().await?, &caller.user).await?;
     let credential = credential.ok_or(Error::SignInNeeded)?;
+    spend(app, &cache::OWN_PASSWORD, &caller.user).await?;
     let mut errors = FieldErrors::default();
     if !request.current.is(credential.hash.clone()).await? {
         errors.add("current", "is not your password", "give the one that you have signed in with");
@@ -226,9 +230,12 @@ pub(super) async fn change_password(
     let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
-        // The epoch may have been raised meanwhile, and then this session was ended: by the same right as this one.
-        let credential =
-            store::credential(&mut change, &credential.user_id).await?.ok_or(Error::SignInNeeded)?;
+        // Somebody may have ended this session meanwhile, or given the user another password: that holds.
+        let now = store::credential(&mut change, &credential.user_id).await?.ok_or(Error::SignInNeeded)?;
+        let is_as_it_was = (&now.hash, now.access_epoch) == (&credential.hash, credential.access_epoch);
+        if !is_as_it_was || store::hold(&mut change, &caller.session).await?.is_none() {
+            return Err(Error::SignInNeeded);
+        }
         let token = Token::new();
         let row = browser(&token, &credential);
         trail::note_secret(&mut change, &caller, ("user", caller.user.as_str()), "password").await?;
@@ -251,7 +258,9 @@ pub(super) async fn reset_password(
     caller: &Caller,
     user: UserId,
 ) -> Result<Announced<MadePassword>, Error> {
+    users::within(app, caller, &user).await?;
     caller.may(Act::Administer)?;
+    spend(app, &cache::PASSWORDS_MADE, &caller.user).await?;
     let password = Password::generated();
     let hash = password.hash().await?;
     let (owned, caller) = (Arc::clone(app), caller.clone());
@@ -333,14 +342,22 @@ pub(super) async fn make_token(
     caller: &Caller,
     request: NewToken,
 ) -> Result<Announced<MadeToken>, Error> {
-    let (owned, user) = (Arc::clone(app), caller.user.clone());
+    let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let now = Moment::now();
         let (name, expires_at) = request.checked(now)?;
         let mut change = owned.database.change().await?;
-        let credential = store::credential(&mut change, &user).await?.ok_or(Error::SignInNeeded)?;
+        // It may have been ended meanwhile, and then by right: what it makes must not outlive that.
+        let held = store::hold(&mut change, &caller.session).await?;
+        let (kind, access_epoch) = held.ok_or(Error::SignInNeeded)?;
+        if kind != SessionKind::Browser {
+            return Err(Error::Forbidden("a token makes no tokens: sign in for it"));
+        }
+        trail::note_secret(&mut change, &caller, ("user", caller.user.as_str()), "token").await?;
+        let credential = store::credential(&mut change, &caller.user).await?.ok_or(Error::SignInNeeded)?;
         let token = Token::new();
         let row = SessionRow {
+            access_epoch,
             kind: SessionKind::Token,
             name: Some(name.clone()),
             created_at: now,

@@ -25,6 +25,11 @@ pub(super) const FOR_USER: Limit = Limit::new("sign-in-user", 10, Duration::from
 /// Online Guessing Attacks with Device Cookies").
 pub(super) const FROM_DEVICE: Limit = Limit::new("sign-in-device", 10, Duration::from_secs(600));
 
+/// Guesses at its own password, by who has signed in.
+pub(super) const OWN_PASSWORD: Limit = Limit::new("own-password", 10, Duration::from_secs(600));
+/// Passwords that one admin makes for others.
+pub(super) const PASSWORDS_MADE: Limit = Limit::new("passwords-made", 60, Duration::from_secs(600));
+
 /// Makes the spaces known to a cache.
 pub fn register(builder: Builder) -> Builder {
     builder.space(&SESSION)

@@ -158,7 +158,7 @@ pub struct SessionView {
 }
 
 /// What somebody has to sign in with.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Clone, sqlx::FromRow)]
 pub struct Credential {
     /// Who it is.
     pub user_id: UserId,
@@ -260,7 +260,7 @@ impl From<Credential> for Me {
 }
 
 /// A token that was made, shown this once.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct MadeToken {
     /// Names it, to end it.
     pub id: SessionHandle,
@@ -273,8 +273,29 @@ pub struct MadeToken {
 }
 
 /// A password that was made, shown this once.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Serialize, utoipa::ToSchema)]
 pub struct MadePassword {
     /// The secret, to be handed to its user, who has to change it at the next sign-in.
     pub password: String,
+}
+
+/// Without its secret.
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credential").field("user_id", &self.user_id).finish_non_exhaustive()
+    }
+}
+
+/// Without its secret.
+impl std::fmt::Debug for MadeToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadeToken").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Without its secret.
+impl std::fmt::Debug for MadePassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MadePassword").finish_non_exhaustive()
+    }
 }

@@ -1,7 +1,7 @@
 //! The SQL of passwords and sessions.
 
 use super::cache;
-use super::model::{Credential, PasswordKind, Session, SessionHandle, SessionRow, SessionView};
+use super::model::{Credential, PasswordKind, Session, SessionHandle, SessionKind, SessionRow, SessionView};
 use crate::caller::UserId;
 use crate::database::{Change, Statements};
 use crate::error::Error;
@@ -57,7 +57,9 @@ pub(super) async fn set_password(
     insert_password(change, user, hash, kind).await?;
     let sql = "UPDATE users SET access_epoch = access_epoch + 1 WHERE id = $1";
     sqlx::query(sql).bind(user).execute(change.statement()).await?;
-    sqlx::query("DELETE FROM sessions WHERE user_id = $1").bind(user).execute(change.statement()).await?;
+    // The browsers in which it has signed in are its own still.
+    let sql = "DELETE FROM sessions WHERE user_id = $1 AND kind <> 'device'";
+    sqlx::query(sql).bind(user).execute(change.statement()).await?;
     Ok(Written::new((), cache::all_ended(user)))
 }
 
@@ -192,6 +194,19 @@ pub(super) async fn renew(change: &mut Change, id: &SessionId, until: Moment) ->
     let sql = "UPDATE sessions SET expires_at_ms = $2 WHERE id = $1 AND expires_at_ms < $2";
     sqlx::query(sql).bind(id.as_str()).bind(until).execute(change.statement()).await?;
     Ok(Written::new((), cache::changed(id)))
+}
+
+/// Keeps a session from being ended before this change ends, if it is there still. Answers who holds it, and the epoch in which it
+/// holds.
+///
+/// # Errors
+/// What the database reports.
+pub(super) async fn hold(change: &mut Change, id: &SessionId) -> Result<Option<(SessionKind, i64)>, Error> {
+    // A row that is written is one that nobody else removes or has removed, in PostgreSQL too.
+    let sql = "UPDATE sessions SET expires_at_ms = expires_at_ms WHERE id = $1";
+    sqlx::query(sql).bind(id.as_str()).execute(change.statement()).await?;
+    let sql = "SELECT kind, access_epoch FROM sessions WHERE id = $1";
+    Ok(sqlx::query_as(sql).bind(id.as_str()).fetch_optional(change.statement()).await?)
 }
 
 /// Ends a session.

@@ -1,11 +1,11 @@
-//! How activities are cached, and what changes with them. The name of an author is the one that it had, so that no list depends on
-//! users.
+//! How activities are cached, and what changes with them. They go with what they are about, and lose their author with that user.
 //!
 //! Not cached: the rows that a write reads before it changes them, which must be those of its own transaction.
 
 use super::model::{Activity, ActivityId, ActivityQuery, Subject};
 use crate::caller::CompanyId;
 use crate::page::Filter;
+use crate::users::users_of;
 use larder::{Builder, Id, Invalidation, KeyWriter, Policy, Space, Tag, Ttl};
 use larder_axum::Body;
 
@@ -59,12 +59,16 @@ pub(super) fn list_policy(company: &CompanyId, subject: &Subject) -> Policy {
         Subject::Deal(_) => crate::deals::deals_of(company),
         Subject::Contact(_) => crate::contacts::contacts_of(company),
     };
-    Policy::new().tag(activities_of(subject.id())).tag(goes_with)
+    Policy::new().tag(activities_of(subject.id())).tag(goes_with).tag(users_of(company))
 }
 
 /// What one activity depends on besides itself: what it goes with.
 pub(super) fn policy(company: &CompanyId) -> Policy {
-    Policy::new().tags([crate::deals::deals_of(company), crate::contacts::contacts_of(company)])
+    Policy::new().tags([
+        crate::deals::deals_of(company),
+        crate::contacts::contacts_of(company),
+        users_of(company),
+    ])
 }
 
 /// What it is about, the page and the rest of a query, as segments of a key.

@@ -13,10 +13,10 @@ use crate::error::Error;
 use crate::time::{Day, Moment};
 use crate::users;
 use larder::Policy;
-use std::sync::Arc;
-use std::time::Duration;
 use larder_axum::Body;
 use larder_axum::Served;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// How long the job may take before another process takes it over: many times what a million deals take.
 const CLAIM: Duration = Duration::from_secs(15 * 60);
@@ -83,7 +83,10 @@ async fn load_monthly(mut snapshot: Snapshot, company: &CompanyId) -> Result<Bod
     let best_products = store::best_products(&mut snapshot, company, since).await?;
     let freshness = Freshness { promise: "bounded", max_age_seconds: cache::monthly_max_age_seconds() };
     let (company_id, computed_at) = (company.clone(), Moment::now());
-    Ok(Body::of(company, &Monthly { company_id, currency, freshness, computed_at, months, best_users, best_products })?)
+    Ok(Body::of(
+        company,
+        &Monthly { company_id, currency, freshness, computed_at, months, best_users, best_products },
+    )?)
 }
 
 /// Ends the lifetime of the months of a company, in every process, and makes them anew.

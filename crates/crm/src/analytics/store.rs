@@ -122,7 +122,11 @@ pub(super) fn months_end(company: &CompanyId) -> Written<()> {
 }
 
 /// Claims the job until then, if it is due and nobody has it.
-pub(super) async fn claim(change: &mut Change, now: Moment, until: Moment) -> Result<Option<Written<()>>, Error> {
+pub(super) async fn claim(
+    change: &mut Change,
+    now: Moment,
+    until: Moment,
+) -> Result<Option<Written<()>>, Error> {
     let sql = "UPDATE jobs SET claimed_until_ms = $2 \
                WHERE name = 'analytics' AND next_at_ms <= $1 AND claimed_until_ms <= $1";
     let claimed = sqlx::query(sql).bind(now).bind(until).execute(change.statement()).await?;

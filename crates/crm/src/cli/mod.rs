@@ -97,8 +97,8 @@ enum Failure {
     )]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error(
-        "{0} can be reached from other machines, and users of the demo have the password of the manual: give them others \
-         with `crm user password`, name another database, or listen on a loopback address"
+        "{0} can be reached from other machines, by itself or by its public URL, and users of the demo have the password of the \
+         manual: give them others with `crm user password`, name another database, or serve this machine alone"
     )]
     DemoInTheOpen(std::net::SocketAddr),
     #[error(transparent)]

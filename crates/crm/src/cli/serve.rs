@@ -35,11 +35,16 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
     let stop = stop_signal()?; // before anybody is told that this serves, and may stop it
     let cache = server::cache(&settings, larder::Clock::system())?;
     let database = open(&settings).await?;
-    let is_open = !address.ip().is_loopback();
+    let is_open = !address.ip().is_loopback() || settings.public_url.is_some();
     let demo = !arguments.no_demo && !is_open && demo::fill(&database, Day::today()).await?;
     let has_demo = has_demo(&database).await?;
     if is_open && has_demo {
         return Err(Failure::DemoInTheOpen(address));
+    }
+    if settings.public_url.is_some() && settings.limits.trusted_proxies.is_empty() {
+        tracing::warn!(
+            "all requests through a proxy come from its address, and share its limits: name it with --trusted-proxies"
+        );
     }
     if is_open && !settings.is_over_tls() {
         tracing::warn!(

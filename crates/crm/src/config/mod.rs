@@ -366,12 +366,6 @@ impl Settings {
         self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }
 
-    /// The origins whose pages may change something, beside that of the address that a request was sent to.
-    #[must_use]
-    pub fn trusted_origins(&self) -> Vec<String> {
-        self.public_url.iter().chain(&self.cors_origins).cloned().collect()
-    }
-
     /// Where the cache is that processes share; `None` when each has its own, or none.
     #[must_use]
     pub fn shared_cache(&self) -> Option<RedisPlace> {

@@ -53,7 +53,8 @@ impl Csv {
         let behind = behind(&first);
         let rest = stream::try_unfold((next, behind), async |(next, behind)| {
             let Some(behind) = behind else { return Ok::<_, Error>(None) };
-            let rows = next(Some(behind)).await?;
+            let rows = next(Some(behind)).await;
+            let rows = rows.inspect_err(|error| tracing::warn!(%error, "a file was cut off"))?;
             let chunk = Bytes::from(encoded(rows.iter().map(T::cells))?);
             let behind = self::behind(&rows);
             Ok(Some((chunk, (next, behind))))
@@ -70,7 +71,10 @@ fn behind<T: Record>(rows: &[T]) -> Option<String> {
 }
 
 fn encoded(records: impl IntoIterator<Item = Vec<String>>) -> Result<Vec<u8>, Error> {
-    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always) // some programs take `;` for the end of a cell
+        .terminator(csv::Terminator::CRLF)
+        .from_writer(Vec::new());
     for cells in records {
         let cells = cells.into_iter().map(harmless);
         writer.write_record(cells.collect::<Vec<_>>()).map_err(Error::internal)?;

@@ -7,14 +7,17 @@ use crate::config::{Settings, Switch};
 use crate::database::StatementCount;
 use crate::error::Error;
 use axum::Router;
+use axum::body::{Body, HttpBody};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use larder_axum::{ClientAddress, Conditional, SameOrigin, X_CACHE};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -34,7 +37,11 @@ pub fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(super::request::MAX_BODY_BYTES))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(Conditional)
-        .layer(SameOrigin::trusting(&app.settings.trusted_origins()).refusing_with(from_another_site))
+        .layer(
+            SameOrigin::trusting(app.settings.public_url.as_slice())
+                .trusting_with_token(&app.settings.cors_origins)
+                .refusing_with(from_another_site),
+        )
         .layer(option_layer(cors(&app.settings)))
         .layer(from_fn_with_state(Arc::clone(&app), edge))
         .with_state(app)
@@ -87,9 +94,12 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
         }
         count.of(next.run(request)).await
     };
-    let mut response = match app.room.try_acquire() {
-        Ok(_until_it_is_answered) => within_limit(app.settings.request_limit, answer).await,
-        Err(_full) => Error::Overloaded.into_response(),
+    // Whoever watches over the process is answered also when there is no room.
+    let is_watch = asked.route.as_deref().is_some_and(|route| ["/livez", "/readyz"].contains(&route));
+    let room = Arc::clone(&app.room).try_acquire_owned();
+    let mut response = match room {
+        Err(_full) if !is_watch => Error::Overloaded.into_response(),
+        room => hold(within_limit(app.settings.request_limit, answer).await, room.ok()),
     };
     response.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
     if app.settings.show_queries == Switch::On {
@@ -100,6 +110,19 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
         asked.log_access(&response);
     }
     response
+}
+
+/// Holds the room of a request until its answer is sent, where that is made as it is sent.
+fn hold(response: Response, room: Option<OwnedSemaphorePermit>) -> Response {
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| {
+        Body::from_stream(body.into_data_stream().map(move |chunk| {
+            let _until_the_last = &room;
+            chunk
+        }))
+    })
 }
 
 async fn within_limit(limit: Duration, answer: impl Future<Output = Response>) -> Response {

@@ -13,6 +13,7 @@ use larder_axum::ClientAddress;
 use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Longest body of a request: every field at its longest fits several times.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -65,6 +66,9 @@ impl FromRequestParts<Arc<App>> for Address {
     }
 }
 
+/// How long a body may take to arrive: the longest that is read takes two seconds at 250 kbit/s.
+const BODY_LIMIT: Duration = Duration::from_secs(3);
+
 /// The id in the path.
 #[derive(Debug)]
 pub struct Id<T>(pub T);
@@ -105,7 +109,14 @@ where
         if !media_type.eq_ignore_ascii_case("application/json") {
             return Err(Error::NotJson);
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+        let read = tokio::time::timeout(BODY_LIMIT, Bytes::from_request(request, state)).await;
+        let read = read.map_err(|_elapsed| {
+            Error::BadRequest(format!(
+                "the body did not arrive within {} s: send it again",
+                BODY_LIMIT.as_secs()
+            ))
+        })?;
+        let bytes = read.map_err(|rejection| {
             if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
                 Error::TooLong { limit_bytes: MAX_BODY_BYTES }
             } else {

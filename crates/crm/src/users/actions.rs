@@ -138,6 +138,9 @@ pub(super) async fn update(
     let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
+        if edit.role.is_some() || edit.active.is_some() {
+            change.exclude_others().await?; // two admins who each take the other's role leave one
+        }
         let before = store::require(&mut change, &caller.company, &id).await?;
         seen.check(&before, edit.version, before.version)?;
         let user = before.clone().edited(&edit)?;
@@ -169,6 +172,7 @@ pub(super) async fn delete(
     let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {
         let mut change = owned.database.change().await?;
+        change.exclude_others().await?;
         let user = store::require(&mut change, &caller.company, &id).await?;
         seen.check(&user, None, user.version)?;
         keep_an_admin(&mut change, &user).await?;

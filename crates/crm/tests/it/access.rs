@@ -501,3 +501,58 @@ fn whoever_has_the_database_adds_the_first_admin_and_helps_one_who_is_locked_out
         assert!(serving.terminate());
     });
 }
+
+#[test]
+fn what_was_ended_makes_nothing_that_outlives_it() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let here = cookie(&sign_in(&server, demo::ADMIN, demo::PASSWORD).await);
+        let headers = [("cookie", here.as_str())];
+        let make =
+            async || server.send(Method::POST, "/api/me/tokens", Some(&json!({"name": "n"})), &headers).await;
+        let made = make().await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let by_token = format!("Bearer {}", made.json()["token"].as_str().unwrap());
+        let by_token = [("authorization", by_token.as_str())];
+        let child = server.send(Method::POST, "/api/me/tokens", Some(&json!({"name": "n"})), &by_token).await;
+        assert_eq!(child.status, StatusCode::FORBIDDEN, "{}", child.text);
+
+        // Ended, and this process has not heard of it.
+        let mut change = data.database.change().await.unwrap();
+        let sql = "DELETE FROM sessions WHERE kind = 'browser'";
+        sqlx::query(sql).execute(change.statement()).await.unwrap();
+        change.commit_bulk(crm::written::Bulk::new()).await.unwrap();
+        assert_eq!(
+            server.send(Method::GET, "/api/companies", None, &headers).await.status,
+            StatusCode::OK,
+            "cached"
+        );
+        assert_eq!(make().await.status, StatusCode::UNAUTHORIZED);
+        let change = json!({"current": demo::PASSWORD, "new": "four words nobody knows"});
+        let changed = server.send(Method::PUT, "/api/me/password", Some(&change), &headers).await;
+        assert_eq!(changed.status, StatusCode::UNAUTHORIZED, "{}", changed.text);
+        assert_eq!(sign_in(&server, demo::ADMIN, demo::PASSWORD).await.status, StatusCode::OK, "as it was");
+    });
+}
+
+#[test]
+fn who_has_a_session_guesses_at_its_password_no_faster_than_a_stranger() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let here = cookie(&sign_in(&server, demo::ADMIN, demo::PASSWORD).await);
+        let guess = json!({"current": "a guess", "new": "four words nobody knows"});
+        let mut guesses = 0;
+        loop {
+            let headers = [("cookie", here.as_str())];
+            let answer = server.send(Method::PUT, "/api/me/password", Some(&guess), &headers).await;
+            if answer.status == StatusCode::TOO_MANY_REQUESTS {
+                break;
+            }
+            assert_eq!(answer.wrong_fields(), ["current"]);
+            guesses += 1;
+        }
+        assert_eq!(guesses, 10);
+    });
+}

@@ -119,3 +119,34 @@ fn a_change_that_is_refused_leaves_no_trace() {
         assert_eq!(server.get(&trail).await.json()["total"], 0);
     });
 }
+
+#[test]
+fn an_activity_loses_its_author_with_that_user_and_shows_it_at_once() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let (server, truth) = (data.serve(Switch::On).await, data.serve(Switch::Off).await);
+        let company = server.company().await;
+        let new = json!({"name": "Passing Through", "email": "passing@x.example", "role": "manager"});
+        let user = server.post(&format!("/api/companies/{company}/users"), &new).await.json();
+        let id = crm::caller::UserId::named(user["id"].as_str().unwrap());
+        let key = crate::running::bearer(&crm::access::issue(&data.database, &id).await.unwrap());
+        let deal = server.first(&format!("/api/companies/{company}/deals")).await;
+        let list = format!("/api/deals/{deal}/activities");
+        let note =
+            server.send(Method::POST, &list, Some(&json!({"text": "t"})), &[("authorization", &key)]).await;
+        let one = note.header("location").to_owned();
+        for path in [&list, &one, &list, &one] {
+            assert!(server.get(path).await.text.contains(id.as_str()), "{path}");
+        }
+        assert_eq!(server.delete(&format!("/api/users/{id}")).await.status, StatusCode::NO_CONTENT);
+        for path in [&list, &one] {
+            let shown = server.get(path).await;
+            assert_eq!(shown.text, truth.get(path).await.text, "{path}");
+            assert!(
+                !shown.text.contains(id.as_str()) && shown.text.contains("Passing Through"),
+                "{}",
+                shown.text
+            );
+        }
+    });
+}

@@ -41,6 +41,9 @@ fn more_requests_than_there_is_room_for_are_told_to_come_back() {
         let full = server.get("/api/products").await;
         assert_eq!((full.status, full.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
         full.wrong_fields();
+        for watch in ["/livez", "/readyz"] {
+            assert_eq!(server.get(watch).await.status, StatusCode::OK, "{watch}");
+        }
         drop(held);
         assert_eq!(server.get("/api/products").await.status, StatusCode::OK);
     });
@@ -85,6 +88,13 @@ fn a_page_of_a_site_that_is_named_uses_the_api_with_a_token_and_no_other_does() 
             done.header("access-control-expose-headers")
         );
         assert_eq!(patched("https://evil.example").await.status, StatusCode::FORBIDDEN);
+        // A browser sends a cookie by itself, from a sibling of the site too: that is not the word of its user.
+        let token = server.key().strip_prefix("Bearer ").unwrap();
+        let cookie = format!("crm_session={token}");
+        let headers =
+            [("origin", "https://app.example"), ("sec-fetch-site", "same-site"), ("cookie", &*cookie)];
+        let by_cookie = server.send(Method::POST, "/api/auth/logout", None, &headers).await;
+        assert_eq!(by_cookie.status, StatusCode::FORBIDDEN, "{}", by_cookie.text);
     });
 }
 

@@ -128,6 +128,9 @@ fn the_password_of_the_manual_is_served_to_this_machine_only() {
             let message = refused(&output(directory.path(), &["serve", "--listen", address]));
             assert!(message.contains("crm user password") && message.contains(address), "{message}");
         }
+        // Behind a proxy it is as open as by itself.
+        let proxied = ["serve", "--listen=127.0.0.1:0", "--public-url=https://crm.example.com"];
+        assert!(refused(&output(directory.path(), &proxied)).contains("crm user password"));
     });
 }
 

@@ -443,12 +443,12 @@ impl Remote {
     /// They may have been taken or not.
     pub(crate) async fn spend(
         &self,
-        name: &str,
+        digest: u128,
         interval_us: u64,
         window_us: u64,
         wanted: u32,
     ) -> Result<Spent, Trouble> {
         let link = self.supervisor.link()?;
-        spending::spend(&link, self.supervisor.names(), name, (interval_us, window_us, wanted)).await
+        spending::spend(&link, self.supervisor.names(), digest, (interval_us, window_us, wanted)).await
     }
 }

@@ -84,7 +84,7 @@ pub(super) const SPEND: Script = Script(
     "#!lua\n\
      local time, one, most = redis.call('TIME'), tonumber(ARGV[1]), tonumber(ARGV[2]) \
      local now = time[1] * 1000000 + time[2] \
-     local stored = tonumber(redis.call('GETEX', KEYS[1]) or 0) - now \
+     local stored = (tonumber(redis.call('GETEX', KEYS[1]) or 0) or 0) - now \
      local owed = math.max(0, math.min(stored, most)) \
      local granted = math.min(math.floor((most - owed) / one), tonumber(ARGV[3])) \
      if granted == 0 and stored <= most then return {0, owed} end \

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use redis::Value;
-use sha2::{Digest, Sha256};
 
 use super::link::Link;
 use super::names::Names;
@@ -23,13 +22,10 @@ pub(crate) struct Spent {
 pub(super) async fn spend(
     link: &Arc<Link>,
     names: &Names,
-    name: &str,
+    digest: u128,
     (interval_us, window_us, wanted): (u64, u64, u32),
 ) -> Result<Spent, Trouble> {
-    // Addresses of people are nothing for the names of keys, and are as long as somebody likes.
-    let digest = Sha256::digest(name.as_bytes());
-    let digits = u128::from_be_bytes(std::array::from_fn(|at| digest[at]));
-    let mut script = SPEND.on(&[&names.limit(digits)]);
+    let mut script = SPEND.on(&[&names.limit(digest)]);
     script.arg(interval_us).arg(window_us).arg(wanted);
     let answer = match link.ask(script).await? {
         Value::Array(parts) => match &parts[..] {
