@@ -10,6 +10,7 @@ mod warm;
 use crate::config::{self, ConfigError, Layer, Settings};
 use crate::database::{Database, OpenError};
 use crate::error::Error;
+use crate::import::contacts::ContactsError;
 use crate::import::sales::ImportError;
 use crate::server::CacheError;
 use crate::warm::AskError;
@@ -22,6 +23,7 @@ Examples:
   crm                                     serve on 127.0.0.1:8080, with demo data when the database is new
   crm serve --listen 127.0.0.1:9000 --warm
   crm import sales exports/2026-11        bring in a sales pipeline; `crm import sales --help` says how
+  crm import contacts people.csv --company 'Lee & Sons' --dry-run
   crm warm                                ask the running server to fill its cache
   crm user add ann@example.com --name Ann --new-company 'Lee & Sons'     a company and its first admin
   CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
@@ -103,6 +105,8 @@ enum Failure {
     DemoInTheOpen(std::net::SocketAddr),
     #[error(transparent)]
     Import(#[from] ImportError),
+    #[error(transparent)]
+    Contacts(#[from] ContactsError),
     #[error(transparent)]
     Warm(#[from] AskError),
     #[error(transparent)]

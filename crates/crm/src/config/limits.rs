@@ -11,7 +11,8 @@ use std::time::Duration;
 const MOST_A_MINUTE: u64 = 1_000_000;
 /// How many requests of a minute may come at once: what a page that opens asks for, several times.
 const BURST_OF_A_MINUTE: u32 = 4;
-/// How many requests a process may answer before it asks again how many were answered elsewhere; in hundredths of the limit.
+/// How many requests a process may answer before it asks again how many were answered elsewhere, of a user or address that sends as many
+/// within a second; in hundredths of the limit.
 const SHARE_PER_CENT: u32 = 1;
 
 /// The limits, and whom to believe about where a request came from.

@@ -10,4 +10,4 @@ pub use actions::within;
 pub use cache::{CONTACT, CONTACTS, contacts_of, register};
 pub use model::{Contact, ContactEdit, ContactId, ContactKind, ContactQuery, ContactSort, NewContact};
 pub use routes::router;
-pub use store::{by_external_id, count, delete, find, hand_over, insert, page, save};
+pub use store::{by_external_id, count, delete, find, hand_over, has_twin, insert, page, save};

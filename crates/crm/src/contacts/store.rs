@@ -113,6 +113,35 @@ fn selected(company: &CompanyId, query: &ContactQuery) -> Select {
         .and_if("search_text LIKE", query.search.as_deref().map(search_pattern), r"ESCAPE '\'")
 }
 
+/// Whether a company has a contact that is taken for the same: of the same `external_id`, or else address of e-mail, or else kind, name and
+/// organisation.
+///
+/// # Errors
+/// What the database reports.
+pub async fn has_twin(statements: &mut impl Statements, contact: &Contact) -> Result<bool, Error> {
+    let query = match (&contact.external_id, &contact.email) {
+        (Some(id), _) => {
+            let sql = "SELECT 1 FROM contacts WHERE company_id = $1 AND external_id = $2 LIMIT 1";
+            sqlx::query(sql).bind(&contact.company_id).bind(id)
+        }
+        (None, Some(email)) => {
+            let sql = "SELECT 1 FROM contacts WHERE company_id = $1 AND email = $2 LIMIT 1";
+            sqlx::query(sql).bind(&contact.company_id).bind(email)
+        }
+        (None, None) => {
+            let sql = "SELECT 1 FROM contacts WHERE company_id = $1 AND name = $2 \
+                       AND COALESCE(organisation, '') = $3 AND kind = $4 LIMIT 1";
+            let organisation = contact.organisation.as_deref().unwrap_or_default();
+            sqlx::query(sql)
+                .bind(&contact.company_id)
+                .bind(&contact.name)
+                .bind(organisation)
+                .bind(contact.kind)
+        }
+    };
+    Ok(query.fetch_optional(statements.statement()).await?.is_some())
+}
+
 /// How many contacts a company has.
 ///
 /// # Errors

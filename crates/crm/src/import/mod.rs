@@ -2,6 +2,7 @@
 //! to be misspelt is repaired and reported, anything else that is wrong refuses the import with its file and line.
 
 mod cell;
+pub mod contacts;
 mod findings;
 mod progress;
 pub mod sales;

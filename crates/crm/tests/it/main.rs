@@ -17,6 +17,7 @@ mod on_a_database {
     pub(crate) mod freshness;
     pub(crate) mod ground;
     pub(crate) mod http;
+    pub(crate) mod import_contacts;
     pub(crate) mod import_refused;
     pub(crate) mod import_sales;
     pub(crate) mod import_served;
