@@ -40,7 +40,7 @@ pub struct Layer {
     /// The address to serve on [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS:PORT", env = "CRM_LISTEN", global = true, help_heading = "Settings")]
     pub listen: Option<String>,
-    /// The address that browsers have of it, as behind a proxy that speaks TLS: https://crm.example.com [default: that of `listen`, without
+    /// The address that browsers have of it, as behind a proxy that speaks TLS: `https://crm.example.com` [default: that of `listen`, without
     /// TLS]
     #[arg(long, value_name = "URL", env = "CRM_PUBLIC_URL", global = true, help_heading = "Settings")]
     pub public_url: Option<String>,
@@ -69,7 +69,7 @@ pub struct Layer {
     /// How many requests are answered at a time, before more are told to come back [default: 512]
     #[arg(long, value_name = "COUNT", env = "CRM_MAX_REQUESTS", global = true, help_heading = "Settings")]
     pub max_requests: Option<u64>,
-    /// The sites whose pages may use the API from a browser, with a token: https://app.example.com [default: none]
+    /// The sites whose pages may use the API from a browser, with a token: `https://app.example.com` [default: none]
     #[arg(long, value_name = "ORIGINS", env = "CRM_CORS_ORIGINS", global = true, help_heading = "Settings")]
     pub cors_origins: Option<String>,
     /// Whether each request is logged, in one line [default: off]
