@@ -4,6 +4,7 @@ use crate::caller::{Caller, CompanyId};
 use crate::config::Settings;
 use crate::database::{Change, Database, Snapshot, StatementCount};
 use crate::error::Error;
+use crate::history::History;
 use crate::written::{Announced, Written};
 use larder::{CacheService, Key, Policy};
 use larder_axum::{Body, Served};
@@ -25,6 +26,8 @@ pub struct App {
     pub outbox: Outbox<Any>,
     /// The settings that hold.
     pub settings: Settings,
+    /// How the cache did lately.
+    pub history: History,
     tasks: Mutex<JoinSet<()>>,
     /// Requests that may still begin.
     pub(crate) room: Arc<Semaphore>,
@@ -65,6 +68,7 @@ impl App {
             cache,
             outbox,
             settings,
+            history: History::default(),
             tasks: Mutex::default(),
             room,
             running: Mutex::default(),

@@ -48,6 +48,23 @@ fn bounded(errors: &mut FieldErrors, field: &'static str, text: &str) {
     }
 }
 
+/// An amount as people write it, `1054` or `1054.20`, as cents: digits, with at most two after a point and no separators.
+#[must_use]
+pub fn parse_cents(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "00"));
+    if !all_digits(whole) || !all_digits(fraction) || fraction.len() > 2 {
+        return None;
+    }
+    let cents: i64 = format!("{whole}{fraction:0<2}").parse().ok()?;
+    (cents <= MAX_CENTS).then_some(cents)
+}
+
+/// Whether a text is a whole number that is written in digits alone.
+#[must_use]
+pub fn all_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// An e-mail address, in lower case. Only its shape is checked: whether it works, a message to it will tell.
 pub fn email(errors: &mut FieldErrors, text: Option<&str>) -> Option<String> {
     let text = optional_text(errors, "email", text)?.to_lowercase();

@@ -3,7 +3,7 @@
 use crate::database::Statements;
 use crate::error::Error;
 use larder_axum::digest;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, FromRow};
 
@@ -79,7 +79,7 @@ impl Filter {
 }
 
 /// One page of a list, and how many rows there are on all pages.
-#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// The rows of this page; empty after the last page.
     pub items: Vec<T>,

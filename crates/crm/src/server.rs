@@ -6,8 +6,13 @@ use crate::database::program;
 use crate::http::problem::Problem;
 use crate::http::serving::Patience;
 use crate::page::Page;
-use crate::{access, activities, analytics, audit, companies, contacts, deals, http, products, users, warm};
+use crate::time::Moment;
+use crate::{
+    access, activities, analytics, audit, companies, contacts, deals, history, http, products, users, warm,
+    web,
+};
 use axum::Router;
+use axum::middleware::from_fn;
 use larder::{CacheService, Clock};
 use std::sync::Arc;
 use std::time::Duration;
@@ -133,14 +138,23 @@ pub async fn reach(cache: &CacheService) -> bool {
 /// Every route, and the description of the API that they make.
 pub fn routes() -> Router<Arc<App>> {
     let (routes, api) = documented().split_for_parts();
+    let (pages, _described_for_tests) = web::router().split_for_parts();
     let config = utoipa_swagger_ui::Config::from("/api/openapi.json").try_it_out_enabled(true);
-    routes.merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", api).config(config))
+    routes
+        .merge(pages)
+        .merge(utoipa_swagger_ui::SwaggerUi::new("/api/docs").url("/api/openapi.json", api).config(config))
 }
 
 /// The description of the API, made from its routes.
 #[must_use]
 pub fn api() -> OpenApi {
     documented().into_openapi()
+}
+
+/// The description of the pages, in the same form: what the API promises is promised of them, and tested.
+#[must_use]
+pub fn pages() -> OpenApi {
+    web::router().into_openapi()
 }
 
 fn documented() -> OpenApiRouter<Arc<App>> {
@@ -178,6 +192,16 @@ async fn look_for_jobs(app: Arc<App>) {
     }
 }
 
+/// Looks at the counters of the cache, again and again.
+async fn look_at_the_cache(app: Arc<App>) {
+    let mut looks = tokio::time::interval(history::LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        looks.tick().await;
+        app.history.note(Moment::now(), &app.cache.stats().total);
+    }
+}
+
 /// Serves `routes` until `stop` is ready; then takes no more requests, and ends when those under way are answered, or at
 /// the drain limit.
 ///
@@ -192,7 +216,10 @@ pub async fn serve(
     let settings = &app.settings;
     let patience = Patience { for_headers: settings.header_limit, for_the_end: settings.drain_limit };
     let router = http::edge::around(access::guard(routes, &app), Arc::clone(&app));
-    let jobs = JoinSet::from_iter([look_for_jobs(Arc::clone(&app))]);
+    let router = router.layer(from_fn(web::for_browsers));
+    let mut jobs = JoinSet::new();
+    jobs.spawn(look_for_jobs(Arc::clone(&app)));
+    jobs.spawn(look_at_the_cache(Arc::clone(&app)));
     if !http::serving::serve(router, listener, patience, stop).await {
         tracing::warn!("requests were still under way at the drain limit and are cut off");
     }

@@ -94,11 +94,11 @@ const CRM: House = House {
     krate: "crm",
     floors: &[
         &["config", "error", "time", "words", "edit"], // settings and words; each stands alone
-        &["checks", "lock", "caller", "password"],     // fields, one process at a time, who asks
-        &["written"],                                  // the row of a write, until it is announced
-        &["database"],                                 // connections, snapshots, changes
-        &["page", "trail"],                            // pages of lists; who changed what
-        &["app"],                                      // what every request needs
+        &["checks", "lock", "caller", "password", "history"], // fields, one process at a time, who asks, how the cache did
+        &["written"],                                         // the row of a write, until it is announced
+        &["database"],                                        // connections, snapshots, changes
+        &["page", "trail"],                                   // pages of lists; who changed what
+        &["app"],                                             // what every request needs
         &["http"],
         &["companies"],
         &["users"],
@@ -112,6 +112,7 @@ const CRM: House = House {
         &["import"],
         &["demo"],
         &["warm"],
+        &["web"],
         &["console"],
         &["server"], // puts the router together, serves and drains
         &["cli"],    // the commands

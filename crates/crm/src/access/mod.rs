@@ -12,5 +12,5 @@ pub use model::{
     Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session, SessionKind,
     SessionRow, SessionView, SignIn,
 };
-pub use routes::{guard, router};
+pub use routes::{choose_password, guard, router, sign_in, sign_out};
 pub use store::{count_demo_passwords, insert_password};

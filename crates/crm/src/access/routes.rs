@@ -31,7 +31,9 @@ const SESSION_COOKIE: TokenCookie = TokenCookie::new("crm_session", BROWSER.abso
 const DEVICE_COOKIE: TokenCookie = TokenCookie::new("crm_device", DEVICE);
 
 /// What anybody may ask, signed in or not.
-const OPEN: [&str; 7] = [
+const OPEN: [&str; 9] = [
+    "/sign-in",
+    "/assets/{name}",
     "/api/auth/login",
     "/api/docs",
     "/api/docs/",
@@ -42,7 +44,8 @@ const OPEN: [&str; 7] = [
 ];
 
 /// What somebody may ask who has to choose a password first.
-const BEFORE_A_PASSWORD: [&str; 3] = ["/api/me", "/api/me/password", "/api/auth/logout"];
+const BEFORE_A_PASSWORD: [&str; 5] =
+    ["/password", "/sign-out", "/api/me", "/api/me/password", "/api/auth/logout"];
 
 /// Everything that stands between a request and the routes of all domains: it is counted, and becomes somebody's.
 pub fn guard(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
@@ -114,11 +117,27 @@ async fn login(
     _none: NoParams,
     Json(request): Json<SignIn>,
 ) -> Result<WithCookies<Private<Me>>, Error> {
+    sign_in(&app, address, &headers, request).await
+}
+
+/// Signs somebody in at a browser: the cookies are its session, and that it is known here from now on.
+///
+/// # Errors
+/// [`Error::WrongCredentials`], [`Error::TooOften`], [`Error::Busy`]; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub async fn sign_in(
+    app: &Arc<App>,
+    address: Option<ClientAddress>,
+    headers: &HeaderMap,
+    request: SignIn,
+) -> Result<WithCookies<Private<Me>>, Error> {
     let device_cookie = DEVICE_COOKIE.over_tls(app.settings.is_over_tls());
-    let stranger = Stranger { address, device: device_cookie.get(&headers) };
-    let SignedIn { token, device, me } = actions::sign_in(&app, stranger, request).await?;
+    let stranger = Stranger { address, device: device_cookie.get(headers) };
+    let SignedIn { token, device, me } = actions::sign_in(app, stranger, request).await?;
     let device = device.map(|device| device_cookie.set(&device));
-    let cookies = [session_cookie(&app).set(&token)].into_iter().chain(device).flatten();
+    let cookies = [session_cookie(app).set(&token)].into_iter().chain(device).flatten();
     Ok(WithCookies(cookies.collect(), Private(me)))
 }
 
@@ -129,8 +148,19 @@ async fn logout(
     caller: Caller,
     _none: NoParams,
 ) -> Result<WithCookies<Gone>, Error> {
-    let ended = actions::sign_out(&app, &caller).await?;
-    Ok(WithCookies(session_cookie(&app).clear().into(), Gone(ended)))
+    sign_out(&app, &caller).await
+}
+
+/// Ends the session that asks, and its cookie.
+///
+/// # Errors
+/// What the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub async fn sign_out(app: &Arc<App>, caller: &Caller) -> Result<WithCookies<Gone>, Error> {
+    let ended = actions::sign_out(app, caller).await?;
+    Ok(WithCookies(session_cookie(app).clear().into(), Gone(ended)))
 }
 
 /// Who has signed in.
@@ -147,8 +177,24 @@ async fn change_password(
     _none: NoParams,
     Json(request): Json<PasswordChange>,
 ) -> Result<WithCookies<Gone>, Error> {
-    let changed = actions::change_password(&app, &caller, request).await?;
-    let cookie = session_cookie(&app).set(&changed.row);
+    choose_password(&app, &caller, request).await
+}
+
+/// Gives whoever asks another password, and its browser a new session: all others end.
+///
+/// # Errors
+/// [`Error::Invalid`] when the current password is wrong or the new one is none; [`Error::TooOften`], [`Error::Busy`]; what the database
+/// reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub async fn choose_password(
+    app: &Arc<App>,
+    caller: &Caller,
+    request: PasswordChange,
+) -> Result<WithCookies<Gone>, Error> {
+    let changed = actions::change_password(app, caller, request).await?;
+    let cookie = session_cookie(app).set(&changed.row);
     Ok(WithCookies(cookie.into(), Gone(changed.showing(()))))
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(
+pub async fn list(
     app: &App,
     caller: &Caller,
     subject: &Subject,
@@ -85,7 +85,7 @@ async fn owner_of(change: &mut Change, caller: &Caller, subject: &Subject) -> Re
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn create(
+pub async fn create(
     app: &Arc<App>,
     caller: &Caller,
     subject: Subject,

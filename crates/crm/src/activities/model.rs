@@ -55,7 +55,7 @@ impl Subject {
 }
 
 /// One activity of one company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Activity {
     /// Its id.
     pub id: ActivityId,

@@ -22,7 +22,13 @@ use std::time::Duration;
 const CLAIM: Duration = Duration::from_secs(15 * 60);
 
 /// The pipeline of a company, as its users see it.
-pub(super) async fn pipeline(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub async fn pipeline(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
     caller.within(company, "company")?;
     load_pipeline(app, company).await
 }
@@ -62,7 +68,13 @@ pub(super) async fn user_stats(app: &App, caller: &Caller, user: &UserId) -> Res
 }
 
 /// The months of a company, up to an hour behind the deals.
-pub(super) async fn monthly(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub async fn monthly(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
     caller.within(company, "company")?;
     load_months(app, company).await
 }
@@ -81,7 +93,8 @@ async fn load_monthly(mut snapshot: Snapshot, company: &CompanyId) -> Result<Bod
     let since = months.first().map_or("", |month| month.month.as_str());
     let best_users = store::best_users(&mut snapshot, company, since).await?;
     let best_products = store::best_products(&mut snapshot, company, since).await?;
-    let freshness = Freshness { promise: "bounded", max_age_seconds: cache::monthly_max_age_seconds() };
+    let freshness =
+        Freshness { promise: "bounded".into(), max_age_seconds: cache::monthly_max_age_seconds() };
     let (company_id, computed_at) = (company.clone(), Moment::now());
     Ok(Body::of(
         company,
@@ -90,7 +103,13 @@ async fn load_monthly(mut snapshot: Snapshot, company: &CompanyId) -> Result<Bod
 }
 
 /// Ends the lifetime of the months of a company, in every process, and makes them anew.
-pub(super) async fn refresh(app: &Arc<App>, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::finish`].
+pub async fn refresh(app: &Arc<App>, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
     caller.within(company, "company")?;
     let (owned, of) = (Arc::clone(app), company.clone());
     app.finish(async move { end_months(&owned, &of).await }).await?;
@@ -136,7 +155,13 @@ pub async fn run_if_due(app: &Arc<App>, schedule: Schedule) -> Result<Option<usi
 }
 
 /// The numbers on a company's first page.
-pub(super) async fn dashboard(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such company for the caller; what the database reports.
+///
+/// # Cancel safety
+/// As [`App::read`].
+pub async fn dashboard(app: &App, caller: &Caller, company: &CompanyId) -> Result<Served, Error> {
     caller.within(company, "company")?;
     let today = Day::today();
     let policy = cache::dashboard_policy(company, today);

@@ -6,7 +6,7 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::{load_pipeline, run_if_due};
+pub use actions::{dashboard, load_pipeline, monthly, pipeline, refresh, run_if_due};
 pub use cache::{DASHBOARD, MONTHLY, PIPELINE, USER_STATS, register};
 pub use model::{Dashboard, MAX_MONTHS, Month, Monthly, Pipeline, Ranked, Results, StageSum, UserStats};
 pub use routes::router;

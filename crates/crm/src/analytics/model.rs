@@ -4,13 +4,14 @@ use crate::caller::CompanyId;
 use crate::caller::UserId;
 use crate::deals::Stage;
 use crate::time::Moment;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// Most months of a monthly report: three years, the latest in which something happened.
 pub const MAX_MONTHS: usize = 36;
 
 /// Count and value of the deals of one stage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StageSum {
     /// The stage.
     pub stage: Stage,
@@ -21,7 +22,7 @@ pub struct StageSum {
 }
 
 /// What closed deals say about how well selling goes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Results {
     /// Won among won and lost deals, from 0 to 1, to four decimals; nothing while no deal is closed.
     pub win_rate: Option<f64>,
@@ -75,7 +76,7 @@ fn decimal(scaled: i64, scale: f64) -> f64 {
 }
 
 /// The pipeline of a company.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Pipeline {
     /// Whose it is.
     pub company_id: CompanyId,
@@ -121,7 +122,7 @@ pub struct UserStats {
 }
 
 /// One month of a report.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Month {
     /// `YYYY-MM`.
     pub month: String,
@@ -138,7 +139,7 @@ pub struct Month {
 }
 
 /// Somebody or something, by what was won.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Ranked {
     /// Its id.
     pub id: String,
@@ -151,16 +152,16 @@ pub struct Ranked {
 }
 
 /// How fresh a report is promised to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Freshness {
     /// `bounded`: it may be older than the latest changes, but not by more than `max_age_seconds`.
-    pub promise: &'static str,
+    pub promise: Cow<'static, str>,
     /// The most that it may be out of date, in seconds; the `Age` header says how old it is.
     pub max_age_seconds: u64,
 }
 
 /// The months of a company. Of all that is served, this alone may lag behind the deals.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Monthly {
     /// Whose it is.
     pub company_id: CompanyId,
@@ -211,7 +212,7 @@ pub(super) fn months(rows: &[MonthRow]) -> Vec<Month> {
 }
 
 /// The numbers on a company's first page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Dashboard {
     /// Whose they are.
     pub company_id: CompanyId,

@@ -96,7 +96,12 @@ fn greet(address: SocketAddr, settings: &Settings, demo: bool, has_demo: bool) -
         writeln!(out, "The database was empty and has demo data now; --no-demo leaves it empty.")?;
     }
     if has_demo {
-        writeln!(out, "Sign in as {} with the password {}:", demo::ADMIN, demo::PASSWORD)?;
+        writeln!(
+            out,
+            "Open it in a browser, and sign in as {} with the password {}; or as a program:",
+            demo::ADMIN,
+            demo::PASSWORD
+        )?;
         let login = json!({"email": demo::ADMIN, "password": demo::PASSWORD});
         let json = "-H 'Content-Type: application/json'";
         writeln!(out, "  curl -c jar http://{address}/api/auth/login {json} -d '{login}'")?;

@@ -39,7 +39,7 @@ pub(super) async fn list(app: &App, asker: &Asker, query: &CompanyQuery) -> Resu
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn get(app: &App, caller: &Caller, id: &CompanyId) -> Result<Served, Error> {
+pub async fn get(app: &App, caller: &Caller, id: &CompanyId) -> Result<Served, Error> {
     caller.within(id, "company")?;
     load(app, id).await
 }

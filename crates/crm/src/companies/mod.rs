@@ -6,7 +6,7 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::{load, require};
+pub use actions::{get, load, require};
 pub use cache::{COMPANIES, COMPANY, COUNTRIES, details_of, register};
 pub use model::{
     Company, CompanyEdit, CompanyQuery, CompanySort, Country, NewCompany, Settings, SettingsEdit,

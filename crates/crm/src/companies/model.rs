@@ -18,7 +18,7 @@ pub struct Country {
 }
 
 /// One tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Company {
     /// Its id.
     pub id: CompanyId,
@@ -46,7 +46,7 @@ pub struct Company {
 }
 
 /// What a company can adjust.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Settings {
     /// An open deal that nobody has touched for so many days counts as stale on the dashboard.
     pub stale_after_days: i64,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(
+pub async fn list(
     app: &App,
     caller: &Caller,
     company: &CompanyId,
@@ -69,7 +69,7 @@ pub(super) async fn export(
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Served, Error> {
+pub async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Served, Error> {
     within(app, caller, id).await?;
     let company = &caller.company;
     app.read(cache::CONTACT.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut snapshot| {
@@ -100,7 +100,7 @@ pub async fn within(app: &App, caller: &Caller, id: &ContactId) -> Result<(), Er
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn create(
+pub async fn create(
     app: &Arc<App>,
     caller: &Caller,
     company: CompanyId,
@@ -128,7 +128,7 @@ pub(super) async fn create(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn update(
+pub async fn update(
     app: &Arc<App>,
     caller: &Caller,
     id: ContactId,
@@ -159,7 +159,7 @@ pub(super) async fn update(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(
+pub async fn delete(
     app: &Arc<App>,
     caller: &Caller,
     id: ContactId,

@@ -6,8 +6,8 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::within;
+pub use actions::{create, delete as remove, get, list, update, within};
 pub use cache::{CONTACT, CONTACTS, contacts_of, register};
 pub use model::{Contact, ContactEdit, ContactId, ContactKind, ContactQuery, ContactSort, NewContact};
-pub use routes::router;
+pub use routes::{query, router};
 pub use store::{by_external_id, count, delete, find, hand_over, has_twin, insert, page, save};

@@ -24,7 +24,7 @@ word_enum! {
 }
 
 /// One contact of one company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Contact {
     /// Its id.
     pub id: ContactId,

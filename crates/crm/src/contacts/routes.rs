@@ -27,7 +27,10 @@ parameters! {
 }
 
 /// Which contacts, as the parameters of a request say.
-fn query(mut params: Params) -> Result<ContactQuery, Error> {
+///
+/// # Errors
+/// [`Error::Invalid`] and [`Error::BadRequest`], as [`Params::finish`].
+pub fn query(mut params: Params) -> Result<ContactQuery, Error> {
     let by_name = Order { by: ContactSort::Name, descending: false };
     let query = ContactQuery {
         paging: params.paging(),

@@ -24,7 +24,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(
+pub async fn list(
     app: &App,
     caller: &Caller,
     company: &CompanyId,
@@ -70,7 +70,7 @@ pub(super) async fn export(
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Served, Error> {
+pub async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Served, Error> {
     within(app, caller, id).await?;
     let company = &caller.company;
     let whose = Whose::Of(company.as_str());
@@ -106,7 +106,7 @@ async fn view(statements: &mut impl Statements, company: &CompanyId, id: &DealId
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn create(
+pub async fn create(
     app: &Arc<App>,
     caller: &Caller,
     company: CompanyId,
@@ -136,7 +136,7 @@ pub(super) async fn create(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn update(
+pub async fn update(
     app: &Arc<App>,
     caller: &Caller,
     id: DealId,
@@ -154,7 +154,7 @@ pub(super) async fn update(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn step(
+pub async fn step(
     app: &Arc<App>,
     caller: &Caller,
     id: DealId,
@@ -195,12 +195,7 @@ async fn replace(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(
-    app: &Arc<App>,
-    caller: &Caller,
-    id: DealId,
-    seen: Seen,
-) -> Result<Announced<()>, Error> {
+pub async fn delete(app: &Arc<App>, caller: &Caller, id: DealId, seen: Seen) -> Result<Announced<()>, Error> {
     within(app, caller, &id).await?;
     let (owned, caller) = (Arc::clone(app), caller.clone());
     app.finish(async move {

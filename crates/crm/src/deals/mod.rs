@@ -6,10 +6,10 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::within;
+pub use actions::{create, delete as remove, get, list, step, update, within};
 pub use cache::{DEAL, DEALS, deals_of, deals_owned_by, register};
 pub use model::{
     Deal, DealEdit, DealId, DealQuery, DealSort, DealView, HandOver, HandedOver, Move, Named, NewDeal, Stage,
 };
-pub use routes::router;
+pub use routes::{query, router};
 pub use store::{by_external_id, company_of, delete, find, hand_over, insert, page, save, view};

@@ -74,7 +74,7 @@ pub struct Deal {
 }
 
 /// The id and the name of something that a deal names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Named {
     /// Its id.
     pub id: String,
@@ -83,7 +83,7 @@ pub struct Named {
 }
 
 /// A deal as readers see it: with the names of what it refers to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DealView {
     /// See [`Deal::id`].
     pub id: DealId,

@@ -29,7 +29,10 @@ parameters! {
 }
 
 /// Which deals, as the parameters of a request say.
-fn query(mut params: Params) -> Result<DealQuery, Error> {
+///
+/// # Errors
+/// [`Error::Invalid`] and [`Error::BadRequest`], as [`Params::finish`].
+pub fn query(mut params: Params) -> Result<DealQuery, Error> {
     let newest_first = Order { by: DealSort::Created, descending: true };
     let query = DealQuery {
         paging: params.paging(),

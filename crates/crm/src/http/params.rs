@@ -27,6 +27,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
+    /// All that nobody has read yet, by name.
+    #[must_use]
+    pub fn given(&self) -> &[(String, String)] {
+        &self.given
+    }
+
     /// The text of a parameter; an empty one counts as absent.
     pub fn text(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);

@@ -92,6 +92,28 @@ where
     }
 }
 
+/// Whether a request says that its body is of this type.
+pub(crate) fn is_declared_as(request: &Request, kind: &str) -> bool {
+    let declared = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let declared = declared.unwrap_or_default().split(';').next().unwrap_or_default();
+    declared.trim().eq_ignore_ascii_case(kind)
+}
+
+/// The body of a request, if all of it arrives in time and is not too long.
+pub(crate) async fn body_of<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    let read = tokio::time::timeout(BODY_LIMIT, Bytes::from_request(request, state)).await;
+    let read = read.map_err(|_elapsed| {
+        Error::BadRequest(format!("the body did not arrive within {} s: send it again", BODY_LIMIT.as_secs()))
+    })?;
+    read.map_err(|rejection| {
+        if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+            Error::TooLong { limit_bytes: MAX_BODY_BYTES }
+        } else {
+            Error::BadRequest("the body did not arrive in whole: send it again".to_owned())
+        }
+    })
+}
+
 /// A body of JSON whose fields are all known.
 #[derive(Debug)]
 pub struct Json<T>(pub T);
@@ -104,25 +126,10 @@ where
     type Rejection = Error;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let declared = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let media_type = declared.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !media_type.eq_ignore_ascii_case("application/json") {
+        if !is_declared_as(&request, "application/json") {
             return Err(Error::NotJson);
         }
-        let read = tokio::time::timeout(BODY_LIMIT, Bytes::from_request(request, state)).await;
-        let read = read.map_err(|_elapsed| {
-            Error::BadRequest(format!(
-                "the body did not arrive within {} s: send it again",
-                BODY_LIMIT.as_secs()
-            ))
-        })?;
-        let bytes = read.map_err(|rejection| {
-            if rejection.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
-                Error::TooLong { limit_bytes: MAX_BODY_BYTES }
-            } else {
-                Error::BadRequest("the body did not arrive in whole: send it again".to_owned())
-            }
-        })?;
+        let bytes = body_of(request, state).await?;
         let value = serde_json::from_slice(&bytes).map_err(|error| {
             if error.is_data() {
                 Error::WrongShape(format!("the body is not what is expected here: {error}"))

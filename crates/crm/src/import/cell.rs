@@ -1,6 +1,6 @@
 //! One field of a row, and what it can be read as. Strictly: what is not written exactly as it must be is refused.
 
-use crate::checks::{MAX_CENTS, MAX_TEXT_CHARS};
+use crate::checks::{MAX_TEXT_CHARS, all_digits, parse_cents};
 use crate::time::Day;
 
 use super::findings::{Cause, Place, Refusal, quoted};
@@ -57,7 +57,7 @@ impl<'r> Cell<'r> {
 
     /// An amount in dollars, as cents: `1054` and `1054.20`.
     pub(crate) fn cents(self) -> Result<i64, Refusal> {
-        cents(self.unsigned()?).ok_or_else(|| {
+        parse_cents(self.unsigned()?).ok_or_else(|| {
             self.refuse(
                 Cause::BadNumber,
                 "write dollars in digits, with at most two after a point and no separators, up to ten billion",
@@ -72,19 +72,6 @@ impl<'r> Cell<'r> {
             _ => Ok(self.text),
         }
     }
-}
-
-fn cents(text: &str) -> Option<i64> {
-    let (dollars, fraction) = text.split_once('.').unwrap_or((text, "00"));
-    if !all_digits(dollars) || !all_digits(fraction) || fraction.len() > 2 {
-        return None;
-    }
-    let cents: i64 = format!("{dollars}{fraction:0<2}").parse().ok()?;
-    (cents <= MAX_CENTS).then_some(cents)
-}
-
-fn all_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

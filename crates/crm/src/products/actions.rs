@@ -17,7 +17,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(app: &App) -> Result<Served, Error> {
+pub async fn list(app: &App) -> Result<Served, Error> {
     app.read(cache::PRODUCTS.key(&()), cache::list_policy(), Whose::Shared, async |mut snapshot| {
         Ok(Body::shared(&store::all(&mut snapshot).await?)?)
     })

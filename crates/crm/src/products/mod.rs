@@ -6,6 +6,7 @@ mod model;
 mod routes;
 mod store;
 
+pub use actions::list;
 pub use cache::{PRODUCTS, any_product, register};
 pub use model::{NewProduct, Product, ProductEdit, ProductId};
 pub use routes::router;

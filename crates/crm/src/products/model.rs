@@ -12,7 +12,7 @@ id! {
 }
 
 /// One product of the price list.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct Product {
     /// Its id.
     pub id: ProductId,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn list(
+pub async fn list(
     app: &App,
     caller: &Caller,
     company: &CompanyId,

@@ -6,7 +6,7 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::{check_owner, within};
+pub use actions::{check_owner, list, within};
 pub use cache::{USER, USERS, access_of, register, users_of};
 pub use model::{Active, NewUser, User, UserEdit, UserQuery, UserSort};
 pub use routes::router;

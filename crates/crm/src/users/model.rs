@@ -37,7 +37,7 @@ impl<'r> Decode<'r, Any> for Active {
 }
 
 /// One user of one company.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow, utoipa::ToSchema)]
 pub struct User {
     /// Its id.
     pub id: UserId,

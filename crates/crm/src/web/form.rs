@@ -1,0 +1,147 @@
+//! What a form has sent, and what a form is filled with.
+
+use crate::checks::parse_cents;
+use crate::error::{Error, FieldErrors};
+use crate::http::request::{body_of, is_declared_as};
+use crate::time::Day;
+use axum::extract::{FromRequest, Request};
+
+/// The fields of a form, by their names; one that is not there is empty.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Form(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        if !is_declared_as(&request, "application/x-www-form-urlencoded") {
+            return Err(Error::BadRequest(
+                "the body is not that of a form: send it from the page".to_owned(),
+            ));
+        }
+        let bytes = body_of(request, state).await?;
+        let fields = form_urlencoded::parse(&bytes);
+        // Lines end as browsers send them, whatever they were typed on.
+        Ok(Self(fields.map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n"))).collect()))
+    }
+}
+
+impl Form {
+    /// A form that is filled with this.
+    pub(super) fn filled<const N: usize>(fields: [(&str, String); N]) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// A form that was sent as these fields.
+    pub(super) fn of(fields: &[(String, String)]) -> Self {
+        Self(fields.to_vec())
+    }
+
+    /// All its fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// What a field says, to show it again.
+    pub(super) fn value(&self, name: &str) -> &str {
+        self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
+    }
+
+    /// Whether the form has this field at all.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(field, _)| field == name)
+    }
+
+    /// What a field says, unless that is nothing.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        Some(self.value(name).trim()).filter(|text| !text.is_empty())
+    }
+
+    /// The same, as text of its own.
+    pub(super) fn owned(&self, name: &str) -> Option<String> {
+        self.text(name).map(str::to_owned)
+    }
+
+    /// An id.
+    pub(super) fn id<T: From<String>>(&self, name: &str) -> Option<T> {
+        self.owned(name).map(T::from)
+    }
+
+    /// The version of the row that the form was filled with.
+    pub(super) fn version(&self) -> Option<i64> {
+        self.text("version")?.parse().ok()
+    }
+
+    /// A day.
+    pub(super) fn day(&self, errors: &mut FieldErrors, name: &'static str) -> Option<Day> {
+        let text = self.text(name)?;
+        let day = Day::parse(text);
+        if day.is_none() {
+            errors.add(name, "is no day", "write it as 2026-01-31");
+        }
+        day
+    }
+
+    /// An amount of money, in cents.
+    pub(super) fn cents(&self, errors: &mut FieldErrors, name: &'static str) -> Option<i64> {
+        let text = self.text(name)?;
+        let cents = parse_cents(text);
+        if cents.is_none() {
+            errors.add(name, "is no amount", "write it as 1250 or 1250.50, up to ten billion");
+        }
+        cents
+    }
+
+    /// One of few words.
+    pub(super) fn word<T>(
+        &self,
+        errors: &mut FieldErrors,
+        name: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let word = parse(self.value(name));
+        if word.is_none() {
+            errors.add(name, "is none of the choices", "choose one");
+        }
+        word
+    }
+}
+
+/// What a form that was refused is shown with again: the fields that break rules, or what else stands against it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Trouble {
+    /// The fields.
+    pub(super) fields: FieldErrors,
+    /// Something else.
+    pub(super) other: Option<String>,
+}
+
+impl Trouble {
+    /// What is wrong with the request behind a refusal, if it is something that whoever filled the form can mend.
+    ///
+    /// # Errors
+    /// Any other refusal.
+    pub(super) fn of(error: Error) -> Result<Self, Error> {
+        match error {
+            Error::Invalid(fields) => Ok(Self { fields, other: None }),
+            Error::Conflict(_)
+            | Error::PreconditionFailed
+            | Error::Forbidden(_)
+            | Error::WrongCredentials
+            | Error::TooOften { .. }
+            | Error::Busy => Ok(Self { other: Some(error.to_string()), ..Self::default() }),
+            error => Err(error),
+        }
+    }
+
+    /// Whether there is any.
+    pub(super) fn is_none(&self) -> bool {
+        self.fields.list().is_empty() && self.other.is_none()
+    }
+}
+
+impl From<FieldErrors> for Trouble {
+    fn from(fields: FieldErrors) -> Self {
+        Self { fields, other: None }
+    }
+}
