@@ -25,7 +25,7 @@ struct Need {
     packages: &'static [&'static str],
 }
 
-/// Everything that is needed. A server or a browser that tests start becomes a line here.
+/// Everything that is needed.
 const NEEDS: &[Need] = &[
     Need {
         what: "a C compiler",
@@ -103,6 +103,24 @@ const NEEDS: &[Need] = &[
         variable: None,
         probe: &["-c", "import venv, ensurepip"],
         packages: &["python3", "python3-venv"],
+    },
+    Need {
+        what: "Chromium",
+        why: "tests click through the pages as people do, and look whether they can be read",
+        programs: &["chromium", "chromium-browser", "google-chrome"],
+        versions: None,
+        variable: None,
+        probe: &[],
+        packages: &["chromium"],
+    },
+    Need {
+        what: "chromedriver",
+        why: "tests tell a browser by it what to do",
+        programs: &["chromedriver"],
+        versions: None,
+        variable: None,
+        probe: &[],
+        packages: &["chromium-driver"],
     },
 ];
 

@@ -8,6 +8,7 @@ mod on_a_database {
     pub(crate) mod access;
     pub(crate) mod activities;
     pub(crate) mod analytics;
+    pub(crate) mod browser;
     pub(crate) mod companies;
     pub(crate) mod contacts;
     pub(crate) mod deals;
@@ -24,6 +25,8 @@ mod on_a_database {
     pub(crate) mod importing;
     pub(crate) mod limits;
     pub(crate) mod openapi;
+    pub(crate) mod pages;
+    pub(crate) mod pages_seen;
     pub(crate) mod process;
     pub(crate) mod readme;
     pub(crate) mod redis;
@@ -39,4 +42,4 @@ mod on_a_database {
     pub(crate) mod writes;
 }
 
-use on_a_database::{ground, http, importing, openapi, process, redis, running};
+use on_a_database::{browser, ground, http, importing, openapi, process, redis, running};
