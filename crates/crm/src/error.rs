@@ -112,9 +112,26 @@ pub enum Error {
     /// 409: the request is right, but the present state does not allow it.
     #[error("{0}")]
     Conflict(String),
+    /// 409: the row is at another version than the one that the caller saw.
+    #[error(
+        "`version` is {saw}, but it has been changed since and is at version {version}: read it again, and repeat the change \
+         on what it is now"
+    )]
+    OtherVersion {
+        /// What the body says.
+        saw: i64,
+        /// What the row is at.
+        version: i64,
+    },
     /// 412: the row is no longer the one that the caller saw.
     #[error("it has been changed since: read it again, and repeat the change on what it is now")]
     PreconditionFailed,
+    /// 412: the row is no longer the one that `If-Match` names, as is known from the row itself.
+    #[error("it has been changed since: read it again, and repeat the change on what it is now")]
+    NoMatch {
+        /// What the row is at.
+        version: i64,
+    },
     /// 503: no answer within the time limit.
     #[error(
         "the request took longer than {limit_ms} ms: try again later; look first whether a change took place all the same"

@@ -97,13 +97,10 @@ impl Seen {
     /// now, and by the version in the body, against that of the row.
     ///
     /// # Errors
-    /// [`Error::PreconditionFailed`] or [`Error::Conflict`]; [`Error::Internal`] when the view cannot be written as JSON.
+    /// [`Error::NoMatch`] or [`Error::OtherVersion`], which say the version of the row; [`Error::Internal`] when the view cannot be written as JSON.
     pub fn check(&self, view: &impl Serialize, saw: Option<i64>, version: i64) -> Result<(), Error> {
         if let Some(saw) = saw.filter(|saw| *saw != version) {
-            return Err(Error::Conflict(format!(
-                "`version` is {saw}, but it has been changed since and is at version {version}: read it again, and \
-                 repeat the change on what it is now"
-            )));
+            return Err(Error::OtherVersion { saw, version });
         }
         if !self.0.contains_key(header::IF_MATCH) {
             return Ok(());
@@ -112,7 +109,7 @@ impl Seen {
         if names_tag(&self.0, &header::IF_MATCH, &etag, Weak::Never) {
             Ok(())
         } else {
-            Err(Error::PreconditionFailed)
+            Err(Error::NoMatch { version })
         }
     }
 }

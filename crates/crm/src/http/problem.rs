@@ -24,6 +24,10 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     errors: Vec<FieldError>,
+    /// The version of the row, where another one was expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = i64)]
+    current_version: Option<i64>,
 }
 
 /// What the edge logs of a refusal: its cause is for the log and never for the caller.
@@ -65,8 +69,10 @@ impl Error {
             Self::Invalid(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "urn:crm:problem:invalid", "Invalid fields")
             }
-            Self::Conflict(_) => (StatusCode::CONFLICT, "urn:crm:problem:conflict", "Conflict"),
-            Self::PreconditionFailed => {
+            Self::Conflict(_) | Self::OtherVersion { .. } => {
+                (StatusCode::CONFLICT, "urn:crm:problem:conflict", "Conflict")
+            }
+            Self::PreconditionFailed | Self::NoMatch { .. } => {
                 (StatusCode::PRECONDITION_FAILED, "urn:crm:problem:changed-since", "Changed since")
             }
             Self::TimedOut { .. } => {
@@ -86,7 +92,12 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, r#type, title) = self.kind();
         let errors = if let Self::Invalid(errors) = &self { errors.list().to_vec() } else { Vec::new() };
-        let problem = Problem { r#type, title, status: status.as_u16(), detail: self.to_string(), errors };
+        let current_version = match &self {
+            Self::OtherVersion { version, .. } | Self::NoMatch { version } => Some(*version),
+            _ => None,
+        };
+        let (status_code, detail) = (status.as_u16(), self.to_string());
+        let problem = Problem { r#type, title, status: status_code, detail, errors, current_version };
         let mut response = (status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -31,15 +31,26 @@ fn whoever_saw_an_older_row_is_refused() {
         let seen = server.get(&path).await.header("etag").to_owned();
         let edit = json!({"name": "One"});
         let send = async |body, etag: &str| {
-            server.send(Method::PATCH, &path, Some(&body), &[("if-match", etag)]).await.status
+            server.send(Method::PATCH, &path, Some(&body), &[("if-match", etag)]).await
         };
-        assert_eq!(send(edit.clone(), &seen).await, StatusCode::OK);
-        assert_eq!(send(edit.clone(), &seen).await, StatusCode::PRECONDITION_FAILED);
-        assert_eq!(send(edit.clone(), &format!("W/{seen}")).await, StatusCode::PRECONDITION_FAILED);
-        assert_eq!(send(edit, "*").await, StatusCode::OK);
+        assert_eq!(send(edit.clone(), &seen).await.status, StatusCode::OK);
+        for older in [seen.clone(), format!("W/{seen}")] {
+            let refused = send(edit.clone(), &older).await;
+            assert_eq!(refused.status, StatusCode::PRECONDITION_FAILED);
+            assert_eq!(refused.json()["current_version"], 2, "{}", refused.text);
+        }
+        assert_eq!(send(edit, "*").await.status, StatusCode::OK);
         let stale = server.patch(&path, &json!({"name": "Two", "version": 1})).await;
         assert_eq!(stale.status, StatusCode::CONFLICT);
         assert!(stale.text.contains("version 3"), "{}", stale.text);
+        // With it the change is repeated, and is not refused.
+        let current = stale.json()["current_version"].clone();
+        assert_eq!(current, 3);
+        let repeated = server.patch(&path, &json!({"name": "Two", "version": current})).await;
+        assert_eq!(repeated.status, StatusCode::OK, "{}", repeated.text);
+        let invalid = server.patch(&path, &json!({"name": "", "version": 4})).await;
+        assert_eq!(invalid.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(invalid.json().get("current_version").is_none(), "{}", invalid.text);
     });
 }
 

@@ -128,6 +128,17 @@ impl Rows {
     }
 }
 
+#[test]
+fn a_refusal_may_say_the_version_of_the_row_and_does_not_have_to() {
+    let problem = &document()["components"]["schemas"]["Problem"];
+    assert_eq!(problem["properties"]["current_version"]["type"], "integer", "{problem}");
+    let required = problem["required"].as_array().unwrap();
+    assert!(
+        required.contains(&json!("detail")) && !required.contains(&json!("current_version")),
+        "{problem}"
+    );
+}
+
 /// All that refers to something in the document.
 fn references(value: &Value, found: &mut BTreeSet<String>) {
     match value {
