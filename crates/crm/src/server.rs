@@ -220,6 +220,10 @@ pub async fn serve(
     let mut jobs = JoinSet::new();
     jobs.spawn(look_for_jobs(Arc::clone(&app)));
     jobs.spawn(look_at_the_cache(Arc::clone(&app)));
+    if settings.warm_at_start == Switch::On && settings.cache == Switch::On {
+        let app = Arc::clone(&app);
+        jobs.spawn(async move { warm::at_start(&app).await });
+    }
     if !http::serving::serve(router, listener, patience, stop).await {
         tracing::warn!("requests were still under way at the drain limit and are cut off");
     }

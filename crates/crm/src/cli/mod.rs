@@ -78,7 +78,8 @@ enum Command {
     /// Create the database, or bring its tables up to date, and end
     Migrate,
     /// Ask the running server to load companies and their pipelines into its cache
-    Warm,
+    #[command(long_about = warm::LONG_ABOUT)]
+    Warm(warm::Arguments),
     /// Show the settings that hold, and what is wrong with them
     CheckConfig,
 }
@@ -145,7 +146,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Import(what) => return runtime.block_on(import::run(&settings, &what)),
         Command::User(user) => runtime.block_on(user::run(&settings, user)),
         Command::Migrate => runtime.block_on(migrate::run(&settings)),
-        Command::Warm => runtime.block_on(warm::run(&settings)),
+        Command::Warm(arguments) => runtime.block_on(warm::run(&settings, &arguments)),
         Command::CheckConfig => check_config::run(&settings),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     /// Leave an empty database empty, instead of filling it with demo data
     #[arg(long)]
     no_demo: bool,
-    /// Load companies and their pipelines into the cache before the first request
+    /// Load companies and their pipelines into the cache before the first request; --warm-at-start does it in the background
     #[arg(long)]
     warm: bool,
 }
@@ -59,10 +59,13 @@ pub(super) async fn run(settings: Settings, arguments: Arguments) -> Result<(), 
         tracing::warn!(%place, "Redis does not answer: the database is asked for everything until it does");
     }
     let app = App::new(database, cache, outbox, settings);
-    if arguments.warm && app.settings.cache == Switch::Off {
-        tracing::warn!("the cache is off: there is nothing to warm, and --warm does nothing");
+    let wants_warmth = arguments.warm || app.settings.warm_at_start == Switch::On;
+    if wants_warmth && app.settings.cache == Switch::Off {
+        tracing::warn!(
+            "the cache is off: there is nothing to warm, and neither --warm nor warm_at_start does anything"
+        );
     } else if arguments.warm {
-        let summary = warm::run(&app, |_progress| async { true }).await?;
+        let summary = warm::run(&app, warm::CONCURRENCY, async |_progress| true).await?;
         tracing::info!(companies = summary.companies, entries = summary.loaded, "the cache is warm");
     }
     if let Err(error) = greet(listener.local_addr()?, &app.settings, demo, has_demo) {

@@ -144,6 +144,16 @@ pub struct Layer {
         help_heading = "Settings"
     )]
     pub redis_local_tier: Option<Switch>,
+    /// Whether companies and their pipelines are loaded into the cache in the background when the server has started [default: off]
+    #[arg(
+        long,
+        value_name = "on|off",
+        env = "CRM_WARM_AT_START",
+        hide_possible_values = true,
+        global = true,
+        help_heading = "Settings"
+    )]
+    pub warm_at_start: Option<Switch>,
     /// Whether each answer says in `X-Db-Queries` how many SQL statements it took [default: off]
     #[arg(
         long,
@@ -252,6 +262,8 @@ pub struct Settings {
     pub cache_capacity_bytes: u64,
     /// The Redis that the cache is in, if it is in one.
     pub redis: RedisSettings,
+    /// Whether the cache is warmed when the server has started.
+    pub warm_at_start: Switch,
     /// Whether answers say how many statements they took.
     pub show_queries: Switch,
     /// How long a request may take.
@@ -334,6 +346,7 @@ impl Settings {
             cache: over.cache.or(under.cache).unwrap_or(Switch::On),
             cache_capacity_bytes: within("cache_capacity_mb", capacity_mb, 1, 1 << 20)? << 20,
             redis,
+            warm_at_start: over.warm_at_start.or(under.warm_at_start).unwrap_or(Switch::Off),
             show_queries: over.show_queries.or(under.show_queries).unwrap_or(Switch::Off),
             request_limit: millis(
                 "request_limit_ms",
@@ -394,6 +407,7 @@ impl std::fmt::Display for Settings {
         writeln!(f, "cache = \"{}\"", self.cache.word())?;
         writeln!(f, "cache_capacity_mb = {}", self.cache_capacity_bytes >> 20)?;
         write!(f, "{}", self.redis)?;
+        writeln!(f, "warm_at_start = \"{}\"", self.warm_at_start.word())?;
         writeln!(f, "show_queries = \"{}\"", self.show_queries.word())?;
         writeln!(f, "request_limit_ms = {}", self.request_limit.as_millis())?;
         writeln!(f, "analytics_job = \"{}\"", self.analytics_job.word())?;

@@ -219,6 +219,8 @@ pub(crate) enum Takes {
     Choice(&'static str, &'static [&'static str]),
     /// Only what has this text.
     Text(&'static str),
+    /// A number from 1 on: what it is, the most it may be, and what it is where it is left out.
+    Number(&'static str, &'static str, u32, u32),
 }
 
 /// The parameters of a list.
@@ -248,6 +250,7 @@ pub(crate) fn parameters_of_list(taken: &[Takes]) -> Vec<Parameter> {
         Takes::Id(name) => vec![(*name, "Only those of this id.", id_schema())],
         Takes::Choice(name, words) => vec![(*name, "Only those of this kind.", choice_schema(words))],
         Takes::Text(name) => vec![(*name, "Only those of this.", text())],
+        Takes::Number(name, what, most, default) => vec![(*name, *what, number(*most, *default))],
     });
     let parameters = parameters.map(|(name, what, schema)| {
         let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Query);

@@ -95,7 +95,8 @@ impl Params {
         }
     }
 
-    fn number(&mut self, name: &'static str, most: u32) -> Option<u32> {
+    /// A number from 1 on.
+    pub fn number(&mut self, name: &'static str, most: u32) -> Option<u32> {
         let text = self.text(name)?;
         let number = text.parse().ok().filter(|number| (1..=most).contains(number));
         if number.is_none() {

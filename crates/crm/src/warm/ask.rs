@@ -21,7 +21,8 @@ pub enum AskError {
     BrokenOff(SocketAddr),
 }
 
-/// Asks the server at this address to warm its cache, with a token of the operator, and tells `progress` of each step.
+/// Asks the server at this address to warm its cache, so many companies at a time, with a token of the operator, and tells `progress` of
+/// each step.
 ///
 /// # Errors
 /// There is no server, it refuses, or its answer breaks off.
@@ -31,12 +32,15 @@ pub enum AskError {
 pub async fn ask(
     server: SocketAddr,
     token: &Token,
+    concurrency: u32,
     mut progress: impl FnMut(&Progress),
 ) -> Result<Summary, AskError> {
     // The server is on this machine: a proxy that the environment names for the world outside would not find it.
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.map_err(|_not_reachable| AskError::NoServer(server))?;
-    let request = client.post(format!("http://{server}/api/cache/warm")).bearer_auth(token.expose());
+    let request = client
+        .post(format!("http://{server}/api/cache/warm?concurrency={concurrency}"))
+        .bearer_auth(token.expose());
     let mut response = request.send().await.map_err(|_not_reachable| AskError::NoServer(server))?;
     if !response.status().is_success() {
         let problem: serde_json::Value = response.json().await.unwrap_or_default();

@@ -1,12 +1,12 @@
 //! The server's side of `crm warm`: it warms, and streams how it gets on.
 
-use super::{Line, run};
+use super::{CONCURRENCY, Line, MAX_CONCURRENCY, run};
 use crate::app::App;
 use crate::caller::Operator;
 use crate::config::Switch;
 use crate::error::Error;
-use crate::http::api::Lines;
-use crate::http::params::NoParams;
+use crate::http::api::{Lines, Takes, parameters};
+use crate::http::params::Params;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use std::convert::Infallible;
@@ -21,13 +21,20 @@ use utoipa_axum::routes;
 /// Lines that wait for a slow reader before warming waits for it too.
 const LINES_AHEAD: usize = 64;
 
+parameters! {
+    /// What warming takes.
+    WarmParameters: Takes::Number("concurrency", "Companies that are loaded at a time.", MAX_CONCURRENCY, CONCURRENCY)
+}
+
 /// Loads companies and their pipelines into the cache, and tells how it gets on: one JSON object a line.
-#[utoipa::path(post, path = "/api/cache/warm", tag = "operation")]
+#[utoipa::path(post, path = "/api/cache/warm", tag = "operation", params(WarmParameters))]
 async fn warm(
     State(app): State<Arc<App>>,
     _operator: Operator,
-    _none: NoParams,
+    mut params: Params,
 ) -> Result<Lines<Line>, Error> {
+    let concurrency = params.number("concurrency", MAX_CONCURRENCY).unwrap_or(CONCURRENCY);
+    params.finish()?;
     if app.settings.cache == Switch::Off {
         return Err(Error::Conflict(
             "this server runs with its cache off: start it with CRM_CACHE=on to warm it".to_owned(),
@@ -41,7 +48,7 @@ async fn warm(
             // Whoever asked has gone: there is nobody to warm for.
             async move { lines.send(Line::Progress(progress)).await.is_ok() }
         };
-        match run(&owned, progress).await {
+        match run(&owned, concurrency, progress).await {
             Ok(summary) => drop(lines.send(Line::Summary(summary)).await),
             Err(error) => tracing::warn!(%error, "warming failed"), // the stream ends without a summary
         }
