@@ -151,7 +151,18 @@ impl Database {
     /// # Cancel safety
     /// Dropped early, some migrations may have run; each runs in whole or not at all, and the next call continues.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, OpenError> {
-        let _lock = PreparationLock::take(url).await?;
+        let lock = PreparationLock::take(url).await?;
+        Self::open_with(url, &lock).await
+    }
+
+    /// The same, for who keeps others from preparing it.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    ///
+    /// # Cancel safety
+    /// As [`Database::open`].
+    pub async fn open_with(url: &DatabaseUrl, _lock: &PreparationLock) -> Result<Self, OpenError> {
         let opened = Self::open_pool(url).await;
         let opened = opened.map_err(|source| OpenError::Database { url: url.clone(), source })?;
         let made = Outbox::migrate(&opened.pool).await;
@@ -230,6 +241,23 @@ impl Database {
         };
         let transaction = self.pool.begin_with(self.kind.begin_change()).await?;
         Ok(Change { transaction, kind: self.kind, _turn: turn })
+    }
+
+    /// Whether a process tells a cache of the changes of this database, as every server does. Of a file that is not asked here: other
+    /// processes [have it open](crate::lock::is_open) then.
+    ///
+    /// # Errors
+    /// What the database reports.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened if it is dropped.
+    pub async fn is_served(&self) -> Result<bool, sqlx::Error> {
+        if self.kind == Kind::Sqlite {
+            return Ok(false);
+        }
+        let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = 'larder-outbox'";
+        Ok(sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.pool).await? > 0)
     }
 
     /// Asks the database for a sign of life.
@@ -357,6 +385,21 @@ impl Change {
     pub async fn commit_alone<T>(mut self, written: Written<T>) -> Result<T, Error> {
         let (row, changed) = written.into_parts();
         Outbox::<Any>::record(&mut self.transaction, changed).await.map_err(of_outbox)?;
+        self.transaction.commit().await?;
+        Ok(row)
+    }
+
+    /// Commits what was written to a database that was put back from a backup, and makes it another one to every cache: what a Redis holds
+    /// of its former future is not believed any more.
+    ///
+    /// # Errors
+    /// What the database reports; the change is then undone, unless it was the commit itself that failed.
+    ///
+    /// # Cancel safety
+    /// Dropped midway, it may or may not be committed.
+    pub async fn commit_anew<T>(mut self, written: Written<T>) -> Result<T, Error> {
+        let (row, _all_begin_anew) = written.into_parts();
+        Outbox::<Any>::renew(&mut self.transaction).await.map_err(of_outbox)?;
         self.transaction.commit().await?;
         Ok(row)
     }

@@ -34,6 +34,7 @@ pub mod products;
 pub mod users;
 
 // On top.
+pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod import;

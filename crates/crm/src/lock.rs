@@ -71,6 +71,21 @@ impl PreparationLock {
     }
 }
 
+/// Whether another process has a SQLite file open. SQLite's own locks say so, which each of its connections keeps for as long as it is
+/// open, also those of other programs, and of a file that is damaged. Not to be asked where this process has it open: that would give its
+/// locks up.
+///
+/// # Errors
+/// The file cannot be opened for writing.
+pub fn is_open(database: &Path) -> io::Result<bool> {
+    let file = OpenOptions::new().read(true).write(true).open(database)?;
+    match rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(false), // and no longer locked from here on
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn lock_path(database: &Path) -> PathBuf {
     // Two names of one file must be one lock, also when the file that a link names is not there yet.
     let mut name = database.canonicalize().unwrap_or_else(|_| end_of_links(database)).into_os_string();
@@ -78,7 +93,8 @@ fn lock_path(database: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-fn end_of_links(name: &Path) -> PathBuf {
+/// The file that a name leads to, if need be over links, also when it is not there yet.
+pub fn end_of_links(name: &Path) -> PathBuf {
     let mut file = name.to_owned();
     for _ in 0..MAX_LINKS {
         let Ok(target) = file.read_link() else { break };

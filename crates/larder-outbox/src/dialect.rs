@@ -43,6 +43,8 @@ pub struct Dialect {
     /// Deletes rows of another history than that of this database, and starts anew if there were any: they would stand at positions that
     /// are still to come.
     pub(crate) strays: Option<[&'static str; 2]>,
+    /// Makes it another record than the one that others have heard of.
+    pub(crate) renew: &'static str,
     /// → where the database recovered from its last crash, or `-`: since then positions that were given before may be given once more.
     pub(crate) recovered: &'static str,
     /// Begins a transaction that writes.
@@ -87,6 +89,7 @@ pub(crate) static SQLITE: Dialect = Dialect {
     // A writer that holds the file is not waited for long: what is read meanwhile matters more.
     set_up: &["PRAGMA busy_timeout = 200", "PRAGMA synchronous = NORMAL"],
     strays: None,
+    renew: "UPDATE larder_outbox_state SET identity = lower(hex(randomblob(16)))",
     recovered: "SELECT '-'",
     // One that reads first and then writes would fail where somebody else writes.
     begin: "BEGIN IMMEDIATE",
@@ -136,6 +139,7 @@ pub(crate) static POSTGRES: Dialect = Dialect {
         "UPDATE larder_outbox_state SET identity = replace(gen_random_uuid()::TEXT, '-', ''), floor = '0' \
          WHERE floor >= pg_snapshot_xmax(pg_current_snapshot())",
     ]),
+    renew: "UPDATE larder_outbox_state SET identity = replace(gen_random_uuid()::TEXT, '-', '')",
     // After a crash the ids of the last transactions that were rolled back are given once more. This stays as it was at the end of
     // the last recovery.
     recovered: "SELECT coalesce(pg_last_wal_replay_lsn()::TEXT, '-')",

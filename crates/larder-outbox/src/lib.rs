@@ -43,7 +43,7 @@
 //! # Limits
 //! One outbox is for one Redis, with its namespace, and any number of processes without one. A removal through
 //! [`CacheService`](larder::CacheService) itself is not recorded: it is lost to a Redis that comes back with older data. A database that
-//! is put back from a backup holds older rows than the cache: clear the cache then.
+//! is put back from a backup holds older rows than the cache: [`Outbox::renew`] says so, before anybody starts on it.
 
 mod ablation;
 mod dialect;

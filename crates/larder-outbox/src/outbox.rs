@@ -130,6 +130,20 @@ impl<DB: Database> Outbox<DB> {
         write::<DB>(transaction, changed).await.map(drop)
     }
 
+    /// Makes the record another one, in a database that was put back from a backup: of what was changed since, and is no more, a Redis has
+    /// entries that look right. When the transaction has committed none is believed that has heard of the record before: each begins a
+    /// new era. Nobody may have [started](Self::start) an outbox on this database meanwhile; who has goes on as before.
+    ///
+    /// # Errors
+    /// What the database reports; the transaction is of no more use then.
+    ///
+    /// # Cancel safety
+    /// Dropped early, it may be in the transaction or not.
+    pub async fn renew(transaction: &mut DB::Connection) -> Result<(), Error> {
+        let dialect = DB::dialect(transaction)?;
+        Ok(DB::execute(transaction, dialect.renew, &[]).await.map(drop)?)
+    }
+
     /// Removes from the cache what a transaction has made untrue, after its commit has succeeded. Where the commit failed it is
     /// [`announce_unsure`](Self::announce_unsure).
     ///

@@ -112,6 +112,7 @@ const CRM: House = House {
         &["import"],
         &["demo"],
         &["warm"],
+        &["backup"],
         &["web"],
         &["console"],
         &["server"], // puts the router together, serves and drains

@@ -49,3 +49,8 @@ pub(super) fn changed(session: &SessionId) -> Invalidation {
 pub(super) fn all_ended(user: &UserId) -> Invalidation {
     Invalidation::new().tag(access_of(user))
 }
+
+/// What is no longer true when all sessions of everybody end.
+pub(super) fn everybody_out() -> Invalidation {
+    Invalidation::everything()
+}

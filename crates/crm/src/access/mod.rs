@@ -13,4 +13,4 @@ pub use model::{
     SessionRow, SessionView, SignIn,
 };
 pub use routes::{choose_password, guard, router, sign_in, sign_out};
-pub use store::{count_demo_passwords, insert_password};
+pub use store::{count_demo_passwords, end_all, insert_password};

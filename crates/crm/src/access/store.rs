@@ -232,6 +232,17 @@ pub(super) async fn delete_others(
     Ok(Written::new((), cache::all_ended(user)))
 }
 
+/// Ends all sessions of everybody. Answers how many.
+///
+/// # Errors
+/// What the database reports.
+pub async fn end_all(change: &mut Change) -> Result<Written<u64>, Error> {
+    // The browsers in which somebody has signed in let nobody in.
+    let sql = "DELETE FROM sessions WHERE kind <> 'device'";
+    let ended = sqlx::query(sql).execute(change.statement()).await?.rows_affected();
+    Ok(Written::new(ended, cache::everybody_out()))
+}
+
 /// The sessions of a user that hold, the newest first.
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! The command line: one subcommand a file.
 
+mod backup;
 mod check_config;
 mod import;
 mod migrate;
@@ -7,6 +8,7 @@ mod serve;
 mod user;
 mod warm;
 
+use crate::backup::BackupError;
 use crate::config::{self, ConfigError, Layer, Settings};
 use crate::database::{Database, OpenError};
 use crate::error::Error;
@@ -24,6 +26,7 @@ Examples:
   crm serve --listen 127.0.0.1:9000 --warm
   crm import sales exports/2026-11        bring in a sales pipeline; `crm import sales --help` says how
   crm import contacts people.csv --company 'Lee & Sons' --dry-run
+  crm backup crm-monday.db                save the database while servers run; `crm restore` puts it back
   crm warm                                ask the running server to fill its cache
   crm user add ann@example.com --name Ann --new-company 'Lee & Sons'     a company and its first admin
   CRM_CACHE=off CRM_SHOW_QUERIES=on crm   ask the database for everything, and say how often
@@ -75,6 +78,15 @@ enum Command {
     /// Add users, and give them passwords
     #[command(subcommand)]
     User(user::User),
+    /// Save the database in a file, while servers run
+    #[command(long_about = backup::BACKUP, after_long_help = backup::BACKUP_EXAMPLES)]
+    Backup(backup::BackupArguments),
+    /// Put a backup in the place of the database
+    #[command(long_about = backup::RESTORE, after_long_help = backup::RESTORE_EXAMPLES)]
+    Restore(backup::RestoreArguments),
+    /// Say that others have put the database back, as `pg_restore` does
+    #[command(long_about = backup::RESTORED)]
+    Restored,
     /// Create the database, or bring its tables up to date, and end
     Migrate,
     /// Ask the running server to load companies and their pipelines into its cache
@@ -111,6 +123,8 @@ enum Failure {
     #[error(transparent)]
     Warm(#[from] AskError),
     #[error(transparent)]
+    Backup(#[from] BackupError),
+    #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
@@ -145,6 +159,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         // Only an import can end without success and without a failure: when it refuses what the files say.
         Command::Import(what) => return runtime.block_on(import::run(&settings, &what)),
         Command::User(user) => runtime.block_on(user::run(&settings, user)),
+        Command::Backup(arguments) => runtime.block_on(backup::back_up(&settings, &arguments)),
+        Command::Restore(arguments) => runtime.block_on(backup::restore(&settings, &arguments)),
+        Command::Restored => runtime.block_on(backup::restored(&settings)),
         Command::Migrate => runtime.block_on(migrate::run(&settings)),
         Command::Warm(arguments) => runtime.block_on(warm::run(&settings, &arguments)),
         Command::CheckConfig => check_config::run(&settings),
