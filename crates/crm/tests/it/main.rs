@@ -8,6 +8,7 @@ mod on_a_database {
     pub(crate) mod access;
     pub(crate) mod activities;
     pub(crate) mod analytics;
+    pub(crate) mod backups;
     pub(crate) mod browser;
     pub(crate) mod companies;
     pub(crate) mod contacts;
