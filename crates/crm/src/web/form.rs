@@ -125,7 +125,9 @@ impl Trouble {
         match error {
             Error::Invalid(fields) => Ok(Self { fields, other: None }),
             Error::Conflict(_)
+            | Error::OtherVersion { .. }
             | Error::PreconditionFailed
+            | Error::NoMatch { .. }
             | Error::Forbidden(_)
             | Error::WrongCredentials
             | Error::TooOften { .. }

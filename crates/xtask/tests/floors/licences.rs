@@ -21,6 +21,16 @@ struct Deny {
 #[derive(Deserialize)]
 struct Licenses {
     allow: Vec<String>,
+    /// What single crates may be licensed by besides.
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+}
+
+#[derive(Deserialize)]
+struct Exception {
+    #[serde(rename = "crate")]
+    krate: String,
+    allow: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,7 +122,7 @@ fn findings(deny: &Deny, package: &Package) -> Vec<String> {
         Some(Err(error)) => {
             found.push(format!("states a licence that is no SPDX expression: {}", error.reason))
         }
-        Some(Ok(expression)) if !expression.evaluate(|licence| is_allowed(deny, licence)) => {
+        Some(Ok(expression)) if !expression.evaluate(|licence| is_allowed(deny, name, licence)) => {
             found.push(format!("is licensed {expression}, which `licenses.allow` does not cover"));
         }
         Some(Ok(_)) => {}
@@ -140,8 +150,11 @@ fn parse(expression: &str) -> Result<Expression, ParseError> {
     Expression::parse_mode(expression, ParseMode::LAX)
 }
 
-fn is_allowed(deny: &Deny, licence: &LicenseReq) -> bool {
-    deny.licenses.allow.contains(&licence.to_string())
+fn is_allowed(deny: &Deny, name: &str, licence: &LicenseReq) -> bool {
+    let exceptions = deny.licenses.exceptions.iter().filter(|exception| exception.krate == name);
+    let mut allowed = exceptions.flat_map(|exception| &exception.allow).chain(&deny.licenses.allow);
+    let licence = licence.to_string();
+    allowed.any(|allowed| *allowed == licence)
 }
 
 #[test]
@@ -153,9 +166,20 @@ fn dependencies_keep_the_rules_of_deny_toml() {
 
 #[test]
 fn every_allowed_licence_is_needed() {
+    let packages = packages();
+    let Licenses { allow, exceptions } = deny().licenses;
+    for exception in exceptions {
+        let package = packages.iter().find(|package| package.name == exception.krate);
+        let stated = package.and_then(|package| package.license.as_ref());
+        assert!(
+            stated.is_some_and(|stated| exception.allow.contains(stated)),
+            "not needed: {}",
+            exception.krate
+        );
+    }
     let needed: Vec<Expression> =
-        packages().iter().filter_map(|package| parse(package.license.as_deref()?).ok()).collect();
-    for allowed in deny().licenses.allow {
+        packages.iter().filter_map(|package| parse(package.license.as_deref()?).ok()).collect();
+    for allowed in allow {
         let used = needed.iter().any(|expression| {
             expression.requirements().any(|requirement| requirement.req.to_string() == allowed)
         });
@@ -184,6 +208,8 @@ fn each_rule_finds_what_breaks_it() {
     assert_eq!(judge("fine", Some("GPL-3.0-only OR MIT"), crates_io), "");
     assert_eq!(judge("fine", Some("MIT/Apache-2.0"), crates_io), "");
     assert!(judge("copyleft", Some("GPL-3.0-only"), crates_io).contains("is licensed GPL-3.0-only"));
+    assert_eq!(judge("webdriver", Some("MPL-2.0"), crates_io), "");
+    assert!(judge("other", Some("MPL-2.0"), crates_io).contains("does not cover"));
     assert!(judge("half", Some("MIT AND GPL-3.0-only"), crates_io).contains("does not cover"));
     assert!(judge("silent", None, crates_io).contains("states no licence"));
     assert!(judge("odd", Some("see LICENSE"), crates_io).contains("no SPDX expression"));
