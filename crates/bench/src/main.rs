@@ -10,10 +10,13 @@
 //! `bench faults`: larder, the CRM and the caches of the Node world while their Redis is killed, paused, full, …; that goes to
 //! `bench/runs/DATE-HOST-faults/`.
 //!
+//! `bench crm`: the CRM over HTTP, signed in, beside a reference service and a bare handler; that goes to `bench/runs/DATE-HOST-crm/`.
+//!
 //! `bench outbox`: what it costs to record changes with the data, and how soon others hear of them; that goes to
 //! `bench/runs/DATE-HOST-outbox/`.
 
 mod all;
+mod bars;
 mod data;
 mod faults;
 mod growth;
@@ -22,6 +25,7 @@ mod memory;
 mod node;
 mod outbox;
 mod plot;
+mod process;
 mod record;
 mod remote;
 mod removal;
@@ -30,6 +34,7 @@ mod serve;
 mod sides;
 mod stage;
 mod stampede;
+mod traffic;
 mod writes;
 
 use std::io::{self, Write};
@@ -75,6 +80,16 @@ enum Suite {
     /// bench/peers/package-lock.json. Writes its table to standard output, and all of it to bench/runs/. Takes about ten
     /// minutes. docs/faults.md says what the columns mean.
     Faults(faults::Faults),
+    /// Requests per second and latency of the CRM, signed in, on PostgreSQL: cache off, in-process, over Redis, both tiers. Takes about a
+    /// quarter of an hour.
+    ///
+    /// Beside it a bare axum handler with bodies of the same lengths, and with `--peers` the reference service on ioredis, interleaved.
+    /// Needs redis-server and PostgreSQL, of which it starts its own; `--peers` also needs node and npm. Where a bar is missed and perf is
+    /// there, it says where the time goes. Build with `--release`.
+    Crm(traffic::Options),
+    /// Answers with constant bodies for `crm`, which starts this in a process of its own.
+    #[command(hide = true)]
+    ServeBare(traffic::Bare),
     /// Serves larder for `faults`, which starts this in a process of its own.
     #[command(hide = true)]
     ServeSubject(serve::Serve),
@@ -116,6 +131,8 @@ fn main() -> ExitCode {
         Suite::Memory(options) => memory::run(&options),
         Suite::Outbox(options) => outbox::run(&options),
         Suite::Faults(options) => faults::run(&options),
+        Suite::Crm(options) => traffic::run(&options),
+        Suite::ServeBare(options) => traffic::serve_bare(&options),
         Suite::ServeSubject(options) => serve::run(&options),
     };
     match done {

@@ -111,7 +111,36 @@ impl PostgresServer {
     ///
     /// Dropping it ends the server.
     pub async fn start_durable() -> Self {
-        Self::start_with(&[]).await
+        Self::start_durable_with(&[]).await
+    }
+
+    /// The same, with lines of postgresql.conf that stand over the testkit's own, as `shared_buffers=512MB`.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the server.
+    pub async fn start_durable_with(settings: &[&str]) -> Self {
+        Self::start_with(settings).await
+    }
+
+    /// The id of its first process, whose children serve its connections.
+    ///
+    /// # Panics
+    ///
+    /// If it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.lock().as_ref().expect("it runs").pid()
+    }
+
+    /// The port on 127.0.0.1 that it answers on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port.number()
     }
 
     async fn start_with(settings: &[&str]) -> Self {

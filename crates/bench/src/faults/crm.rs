@@ -11,6 +11,7 @@ use tokio::process::Command;
 use super::case::{PROBES, ROWS, UNCHANGED};
 use super::subject::{Health, Subject};
 use crate::Failure;
+use crate::process::crm_program;
 
 /// The server, and the deals that stand for rows.
 pub(crate) struct Crm {
@@ -27,8 +28,7 @@ struct Deal {
 impl Crm {
     /// How it is started, with a new database in `folder`. It was built beside this program.
     pub(crate) fn command(folder: &Path, redis: &str) -> Result<Command, Failure> {
-        let program = std::env::current_exe()?.with_file_name("crm");
-        let mut command = Command::new(program);
+        let mut command = crm_program()?;
         command
             .arg("serve")
             .current_dir(folder)

@@ -1,6 +1,5 @@
 //! What do readers and writers notice when Redis fails? Each subject under each fault, over plain HTTP.
 
-mod bars;
 mod case;
 mod crm;
 mod load;
@@ -10,14 +9,13 @@ mod table;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use bench::machine::Place;
 use clap::Args;
 use testkit::faults::Fault;
 
-use crate::{Failure, must_be_release, node, tell};
+use crate::{Failure, must_be_release, node, process, tell};
 use subject::Name;
 pub(crate) use table::distinct;
 
@@ -97,11 +95,7 @@ pub(crate) fn run(options: &Faults) -> Result<(), Failure> {
 /// Sees to it that everything is there that the subjects need, or says what is missing.
 fn prepare(subjects: &[Name]) -> Result<(), Failure> {
     if subjects.contains(&Name::Crm) {
-        tell("building the CRM …");
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--release", "--package", "crm"]).current_dir(testkit::workspace_root());
-        node::must_succeed(&mut build, "cargo")?;
+        process::build_crm()?;
     }
     if !subjects.iter().any(|name| name.is_of_node()) {
         return Ok(());

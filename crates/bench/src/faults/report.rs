@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::case::{CHANGED, Outcome, ROWS};
+use super::name_of;
 use super::table::{distinct, heading, millis};
-use super::{bars, name_of};
+use crate::bars::Bars;
 use crate::record::{Case, Sample, csv};
 use bench::machine::{self, Place};
 
@@ -44,7 +45,7 @@ pub(crate) fn write(
     let samples: Vec<Sample> = outcomes.iter().flat_map(samples).collect();
     std::fs::write(place.join("raw.csv"), csv(&samples))?;
     for (file, title, value) in PLOTS {
-        std::fs::write(place.join(file), bars::draw(title, outcomes, value)?)?;
+        std::fs::write(place.join(file), draw(title, outcomes, value)?)?;
     }
     std::fs::write(place.join("README.md"), readme(outcomes, table, hold)?)?;
     Ok(machine::shown(&place))
@@ -57,6 +58,22 @@ const PLOTS: [Plot; 2] = [
     ("reads.svg", "Longest read, in milliseconds", |outcome| outcome.tally.longest_read),
     ("writes.svg", "Longest write, in milliseconds", |outcome| outcome.tally.longest_write),
 ];
+
+/// The bottom of their scale, in milliseconds: no request over HTTP is faster by much.
+const LOWEST_MS: f64 = 1.0;
+
+fn draw(title: &str, outcomes: &[Outcome], value: fn(&Outcome) -> Duration) -> Result<String, Failure> {
+    let faults = distinct(outcomes.iter().map(|outcome| outcome.fault));
+    let subjects = distinct(outcomes.iter().map(|outcome| outcome.subject));
+    let groups: Vec<&str> = faults.iter().copied().map(name_of).collect();
+    let names: Vec<&str> = subjects.iter().map(|subject| subject.as_str()).collect();
+    let bars = Bars { title, groups: &groups, subjects: &names, lowest: LOWEST_MS };
+    bars.draw(|fault, subject| {
+        let is_it =
+            |outcome: &&Outcome| outcome.fault == faults[fault] && outcome.subject == subjects[subject];
+        outcomes.iter().find(is_it).map(|outcome| value(outcome).as_secs_f64() * 1e3)
+    })
+}
 
 /// Every number of a case. What did not come about is left out.
 fn samples(outcome: &Outcome) -> Vec<Sample> {

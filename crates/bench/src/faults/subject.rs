@@ -1,17 +1,13 @@
 //! Who is measured: a process that answers HTTP, and the words in which it is asked.
 
 use std::path::Path;
-use std::process::Stdio;
 
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::process::Command;
 
-use super::LIMIT;
 use super::crm::Crm;
+use crate::process::Process;
 use crate::{Failure, node};
 
 /// A server whose rows are read through its cache. All answer `{…, "version": V}` to reads and to writes.
@@ -107,13 +103,13 @@ pub(crate) async fn start(
             }
             let mut process = Process::start(&mut command).await?;
             process.folder = Some(folder);
-            Ok(Running { subject: Box::new(Rows { base: process.base.clone() }), _process: process })
+            Ok(Running { subject: Box::new(Rows { base: process.base()?.to_owned() }), _process: process })
         }
         Name::Crm => {
             let folder = tempfile::tempdir()?;
             let mut process = Process::start(&mut Crm::command(folder.path(), redis)?).await?;
             process.folder = Some(folder);
-            let subject = Crm::meet(process.base.clone(), http).await?;
+            let subject = Crm::meet(process.base()?.to_owned(), http).await?;
             Ok(Running { subject: Box::new(subject), _process: process })
         }
         Name::Ioredis | Name::IoredisFailfast | Name::Bento | Name::BentoL2 => {
@@ -123,7 +119,7 @@ pub(crate) async fn start(
                 command.arg("--seed-cache").arg(file);
             }
             let process = Process::start(&mut command).await?;
-            Ok(Running { subject: Box::new(Rows { base: process.base.clone() }), _process: process })
+            Ok(Running { subject: Box::new(Rows { base: process.base()?.to_owned() }), _process: process })
         }
     }
 }
@@ -153,54 +149,4 @@ impl Subject for Rows {
     fn key(&self, row: usize) -> String {
         format!("row:{row}")
     }
-}
-
-/// The process of a subject. It ends when its standard input does, and is killed in any case.
-struct Process {
-    _child: Child,
-    _input: Option<ChildStdin>,
-    _draining: JoinSet<()>,
-    /// What stands before all paths: `http://127.0.0.1:PORT`.
-    base: String,
-    /// Where it keeps its files.
-    folder: Option<tempfile::TempDir>,
-}
-
-impl Process {
-    /// Starts it and waits for its first line, in which it says where it serves.
-    async fn start(command: &mut Command) -> Result<Self, Failure> {
-        let shown = command.as_std().get_program().to_string_lossy().into_owned();
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("{shown} cannot be started: {error}"))?;
-        let input = child.stdin.take();
-        let mut lines = BufReader::new(child.stdout.take().ok_or("standard output is a pipe")?).lines();
-        let line = timeout(LIMIT, lines.next_line()).await??;
-        let base = line.as_deref().and_then(|line| line.split(' ').find(|word| word.starts_with("http://")));
-        let Some(base) = base.map(str::to_owned) else {
-            child.start_kill()?;
-            let said = child.wait_with_output().await?.stderr;
-            return Err(format!(
-                "{shown} does not say where it serves: {}",
-                String::from_utf8_lossy(&said).trim()
-            )
-            .into());
-        };
-        // What it says from now on is of no interest, but a full pipe would stop it.
-        let errors = child.stderr.take().ok_or("standard error is a pipe")?;
-        let mut draining = JoinSet::new();
-        draining.spawn(drain(lines.into_inner()));
-        draining.spawn(drain(errors));
-        Ok(Self { _child: child, _input: input, _draining: draining, base, folder: None })
-    }
-}
-
-/// Reads and forgets, until the other side is gone.
-async fn drain(mut from: impl AsyncRead + Unpin) {
-    // A pipe that breaks is one that has ended.
-    tokio::io::copy(&mut from, &mut tokio::io::sink()).await.ok();
 }
