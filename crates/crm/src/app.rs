@@ -2,7 +2,7 @@
 
 use crate::caller::{Caller, CompanyId};
 use crate::config::Settings;
-use crate::database::{Change, Database, Snapshot, StatementCount};
+use crate::database::{Change, Database, Single, State, StatementCount};
 use crate::error::Error;
 use crate::history::History;
 use crate::written::{Announced, Written};
@@ -75,7 +75,7 @@ impl App {
         })
     }
 
-    /// Answers a read from the cache, or by `load`, which gets one snapshot of the database, opened after the cache has
+    /// Answers a read from the cache, or by `load`, which gets one state of the database, opened after the cache has
     /// taken note that it is loading.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl App {
     ///
     /// # Cancel safety
     /// The load is handed to another caller who waits for it, if there is one; else nothing has happened.
-    pub async fn read<F, Fut>(
+    pub async fn read<S, F, Fut>(
         &self,
         key: Key<'_, Body>,
         policy: Policy,
@@ -91,13 +91,12 @@ impl App {
         load: F,
     ) -> Result<Served, Error>
     where
-        F: FnOnce(Snapshot) -> Fut,
+        S: State,
+        F: FnOnce(S) -> Fut,
         Fut: Future<Output = Result<Body, Error>>,
     {
-        let read = self.cache.read_through(key, policy, || async {
-            let snapshot = self.database.snapshot().await?;
-            load(snapshot).await
-        });
+        let read =
+            self.cache.read_through(key, policy, || async { load(S::open(&self.database).await?).await });
         let served = Served::to(whose.owner(), read.await?);
         served.ok_or_else(|| Error::internal("a body of another company lay under this key"))
     }
@@ -118,11 +117,11 @@ impl App {
         load: F,
     ) -> Result<(), Error>
     where
-        F: FnOnce(Snapshot) -> Fut,
+        F: FnOnce(Single) -> Fut,
         Fut: Future<Output = Result<Option<CompanyId>, Error>>,
     {
         let home = self.cache.get_or_set(key, Policy::new(), || async {
-            load(self.database.snapshot().await?).await?.ok_or(Error::NotFound(what))
+            load(Single::open(&self.database).await?).await?.ok_or(Error::NotFound(what))
         });
         caller.within(&*home.await?, what)
     }

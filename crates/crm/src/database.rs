@@ -10,6 +10,7 @@ use larder_axum::digest;
 use larder_outbox::Outbox;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
+use sqlx::pool::PoolConnection;
 use sqlx::{Any, AnyConnection, AnyPool, Connection, Transaction};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -301,6 +302,37 @@ pub struct Snapshot {
     transaction: Transaction<'static, Any>,
 }
 
+/// One statement, which by itself sees one consistent state of the database: without the two round trips that a transaction takes.
+#[derive(Debug)]
+pub struct Single {
+    connection: PoolConnection<Any>,
+    is_used: bool,
+}
+
+/// What a load reads from. Which one it is, the load says by the type that it takes.
+pub trait State: Sized {
+    /// Takes a connection, and opens what is seen through it.
+    ///
+    /// # Errors
+    /// When no connection can be had in time.
+    ///
+    /// # Cancel safety
+    /// Nothing has happened if it is dropped.
+    fn open(database: &Database) -> impl Future<Output = Result<Self, sqlx::Error>> + Send;
+}
+
+impl State for Snapshot {
+    async fn open(database: &Database) -> Result<Self, sqlx::Error> {
+        database.snapshot().await
+    }
+}
+
+impl State for Single {
+    async fn open(database: &Database) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: database.pool.acquire().await?, is_used: false })
+    }
+}
+
 /// A transaction that writes. Dropped without a commit, nothing of it remains.
 #[derive(Debug)]
 pub struct Change {
@@ -310,7 +342,7 @@ pub struct Change {
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// What SQL can be sent through: a [`Snapshot`] or a [`Change`].
+/// What SQL can be sent through: a [`Snapshot`], a [`Single`] or a [`Change`].
 pub trait Statements {
     /// The connection for exactly one statement, which is counted.
     fn statement(&mut self) -> &mut AnyConnection;
@@ -320,6 +352,16 @@ impl Statements for Snapshot {
     fn statement(&mut self) -> &mut AnyConnection {
         StatementCount::add_one();
         &mut self.transaction
+    }
+}
+
+impl Statements for Single {
+    fn statement(&mut self) -> &mut AnyConnection {
+        // Two would see two states: then it has to be a snapshot.
+        debug_assert!(!self.is_used, "a second statement");
+        self.is_used = true;
+        StatementCount::add_one();
+        &mut self.connection
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::Error;
 use larder_axum::digest;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::{AssertSqlSafe, FromRow, Row};
 
 /// Rows of a page when the request does not say.
 pub const DEFAULT_PER_PAGE: u32 = 50;
@@ -151,32 +151,46 @@ impl Select {
         Ok(rows.fetch_all(statements.statement()).await?)
     }
 
-    /// One page in this order, and the number of all rows: two statements.
+    /// One page in this order, and the number of all rows: one statement.
     pub(crate) async fn page<T>(
         self,
         statements: &mut impl Statements,
         order_by: &str,
-        paging: Paging,
+        Paging { page, per_page }: Paging,
     ) -> Result<Page<T>, Error>
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
         let Self { columns, from, joins, conditions, values } = self;
-        let count = format!("SELECT COUNT(*) FROM {from}{conditions}");
-        let mut count = sqlx::query_scalar::<_, i64>(AssertSqlSafe(count));
-        let offset = u64::from(paging.page.saturating_sub(1)) * u64::from(paging.per_page);
-        let rows = format!(
-            "SELECT {columns} FROM {from}{joins}{conditions} ORDER BY {order_by} LIMIT {} OFFSET {offset}",
-            paging.per_page
+        let (limit, offset) = (values.len() + 1, values.len() + 2);
+        // The count stands in a row also where the page is empty. Their order is that of the page, which what is around it need not keep.
+        let sql = format!(
+            "SELECT page.*, counted.total FROM (SELECT COUNT(*) AS total FROM {from}{conditions}) counted \
+             LEFT JOIN (SELECT {columns}, ROW_NUMBER() OVER (ORDER BY {order_by}) AS place FROM {from}{joins}{conditions} \
+             ORDER BY {order_by} LIMIT ${limit} OFFSET ${offset}) page ON TRUE ORDER BY page.place"
         );
-        let mut rows = sqlx::query_as::<_, T>(AssertSqlSafe(rows));
+        let mut rows = sqlx::query_as::<_, Counted<T>>(AssertSqlSafe(sql));
         for value in values {
-            count = count.bind(value.clone());
             rows = rows.bind(value);
         }
-        let total = count.fetch_one(statements.statement()).await?;
-        let items = rows.fetch_all(statements.statement()).await?;
-        Ok(Page { items, page: paging.page, per_page: paging.per_page, total })
+        let behind = i64::from(page.saturating_sub(1)) * i64::from(per_page);
+        let rows = rows.bind(i64::from(per_page)).bind(behind).fetch_all(statements.statement()).await?;
+        let total = rows.first().map_or(0, |row| row.total);
+        Ok(Page { items: rows.into_iter().filter_map(|row| row.item).collect(), page, per_page, total })
+    }
+}
+
+/// A row of a page, if there is one, and how many there are on all pages.
+struct Counted<T> {
+    item: Option<T>,
+    total: i64,
+}
+
+impl<'r, T: FromRow<'r, AnyRow>> FromRow<'r, AnyRow> for Counted<T> {
+    fn from_row(row: &'r AnyRow) -> Result<Self, sqlx::Error> {
+        let place: Option<i64> = row.try_get("place")?;
+        let item = place.is_some().then(|| T::from_row(row)).transpose()?;
+        Ok(Self { item, total: row.try_get("total")? })
     }
 }
 

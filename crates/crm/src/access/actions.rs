@@ -8,7 +8,7 @@ use super::{cache, store};
 use crate::app::App;
 use crate::caller::{Act, Caller, UserId};
 use crate::companies::{self, Company, NewCompany};
-use crate::database::Database;
+use crate::database::{Database, Single, State};
 use crate::error::{Error, FieldErrors};
 use crate::password::Password;
 use crate::time::Moment;
@@ -139,7 +139,7 @@ fn browser(token: &Token, credential: &Credential) -> SessionRow {
 /// # Cancel safety
 /// Nothing has happened if it is dropped.
 pub(super) async fn load(app: &App, id: &SessionId) -> Result<Option<(Session, Vec<Tag>)>, Error> {
-    let session = store::session(&mut app.database.snapshot().await?, id).await?;
+    let session = store::session(&mut Single::open(&app.database).await?, id).await?;
     Ok(session.map(|session| {
         let tags = cache::depends_on(&session);
         (session, tags)

@@ -21,6 +21,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use larder_axum::{ClientAddress, Current, Limited, Sessions, TokenCookie};
 use std::sync::Arc;
+use tower::ServiceBuilder;
 use tower::util::option_layer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -73,11 +74,13 @@ pub fn guard(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     };
     let of_user = limits.of_user().map(|limit| limited(limit, by_user));
     let of_address = limits.of_address().map(|limit| limited(limit, by_address));
-    routes
-        .layer(option_layer(of_user))
-        .layer(from_fn_with_state(Arc::clone(app), identify))
-        .layer(Sessions::new(app.cache.clone(), &cache::SESSION, session_cookie(app), load))
+    // As one layer: each of a router's own is in a box that is cloned for a request, with all that is in it.
+    let guards = ServiceBuilder::new()
         .layer(option_layer(of_address))
+        .layer(Sessions::new(app.cache.clone(), &cache::SESSION, session_cookie(app), load))
+        .layer(from_fn_with_state(Arc::clone(app), identify))
+        .layer(option_layer(of_user));
+    routes.layer(guards)
 }
 
 fn session_cookie(app: &App) -> TokenCookie {

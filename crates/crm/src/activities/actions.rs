@@ -4,7 +4,7 @@ use super::model::{Activity, ActivityEdit, ActivityId, ActivityQuery, NewActivit
 use super::{cache, store};
 use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, UserId};
-use crate::database::Change;
+use crate::database::{Change, Single};
 use crate::error::Error;
 use crate::http::answer::Seen;
 use crate::written::Announced;
@@ -32,8 +32,8 @@ pub async fn list(
     let company = &caller.company;
     let key = cache::ACTIVITIES.key(&cache::list_key(subject, query));
     let whose = Whose::Of(company.as_str());
-    app.read(key, cache::list_policy(company, subject), whose, async |mut snapshot| {
-        Ok(Body::of(company, &store::page(&mut snapshot, company, subject, query).await?)?)
+    app.read(key, cache::list_policy(company, subject), whose, async |mut single: Single| {
+        Ok(Body::of(company, &store::page(&mut single, company, subject, query).await?)?)
     })
     .await
 }
@@ -49,16 +49,16 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &ActivityId) -> Result<S
     within(app, caller, id).await?;
     let company = &caller.company;
     let whose = Whose::Of(company.as_str());
-    app.read(cache::ACTIVITY.key(id), cache::policy(company), whose, async |mut snapshot| {
-        Ok(Body::of(company, &store::require(&mut snapshot, company, id).await?)?)
+    app.read(cache::ACTIVITY.key(id), cache::policy(company), whose, async |mut single: Single| {
+        Ok(Body::of(company, &store::require(&mut single, company, id).await?)?)
     })
     .await
 }
 
 /// Hides an activity of another company from the caller.
 async fn within(app: &App, caller: &Caller, id: &ActivityId) -> Result<(), Error> {
-    app.within(cache::HOME.key(id), caller, "activity", async |mut snapshot| {
-        store::company_of(&mut snapshot, id).await
+    app.within(cache::HOME.key(id), caller, "activity", async |mut single: Single| {
+        store::company_of(&mut single, id).await
     })
     .await
 }

@@ -42,11 +42,16 @@ pub async fn pipeline(app: &App, caller: &Caller, company: &CompanyId) -> Result
 /// As [`App::read`].
 pub async fn load_pipeline(app: &App, company: &CompanyId) -> Result<Served, Error> {
     let whose = Whose::Of(company.as_str());
-    app.read(cache::PIPELINE.key(company), cache::pipeline_policy(company), whose, async |mut snapshot| {
-        let currency = companies::require(&mut snapshot, company).await?.currency;
-        let rows = store::stages(&mut snapshot, company).await?;
-        Ok(Body::of(company, &Pipeline::of(company.clone(), currency, &rows))?)
-    })
+    app.read(
+        cache::PIPELINE.key(company),
+        cache::pipeline_policy(company),
+        whose,
+        async |mut snapshot: Snapshot| {
+            let currency = companies::require(&mut snapshot, company).await?.currency;
+            let rows = store::stages(&mut snapshot, company).await?;
+            Ok(Body::of(company, &Pipeline::of(company.clone(), currency, &rows))?)
+        },
+    )
     .await
 }
 
@@ -56,7 +61,7 @@ pub(super) async fn user_stats(app: &App, caller: &Caller, user: &UserId) -> Res
     let company = &caller.company;
     let key = cache::USER_STATS.key(&(user.clone(), company.clone()));
     let whose = Whose::Of(company.as_str());
-    app.read(key, cache::user_stats_policy(user), whose, async |mut snapshot| {
+    app.read(key, cache::user_stats_policy(user), whose, async |mut snapshot: Snapshot| {
         let currency = companies::require(&mut snapshot, company).await?.currency;
         let rows = store::stages_of_owner(&mut snapshot, company, user).await?;
         let Pipeline { company_id, currency, stages, results } =
@@ -81,7 +86,7 @@ pub async fn monthly(app: &App, caller: &Caller, company: &CompanyId) -> Result<
 
 async fn load_months(app: &App, company: &CompanyId) -> Result<Served, Error> {
     let whose = Whose::Of(company.as_str());
-    app.read(cache::MONTHLY.key(company), Policy::new(), whose, async |snapshot| {
+    app.read(cache::MONTHLY.key(company), Policy::new(), whose, async |snapshot: Snapshot| {
         load_monthly(snapshot, company).await
     })
     .await
@@ -166,7 +171,7 @@ pub async fn dashboard(app: &App, caller: &Caller, company: &CompanyId) -> Resul
     let today = Day::today();
     let policy = cache::dashboard_policy(company, today);
     let whose = Whose::Of(company.as_str());
-    app.read(cache::DASHBOARD.key(company), policy, whose, async |snapshot| {
+    app.read(cache::DASHBOARD.key(company), policy, whose, async |snapshot: Snapshot| {
         load_dashboard(snapshot, company, today).await
     })
     .await

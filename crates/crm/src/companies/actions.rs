@@ -4,7 +4,7 @@ use super::model::{Company, CompanyEdit, CompanyQuery};
 use super::{cache, store};
 use crate::app::{App, Whose};
 use crate::caller::{Act, Asker, Caller, CompanyId};
-use crate::database::Statements;
+use crate::database::{Single, Statements};
 use crate::error::Error;
 use crate::http::answer::Seen;
 use crate::trail;
@@ -25,8 +25,8 @@ pub(super) async fn list(app: &App, asker: &Asker, query: &CompanyQuery) -> Resu
     let only = asker.company();
     let key = cache::COMPANIES.key(&cache::list_key(only, query));
     let whose = only.map_or(Whose::Shared, |company| Whose::Of(company.as_str()));
-    app.read(key, cache::list_policy(only), whose, async |mut snapshot| {
-        let page = store::page(&mut snapshot, only, query).await?;
+    app.read(key, cache::list_policy(only), whose, async |mut single: Single| {
+        let page = store::page(&mut single, only, query).await?;
         Ok(only.map_or_else(|| Body::shared(&page), |company| Body::of(company, &page))?)
     })
     .await
@@ -52,8 +52,8 @@ pub async fn get(app: &App, caller: &Caller, id: &CompanyId) -> Result<Served, E
 /// # Cancel safety
 /// As [`App::read`].
 pub async fn load(app: &App, id: &CompanyId) -> Result<Served, Error> {
-    app.read(cache::COMPANY.key(id), Policy::new(), Whose::Of(id.as_str()), async |mut snapshot| {
-        Ok(Body::of(id, &require(&mut snapshot, id).await?)?)
+    app.read(cache::COMPANY.key(id), Policy::new(), Whose::Of(id.as_str()), async |mut single: Single| {
+        Ok(Body::of(id, &require(&mut single, id).await?)?)
     })
     .await
 }
@@ -66,8 +66,8 @@ pub async fn load(app: &App, id: &CompanyId) -> Result<Served, Error> {
 /// # Cancel safety
 /// As [`App::read`].
 pub(super) async fn countries(app: &App) -> Result<Served, Error> {
-    app.read(cache::COUNTRIES.key(&()), Policy::new(), Whose::Shared, async |mut snapshot| {
-        Ok(Body::shared(&store::countries(&mut snapshot).await?)?)
+    app.read(cache::COUNTRIES.key(&()), Policy::new(), Whose::Shared, async |mut single: Single| {
+        Ok(Body::shared(&store::countries(&mut single).await?)?)
     })
     .await
 }

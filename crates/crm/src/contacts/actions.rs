@@ -4,7 +4,7 @@ use super::model::{Contact, ContactEdit, ContactId, ContactQuery, NewContact};
 use super::{cache, store};
 use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, CompanyId};
-use crate::database::Change;
+use crate::database::{Change, Single};
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::http::csv::Csv;
@@ -31,8 +31,8 @@ pub async fn list(
 ) -> Result<Served, Error> {
     caller.within(company, "company")?;
     let key = cache::CONTACTS.key(&cache::list_key(company, query));
-    app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
+    app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut single: Single| {
+        Ok(Body::of(company, &store::page(&mut single, company, query).await?)?)
     })
     .await
 }
@@ -72,9 +72,12 @@ pub(super) async fn export(
 pub async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Served, Error> {
     within(app, caller, id).await?;
     let company = &caller.company;
-    app.read(cache::CONTACT.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut snapshot| {
-        Ok(Body::of(company, &store::require(&mut snapshot, company, id).await?)?)
-    })
+    app.read(
+        cache::CONTACT.key(id),
+        Policy::new(),
+        Whose::Of(company.as_str()),
+        async |mut single: Single| Ok(Body::of(company, &store::require(&mut single, company, id).await?)?),
+    )
     .await
 }
 
@@ -86,8 +89,8 @@ pub async fn get(app: &App, caller: &Caller, id: &ContactId) -> Result<Served, E
 /// # Cancel safety
 /// As [`App::read`].
 pub async fn within(app: &App, caller: &Caller, id: &ContactId) -> Result<(), Error> {
-    app.within(cache::HOME.key(id), caller, "contact", async |mut snapshot| {
-        store::company_of(&mut snapshot, id).await
+    app.within(cache::HOME.key(id), caller, "contact", async |mut single: Single| {
+        store::company_of(&mut single, id).await
     })
     .await
 }

@@ -5,7 +5,7 @@ use super::{cache, store};
 use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, CompanyId, UserId};
 use crate::contacts::{self, ContactId};
-use crate::database::{Change, Statements};
+use crate::database::{Change, Single, Statements};
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::http::csv::Csv;
@@ -32,8 +32,8 @@ pub async fn list(
 ) -> Result<Served, Error> {
     caller.within(company, "company")?;
     let key = cache::DEALS.key(&cache::list_key(company, query));
-    app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
+    app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut single: Single| {
+        Ok(Body::of(company, &store::page(&mut single, company, query).await?)?)
     })
     .await
 }
@@ -74,8 +74,8 @@ pub async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Served, Erro
     within(app, caller, id).await?;
     let company = &caller.company;
     let whose = Whose::Of(company.as_str());
-    app.read(cache::DEAL.key(id), cache::view_policy(company), whose, async |mut snapshot| {
-        Ok(Body::of(company, &view(&mut snapshot, company, id).await?)?)
+    app.read(cache::DEAL.key(id), cache::view_policy(company), whose, async |mut single: Single| {
+        Ok(Body::of(company, &view(&mut single, company, id).await?)?)
     })
     .await
 }
@@ -88,8 +88,8 @@ pub async fn get(app: &App, caller: &Caller, id: &DealId) -> Result<Served, Erro
 /// # Cancel safety
 /// As [`App::read`].
 pub async fn within(app: &App, caller: &Caller, id: &DealId) -> Result<(), Error> {
-    app.within(cache::HOME.key(id), caller, "deal", async |mut snapshot| {
-        store::company_of(&mut snapshot, id).await
+    app.within(cache::HOME.key(id), caller, "deal", async |mut single: Single| {
+        store::company_of(&mut single, id).await
     })
     .await
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
+use tower::ServiceBuilder;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -31,19 +32,23 @@ pub const X_DB_QUERIES: HeaderName = HeaderName::from_static("x-db-queries");
 
 /// Puts the edge around the routes: what no route answers, and what holds for every answer.
 pub fn around(routes: Router<Arc<App>>, app: Arc<App>) -> Router {
-    routes
-        .fallback(async || Error::NoSuchPath)
-        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(super::request::MAX_BODY_BYTES))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(Conditional)
+    // As one layer: each of a router's own is in a box that is cloned for a request, with all that is in it.
+    let edge = ServiceBuilder::new()
+        .layer(from_fn_with_state(Arc::clone(&app), edge))
+        .layer(option_layer(cors(&app.settings)))
         .layer(
             SameOrigin::trusting(app.settings.public_url.as_slice())
                 .trusting_with_token(&app.settings.cors_origins)
                 .refusing_with(from_another_site),
         )
-        .layer(option_layer(cors(&app.settings)))
-        .layer(from_fn_with_state(Arc::clone(&app), edge))
+        .layer(Conditional)
+        .map_response(Response::into_response)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(super::request::MAX_BODY_BYTES));
+    routes
+        .fallback(async || Error::NoSuchPath)
+        .method_not_allowed_fallback(async || Error::MethodNotAllowed)
+        .layer(edge)
         .with_state(app)
 }
 

@@ -3,6 +3,7 @@
 use super::model::{Product, ProductEdit, ProductId};
 use super::{cache, store};
 use crate::app::{App, Whose};
+use crate::database::Single;
 use crate::error::Error;
 use crate::http::answer::Seen;
 use crate::written::Announced;
@@ -18,8 +19,8 @@ use std::sync::Arc;
 /// # Cancel safety
 /// As [`App::read`].
 pub async fn list(app: &App) -> Result<Served, Error> {
-    app.read(cache::PRODUCTS.key(&()), cache::list_policy(), Whose::Shared, async |mut snapshot| {
-        Ok(Body::shared(&store::all(&mut snapshot).await?)?)
+    app.read(cache::PRODUCTS.key(&()), cache::list_policy(), Whose::Shared, async |mut single: Single| {
+        Ok(Body::shared(&store::all(&mut single).await?)?)
     })
     .await
 }

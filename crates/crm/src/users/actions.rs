@@ -4,7 +4,7 @@ use super::model::{Active, NewUser, User, UserEdit, UserQuery};
 use super::{cache, store};
 use crate::app::{App, Whose};
 use crate::caller::{Act, Caller, CompanyId, Role, UserId};
-use crate::database::Statements;
+use crate::database::{Single, Statements};
 use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::http::csv::Csv;
@@ -30,8 +30,8 @@ pub async fn list(
 ) -> Result<Served, Error> {
     caller.within(company, "company")?;
     let key = cache::USERS.key(&cache::list_key(company, query));
-    app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut snapshot| {
-        Ok(Body::of(company, &store::page(&mut snapshot, company, query).await?)?)
+    app.read(key, cache::list_policy(company), Whose::Of(company.as_str()), async |mut single: Single| {
+        Ok(Body::of(company, &store::page(&mut single, company, query).await?)?)
     })
     .await
 }
@@ -71,8 +71,8 @@ pub(super) async fn export(
 pub(super) async fn get(app: &App, caller: &Caller, id: &UserId) -> Result<Served, Error> {
     within(app, caller, id).await?;
     let company = &caller.company;
-    app.read(cache::USER.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut snapshot| {
-        Ok(Body::of(company, &store::require(&mut snapshot, company, id).await?)?)
+    app.read(cache::USER.key(id), Policy::new(), Whose::Of(company.as_str()), async |mut single: Single| {
+        Ok(Body::of(company, &store::require(&mut single, company, id).await?)?)
     })
     .await
 }
@@ -85,8 +85,8 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &UserId) -> Result<Serve
 /// # Cancel safety
 /// As [`App::read`].
 pub async fn within(app: &App, caller: &Caller, id: &UserId) -> Result<(), Error> {
-    app.within(cache::HOME.key(id), caller, "user", async |mut snapshot| {
-        store::company_of(&mut snapshot, id).await
+    app.within(cache::HOME.key(id), caller, "user", async |mut single: Single| {
+        store::company_of(&mut single, id).await
     })
     .await
 }

@@ -199,13 +199,16 @@ async fn pages(browser: &Browser, address: &str) -> Vec<(&'static str, String)> 
     ]
 }
 
-/// Reads a list until its name, which is a long one, is among those that are read most.
+/// Reads a list so often that its name, which is a long one, is among those that are read most: one of 64 reads is looked at.
 const READ_MUCH: &str = "
-for (let times = 0; times < 100; times += 1) {
+const get = (path) => {
   const request = new XMLHttpRequest();
-  request.open('GET', '/deals?stage=won', false);
+  request.open('GET', path, false);
   request.send();
-}
+  return request.responseText;
+};
+const company = JSON.parse(get('/api/me')).company_id;
+for (let times = 0; times < 1000; times += 1) get(`/api/companies/${company}/deals?stage=won&per_page=1`);
 ";
 
 #[test]
@@ -227,7 +230,9 @@ fn every_page_is_small_readable_and_whole_at_a_desk_and_on_a_phone() {
             assert_eq!(found["wrong"], serde_json::json!([]), "sign-in at {name}");
             browser.picture(&format!("sign-in-{name}")).await;
             signed_in(&browser, &server.address).await;
-            browser.run(READ_MUCH).await;
+            if (screen, scheme) == (DESK, "light") {
+                browser.run(READ_MUCH).await;
+            }
             for (page, path) in pages(&browser, &server.address).await {
                 browser.goto(&format!("http://{}{path}", server.address)).await;
                 if page == "cache" {
