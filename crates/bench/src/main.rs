@@ -12,6 +12,8 @@
 //!
 //! `bench crm`: the CRM over HTTP, signed in, beside a reference service and a bare handler; that goes to `bench/runs/DATE-HOST-crm/`.
 //!
+//! `bench soak`: the CRM under load for half an hour, while what is behind it fails; that goes to `bench/runs/DATE-HOST-soak/`.
+//!
 //! `bench outbox`: what it costs to record changes with the data, and how soon others hear of them; that goes to
 //! `bench/runs/DATE-HOST-outbox/`.
 
@@ -87,6 +89,11 @@ enum Suite {
     /// Needs redis-server and PostgreSQL, of which it starts its own; `--peers` also needs node and npm. Where a bar is missed and perf is
     /// there, it says where the time goes. Build with `--release`.
     Crm(traffic::Options),
+    /// Half an hour of reads and changes over two servers of the CRM at a tenth of what they can do, while Redis and PostgreSQL fail.
+    ///
+    /// Every answer must be right, or 503 with `Retry-After`; memory, connections and tasks must not grow. Needs redis-server and
+    /// PostgreSQL, of which it starts its own. Build with `--release`.
+    Soak(traffic::Soak),
     /// Answers with constant bodies for `crm`, which starts this in a process of its own.
     #[command(hide = true)]
     ServeBare(traffic::Bare),
@@ -132,6 +139,7 @@ fn main() -> ExitCode {
         Suite::Outbox(options) => outbox::run(&options),
         Suite::Faults(options) => faults::run(&options),
         Suite::Crm(options) => traffic::run(&options),
+        Suite::Soak(options) => traffic::soak(&options),
         Suite::ServeBare(options) => traffic::serve_bare(&options),
         Suite::ServeSubject(options) => serve::run(&options),
     };

@@ -162,19 +162,19 @@ impl Select {
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
         let Self { columns, from, joins, conditions, values } = self;
-        let (limit, offset) = (values.len() + 1, values.len() + 2);
+        // As numbers in the text: PostgreSQL would plan anew each time what it is not told how much of it is wanted.
+        let behind = u64::from(page.saturating_sub(1)) * u64::from(per_page);
         // The count stands in a row also where the page is empty. Their order is that of the page, which what is around it need not keep.
         let sql = format!(
             "SELECT page.*, counted.total FROM (SELECT COUNT(*) AS total FROM {from}{conditions}) counted \
              LEFT JOIN (SELECT {columns}, ROW_NUMBER() OVER (ORDER BY {order_by}) AS place FROM {from}{joins}{conditions} \
-             ORDER BY {order_by} LIMIT ${limit} OFFSET ${offset}) page ON TRUE ORDER BY page.place"
+             ORDER BY {order_by} LIMIT {per_page} OFFSET {behind}) page ON TRUE ORDER BY page.place"
         );
         let mut rows = sqlx::query_as::<_, Counted<T>>(AssertSqlSafe(sql));
         for value in values {
             rows = rows.bind(value);
         }
-        let behind = i64::from(page.saturating_sub(1)) * i64::from(per_page);
-        let rows = rows.bind(i64::from(per_page)).bind(behind).fetch_all(statements.statement()).await?;
+        let rows = rows.fetch_all(statements.statement()).await?;
         let total = rows.first().map_or(0, |row| row.total);
         Ok(Page { items: rows.into_iter().filter_map(|row| row.item).collect(), page, per_page, total })
     }

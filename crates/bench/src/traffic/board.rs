@@ -18,7 +18,7 @@ pub(super) struct Board(Vec<Mutex<Course>>);
 /// What has become of one deal.
 #[derive(Debug)]
 struct Course {
-    /// The marks of the changes that were acknowledged, and when; both grow.
+    /// The marks of the changes that were acknowledged, which grow, and from when on nothing older may be answered.
     acknowledged: Vec<(i64, Instant)>,
     is_closed: bool,
     is_being_changed: bool,
@@ -56,8 +56,8 @@ impl Board {
     pub(super) fn out_of_date(&self, deal: u32, mark: i64, asked: Instant) -> Option<Duration> {
         let of_deal = self.0.get(deal as usize - 1)?.lock();
         let newer = of_deal.acknowledged.partition_point(|(acknowledged, _)| *acknowledged <= mark);
-        let (_, since) = of_deal.acknowledged.get(newer)?;
-        asked.checked_duration_since(*since)
+        let since = of_deal.acknowledged[newer..].iter().map(|(_, since)| *since).min()?;
+        asked.checked_duration_since(since)
     }
 }
 
@@ -67,6 +67,11 @@ impl Changing<'_> {
         let mut of_deal = self.course.lock();
         of_deal.acknowledged.push((mark, now));
         of_deal.is_closed = !self.was_closed;
+    }
+
+    /// Nobody knows whether the change has taken place, or will: the deal is not changed any more.
+    pub(super) fn abandon(self) {
+        std::mem::forget(self);
     }
 }
 

@@ -37,6 +37,8 @@ struct Head {
     status: u16,
     queries: u64,
     is_copy: bool,
+    is_pending: bool,
+    says_when: bool,
 }
 
 /// An answer.
@@ -47,6 +49,10 @@ pub(super) struct Answer<'a> {
     pub(super) queries: u64,
     /// Whether it came from a copy in the process, where the server says so.
     pub(super) is_copy: bool,
+    /// Whether it is a change that is certain, but that not every cache has heard of yet.
+    pub(super) is_pending: bool,
+    /// Whether it says when to ask again.
+    pub(super) says_when: bool,
     pub(super) body: &'a [u8],
 }
 
@@ -63,9 +69,10 @@ impl Connection {
         self.answered = 0;
         let head = timeout(LIMIT, self.exchange(request)).await;
         let head = head.map_err(|_elapsed| format!("no answer within {LIMIT:?}"))??;
-        let Head { length, body_length, status, queries, is_copy } = head;
+        let Head { length, body_length, status, queries, is_copy, is_pending, says_when } = head;
         self.answered = length + body_length;
-        Ok(Answer { status, queries, is_copy, body: &self.buffer[length..self.answered] })
+        let body = &self.buffer[length..self.answered];
+        Ok(Answer { status, queries, is_copy, is_pending, says_when, body })
     }
 
     async fn exchange(&mut self, request: &[u8]) -> Result<Head, Failure> {
@@ -101,6 +108,10 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Failure> {
             head.queries = number().unwrap_or_default() as u64;
         } else if header.name.eq_ignore_ascii_case("x-cache") {
             head.is_copy = header.value == b"hit-local";
+        } else if header.name.eq_ignore_ascii_case("x-acknowledged") {
+            head.is_pending = header.value != b"applied";
+        } else if header.name.eq_ignore_ascii_case("retry-after") {
+            head.says_when = true;
         }
     }
     head.body_length = body_length.ok_or("an answer does not say how long it is")?;
@@ -114,10 +125,17 @@ mod tests {
     #[test]
     fn a_head_says_how_long_the_answer_is_and_what_it_took() {
         let head =
-            b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx-db-queries: 3\r\nx-cache: hit-local\r\n\r\n{}";
+            b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\nx-db-queries: 3\r\nx-cache: hit-local\r\nx-acknowledged: durable\r\nretry-after: 1\r\n\r\n{}";
         let parsed = parse(head).expect("it is an answer").expect("it is whole");
-        let expected =
-            Head { length: head.len() - 2, body_length: 12, status: 200, queries: 3, is_copy: true };
+        let expected = Head {
+            length: head.len() - 2,
+            body_length: 12,
+            status: 200,
+            queries: 3,
+            is_copy: true,
+            is_pending: true,
+            says_when: true,
+        };
         assert_eq!(parsed, expected);
         assert_eq!(parse(&head[..40]).expect("it is the beginning of one"), None);
         assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err() && parse(b"nonsense\r\n\r\n").is_err());

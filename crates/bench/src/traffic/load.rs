@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::board::{Board, Changing};
 use super::connection::{Answer, Connection};
@@ -28,6 +29,9 @@ const READ_ONE_OF: u64 = 64;
 /// Pages are long: while something changes, one of so many is read, and each answer with a deal.
 const READ_ONE_PAGE_OF: u64 = 8;
 
+/// How long others may answer with what was before a change that is certain, but that not every cache has heard of.
+const PENDING_MAY_BE: Duration = Duration::from_secs(1);
+
 /// How long copies in a process may be out of date: a second, as is documented.
 pub(super) const COPIES_MAY_BE: Duration = Duration::from_secs(1);
 
@@ -36,7 +40,7 @@ pub(super) const COPIES_MAY_BE: Duration = Duration::from_secs(1);
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     pub(super) dialect: Dialect,
-    pub(super) board: Board,
+    pub(super) board: Arc<Board>,
     pub(super) world: Arc<World>,
 }
 
@@ -45,6 +49,8 @@ pub(super) struct Target {
 pub(super) enum Plan {
     /// The mix, with this part of changes, for so long.
     Mix { seed: u64, writes: f64, length: Duration },
+    /// The same, but no more than so many requests a second over all connections.
+    Paced { seed: u64, writes: f64, length: Duration, per_second: f64 },
     /// Each of these once.
     Each(Arc<Vec<Asked>>),
 }
@@ -58,7 +64,9 @@ pub(super) struct Tally {
     pub(super) kinds: [(u64, u64); Kind::ALL.len()],
     /// Statements, where the server says so.
     pub(super) queries: u64,
-    /// Answers that were no success, or none at all.
+    /// Answers that say "not now, but then": 503 with `Retry-After`.
+    pub(super) refused: u64,
+    /// Other answers that were no success, or none at all.
     pub(super) failed: u64,
     /// What the first of those was.
     pub(super) failure: Option<String>,
@@ -73,11 +81,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         Ok(Self {
             latencies: Histogram::new_with_max(LONGEST_US, 3)?,
             kinds: Default::default(),
             queries: 0,
+            refused: 0,
             failed: 0,
             failure: None,
             read: 0,
@@ -87,13 +96,14 @@ impl Tally {
         })
     }
 
-    fn add(&mut self, other: Tally) -> Result<(), Failure> {
+    pub(super) fn add(&mut self, other: Tally) -> Result<(), Failure> {
         self.latencies.add(&other.latencies)?;
         for ((count, bytes), (more, more_bytes)) in self.kinds.iter_mut().zip(other.kinds) {
             *count += more;
             *bytes += more_bytes;
         }
         self.queries += other.queries;
+        self.refused += other.refused;
         self.failed += other.failed;
         self.failure = self.failure.take().or(other.failure);
         self.read += other.read;
@@ -155,24 +165,37 @@ fn drive(target: &Arc<Target>, plan: &Plan, thread: usize, began: Instant) -> Re
 
 /// Where a connection has its requests from.
 enum Source {
-    Mix { mix: Box<Mix>, until: Instant },
+    Mix { mix: Box<Mix>, until: Instant, pace: Option<Interval> },
     Each { all: Arc<Vec<Asked>>, next: usize },
 }
 
 impl Source {
     fn of(plan: &Plan, number: usize, began: Instant) -> Self {
+        let mix = |seed: u64, writes| Box::new(Mix::new(seed * CONNECTIONS as u64 + number as u64, writes));
         match plan {
             Plan::Mix { seed, writes, length } => {
-                let mix = Mix::new(seed * CONNECTIONS as u64 + number as u64, *writes);
-                Self::Mix { mix: Box::new(mix), until: began + *length }
+                Self::Mix { mix: mix(*seed, *writes), until: began + *length, pace: None }
+            }
+            Plan::Paced { seed, writes, length, per_second } => {
+                let every = Duration::from_secs_f64(CONNECTIONS as f64 / per_second);
+                // Not all at once.
+                let first = began + every.mul_f64(number as f64 / CONNECTIONS as f64);
+                let mut pace = interval_at(first.into(), every);
+                pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                Self::Mix { mix: mix(*seed, *writes), until: began + *length, pace: Some(pace) }
             }
             Plan::Each(all) => Self::Each { all: Arc::clone(all), next: number },
         }
     }
 
-    fn next(&mut self, world: &World) -> Option<Asked> {
+    async fn next(&mut self, world: &World) -> Option<Asked> {
         match self {
-            Self::Mix { mix, until } => (now() < *until).then(|| mix.draw(world)),
+            Self::Mix { mix, until, pace } => {
+                if let Some(pace) = pace {
+                    pace.tick().await;
+                }
+                (now() < *until).then(|| mix.draw(world))
+            }
             Self::Each { all, next } => {
                 let asked = all.get(*next).copied();
                 *next += CONNECTIONS;
@@ -191,7 +214,7 @@ async fn keep_asking(target: Arc<Target>, mut source: Source) -> Result<Tally, F
     let mut connection = Connection::open(target.address).await?;
     let mut request = String::new();
     let changes = source.changes_something();
-    while let Some(asked) = source.next(&target.world) {
+    while let Some(asked) = source.next(&target.world).await {
         let changing = match asked.kind {
             Kind::Move => match target.board.begin(asked.deal) {
                 Some(changing) => Some(changing),
@@ -211,7 +234,11 @@ async fn keep_asking(target: Arc<Target>, mut source: Source) -> Result<Tally, F
                 *of_kind = (of_kind.0 + 1, of_kind.1 + answer.body.len() as u64);
                 tally.queries += answer.queries;
                 if answer.status != 200 {
-                    tally.fail(|| said(&asked, &answer));
+                    match (answer.status, answer.says_when) {
+                        (503, true) => tally.refused += 1,
+                        _ => tally.fail(|| said(&asked, &answer)),
+                    }
+                    changing.into_iter().for_each(Changing::abandon);
                 } else if let Some(changing) = changing {
                     acknowledge(&target, &asked, &answer, (changing, sent), &mut tally);
                 } else if is_read(&asked, of_kind.0, changes) {
@@ -219,6 +246,7 @@ async fn keep_asking(target: Arc<Target>, mut source: Source) -> Result<Tally, F
                 }
             }
             Err(failure) => {
+                changing.into_iter().for_each(Changing::abandon);
                 tally.fail(|| format!("{}: {failure}", asked.kind.name()));
                 connection = Connection::open(target.address).await?;
             }
@@ -251,6 +279,7 @@ fn acknowledge(
     let dialect = target.dialect;
     let shown = dialect.shown(asked, answer.body);
     match shown.map(|shown| dialect.mark(sent, &shown)) {
+        Some(Some(mark)) if answer.is_pending => changing.acknowledge(mark, now() + PENDING_MAY_BE),
         Some(Some(mark)) => changing.acknowledge(mark, now()),
         Some(None) => {} // of no meaning
         None => tally.fail(|| said(asked, answer)),
@@ -280,7 +309,7 @@ mod tests {
     fn target() -> Target {
         let world = World { tokens: Vec::new(), deals: vec![Deal { company: 7, is_closed: false }; 20] };
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Target { address, dialect: Dialect::Crm, board: Board::new(&world), world: Arc::new(world) }
+        Target { address, dialect: Dialect::Crm, board: Arc::new(Board::new(&world)), world: Arc::new(world) }
     }
 
     fn judged(target: &Target, version: i64, is_copy: bool, asked_at: Instant) -> Tally {
@@ -290,7 +319,14 @@ mod tests {
             id(Of::Company, 7)
         );
         let asked = Asked { kind: Kind::Deal, company: 7, deal: 12, page: 1, user: 7 };
-        let answer = Answer { status: 200, queries: 0, is_copy, body: body.as_bytes() };
+        let answer = Answer {
+            status: 200,
+            queries: 0,
+            is_copy,
+            is_pending: false,
+            says_when: false,
+            body: body.as_bytes(),
+        };
         let mut tally = Tally::new().expect("there is room");
         read(target, &asked, &answer, asked_at, &mut tally);
         tally
@@ -323,14 +359,16 @@ mod tests {
         }
     }
 
-    #[test]
-    fn all_connections_together_ask_for_each_once() {
+    #[tokio::test]
+    async fn all_connections_together_ask_for_each_once() {
         let asked = |deal| Asked { kind: Kind::Deal, company: 1, deal, page: 1, user: 1 };
         let plan = Plan::Each(Arc::new((0..200).map(asked).collect()));
         let mut deals = Vec::new();
         for number in 0..CONNECTIONS {
             let mut source = Source::of(&plan, number, now());
-            deals.extend(std::iter::from_fn(|| source.next(&target().world)).map(|asked| asked.deal));
+            while let Some(asked) = source.next(&target().world).await {
+                deals.push(asked.deal);
+            }
         }
         deals.sort_unstable();
         assert_eq!(deals, (0..200).collect::<Vec<_>>());

@@ -13,6 +13,7 @@ mod mix;
 mod profile;
 mod reference;
 mod report;
+mod soak;
 mod subject;
 
 use std::path::Path;
@@ -29,6 +30,7 @@ use load::{Plan, Tally};
 use mix::Kind;
 use profile::Profile;
 use reference::Peers;
+pub(crate) use soak::{Soak, run as soak};
 use subject::{Costs, Ground, Subject, Who};
 
 use crate::record::Sample;

@@ -90,6 +90,13 @@ impl Ground {
     pub(super) async fn crm(&self, who: Who) -> Result<Subject, Failure> {
         let redis = if who.has_redis() { Some(RedisServer::start().await) } else { None };
         let url = data::copy(&self.postgres, &self.template, &format!("crm_{}", who.word())).await?;
+        let process = Self::serve(who, &url, redis.as_ref().map(RedisServer::url).as_deref()).await?;
+        let address = address(process.base()?)?;
+        Ok(self.subject(who, (process, redis), address, Dialect::Crm))
+    }
+
+    /// Starts a server of the CRM over this database and this Redis.
+    pub(super) async fn serve(who: Who, url: &str, redis: Option<&str>) -> Result<Process, Failure> {
         let mut command = crm_program()?;
         let on_or_off = |on| if on { "on" } else { "off" };
         let folder = tempfile::tempdir()?; // where no crm.toml is
@@ -105,13 +112,12 @@ impl Ground {
             .env("CRM_SHOW_QUERIES", "on")
             .env("CRM_CACHE", on_or_off(who != Who::Off))
             .env("CRM_REDIS_LOCAL_TIER", on_or_off(who == Who::BothTiers));
-        if let Some(redis) = &redis {
-            command.env("CRM_REDIS_URL", redis.url());
+        if let Some(redis) = redis {
+            command.env("CRM_REDIS_URL", redis);
         }
         let mut process = Process::start(&mut command).await?;
         process.folder = Some(folder);
-        let address = address(process.base()?)?;
-        Ok(self.subject(who, (process, redis), address, Dialect::Crm))
+        Ok(process)
     }
 
     /// Starts the bare handler, with bodies of these lengths.
@@ -138,13 +144,14 @@ impl Ground {
         address: SocketAddr,
         dialect: Dialect,
     ) -> Subject {
-        let board = Board::new(&self.world);
+        let board = Arc::new(Board::new(&self.world));
         let target = Arc::new(Target { address, dialect, board, world: Arc::clone(&self.world) });
         Subject { who, target, process, redis }
     }
 }
 
-fn address(base: &str) -> Result<SocketAddr, Failure> {
+/// Where a server is that names its place so.
+pub(super) fn address(base: &str) -> Result<SocketAddr, Failure> {
     let address = base.strip_prefix("http://").map(str::parse);
     Ok(address.ok_or("a server says where it serves")??)
 }

@@ -23,6 +23,7 @@ pub struct Health {
     database: DatabaseHealth,
     /// `null` while the database does not answer.
     outbox: Option<OutboxHealth>,
+    process: ProcessHealth,
 }
 
 /// How the record of changes does, and the relay of this process.
@@ -107,6 +108,15 @@ struct MemoryHealth {
     capacity_bytes: u64,
 }
 
+/// What this process has under way.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct ProcessHealth {
+    /// Requests that are being answered, this one with them.
+    requests: usize,
+    /// Tasks of its runtime: those of connections, and a dozen that are there always.
+    tasks: usize,
+}
+
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct DatabaseHealth {
     status: &'static str,
@@ -149,6 +159,10 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Result<Private<
         },
         database: DatabaseHealth { status: database, kind: app.database.kind().name() },
         outbox: app.outbox.stats().await.ok().map(OutboxHealth::from),
+        process: ProcessHealth {
+            requests: app.settings.max_requests - app.room.available_permits(),
+            tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+        },
     };
     Ok(Private(health))
 }
