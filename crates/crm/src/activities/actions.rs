@@ -45,7 +45,7 @@ pub async fn list(
 ///
 /// # Cancel safety
 /// As [`App::read`].
-pub(super) async fn get(app: &App, caller: &Caller, id: &ActivityId) -> Result<Served, Error> {
+pub async fn get(app: &App, caller: &Caller, id: &ActivityId) -> Result<Served, Error> {
     within(app, caller, id).await?;
     let company = &caller.company;
     let whose = Whose::Of(company.as_str());
@@ -111,7 +111,7 @@ pub async fn create(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn update(
+pub async fn update(
     app: &Arc<App>,
     caller: &Caller,
     id: ActivityId,
@@ -139,7 +139,7 @@ pub(super) async fn update(
 ///
 /// # Cancel safety
 /// As [`App::finish`].
-pub(super) async fn delete(
+pub async fn delete(
     app: &Arc<App>,
     caller: &Caller,
     id: ActivityId,

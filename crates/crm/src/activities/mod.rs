@@ -6,7 +6,7 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::{create, list};
+pub use actions::{create, delete, get, list, update};
 pub use cache::{ACTIVITIES, ACTIVITY, register};
 pub use model::{Activity, ActivityEdit, ActivityId, ActivityKind, ActivityQuery, NewActivity, Subject};
 pub use routes::router;

@@ -183,7 +183,7 @@ pub struct Layer {
     /// How long requests may go on after a signal to stop, in milliseconds [default: 15000]
     #[arg(long, value_name = "MS", env = "CRM_DRAIN_LIMIT_MS", global = true, help_heading = "Settings")]
     pub drain_limit_ms: Option<u64>,
-    /// What is logged to stderr, as `tracing` filters are written [default: warn,crm=info]
+    /// What is logged to stderr, as `tracing` filters are written [default: warn,crm=info,larder=info]
     #[arg(long, value_name = "FILTER", env = "CRM_LOG", global = true, help_heading = "Settings")]
     pub log: Option<String>,
 }
@@ -361,7 +361,7 @@ impl Settings {
                 "drain_limit_ms",
                 over.drain_limit_ms.or(under.drain_limit_ms).unwrap_or(15_000),
             )?,
-            log: over.log.or(under.log).unwrap_or_else(|| "warn,crm=info".to_owned()),
+            log: over.log.or(under.log).unwrap_or_else(|| "warn,crm=info,larder=info".to_owned()),
         };
         if settings.database_url.is_in_memory() && settings.shared_cache().is_some() {
             return Err(ConfigError::new(

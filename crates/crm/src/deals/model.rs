@@ -59,6 +59,8 @@ pub struct Deal {
     pub stage: Stage,
     /// Its value in the company's currency: expected while open, real once won, 0 when lost.
     pub value_cents: i64,
+    /// What it was expected to be worth when it was lost; only lost deals have it, and imported ones do not.
+    pub lost_value_cents: Option<i64>,
     /// When both sides began to talk.
     pub engaged_on: Option<Day>,
     /// When it was won or lost; open deals have none.
@@ -97,6 +99,10 @@ pub struct DealView {
     pub stage: Stage,
     /// See [`Deal::value_cents`].
     pub value_cents: i64,
+    /// See [`Deal::lost_value_cents`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(required = false, value_type = i64)]
+    pub lost_value_cents: Option<i64>,
     /// The company's currency.
     pub currency: String,
     /// See [`Deal::engaged_on`].
@@ -237,6 +243,7 @@ impl Deal {
             owner_id: new.owner_id.clone(),
             stage: new.stage,
             value_cents: new.value_cents,
+            lost_value_cents: None,
             engaged_on: new.engaged_on,
             closed_on: new.closed_on,
             created_at: now,
@@ -291,8 +298,13 @@ impl Deal {
         self.stage = step.stage;
         self.engaged_on = step.engaged_on.or(self.engaged_on);
         self.closed_on = step.closed_on;
-        self.value_cents =
-            if step.stage == Stage::Lost { 0 } else { step.value_cents.unwrap_or(self.value_cents) };
+        // A lost deal is worth nothing, and is worth again what it was if it is opened.
+        let value_cents = step.value_cents.or(self.lost_value_cents.take()).unwrap_or(self.value_cents);
+        if step.stage == Stage::Lost {
+            (self.value_cents, self.lost_value_cents) = (0, Some(value_cents));
+        } else {
+            self.value_cents = value_cents;
+        }
         self.check(&mut errors);
         errors.or(self)
     }
@@ -429,7 +441,19 @@ mod tests {
     #[test]
     fn a_lost_deal_is_worth_nothing() {
         let lost = Move { closed_on: Some(day("2026-03-01")), value_cents: Some(7), ..step(Stage::Lost) };
-        assert_eq!(deal(Stage::Engaging).moved(&lost).unwrap().value_cents, 0);
+        let of_engaging = deal(Stage::Engaging).moved(&lost).unwrap();
+        assert_eq!((of_engaging.value_cents, of_engaging.lost_value_cents), (0, Some(7)));
+        let lost = Move { value_cents: None, ..lost };
+        let lost = deal(Stage::Engaging).moved(&lost).unwrap();
+        let open = Move { reopen: true, ..step(Stage::Engaging) };
+        let again = lost.clone().moved(&open).unwrap();
+        assert_eq!(
+            (again.value_cents, again.lost_value_cents),
+            (5_000, None),
+            "it is worth again what it was"
+        );
+        let for_less = lost.moved(&Move { value_cents: Some(9), ..open }).unwrap();
+        assert_eq!((for_less.value_cents, for_less.lost_value_cents), (9, None));
         let edit = DealEdit { value_cents: Some(7), ..DealEdit::default() };
         assert_eq!(fields(deal(Stage::Lost).edited(&edit)), ["value_cents"]);
     }

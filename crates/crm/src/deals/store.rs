@@ -16,7 +16,7 @@ use sqlx::{FromRow, Row};
 /// The columns of a [`Deal`].
 macro_rules! columns {
     () => {
-        "id, company_id, external_id, title, contact_id, product_id, owner_id, stage, value_cents, engaged_on, \
+        "id, company_id, external_id, title, contact_id, product_id, owner_id, stage, value_cents, lost_value_cents, engaged_on, \
          closed_on, created_at_ms, updated_at_ms, version"
     };
 }
@@ -24,7 +24,7 @@ macro_rules! columns {
 /// The columns of a [`DealView`], read from `deals d` and [`view_joins!`].
 macro_rules! view_columns {
     () => {
-        "d.id, d.company_id, d.external_id, d.title, d.stage, d.value_cents, d.engaged_on, d.closed_on, \
+        "d.id, d.company_id, d.external_id, d.title, d.stage, d.value_cents, d.lost_value_cents, d.engaged_on, d.closed_on, \
          d.created_at_ms, d.updated_at_ms, d.version, company.currency, d.contact_id, d.product_id, d.owner_id, \
          contact.name AS contact_name, product.name AS product_name, owner.name AS owner_name"
     };
@@ -52,6 +52,7 @@ impl<'r> FromRow<'r, AnyRow> for DealView {
             title: row.try_get("title")?,
             stage: row.try_get("stage")?,
             value_cents: row.try_get("value_cents")?,
+            lost_value_cents: row.try_get("lost_value_cents")?,
             currency: row.try_get("currency")?,
             engaged_on: row.try_get("engaged_on")?,
             closed_on: row.try_get("closed_on")?,
@@ -193,8 +194,8 @@ pub async fn hand_over(
 /// What the database reports.
 pub async fn insert(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Error> {
     let sql = "INSERT INTO deals (id, company_id, external_id, title, contact_id, product_id, owner_id, stage, \
-               value_cents, engaged_on, closed_on, cycle_days, created_at_ms, updated_at_ms, version, search_text) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+               value_cents, engaged_on, closed_on, cycle_days, created_at_ms, updated_at_ms, version, search_text, \
+               lost_value_cents) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     sqlx::query(sql)
         .bind(&deal.id)
         .bind(&deal.company_id)
@@ -212,6 +213,7 @@ pub async fn insert(change: &mut Change, deal: Deal) -> Result<Written<Deal>, Er
         .bind(deal.updated_at)
         .bind(deal.version)
         .bind(deal.search_text())
+        .bind(deal.lost_value_cents)
         .execute(change.statement())
         .await?;
     let changed = cache::changed(None, &deal);
@@ -226,7 +228,7 @@ pub async fn save(change: &mut Change, before: &Deal, mut deal: Deal) -> Result<
     deal.updated_at = Moment::now();
     let sql = "UPDATE deals SET title = $3, contact_id = $4, product_id = $5, owner_id = $6, stage = $7, \
                value_cents = $8, engaged_on = $9, closed_on = $10, cycle_days = $11, updated_at_ms = $12, \
-               search_text = $13, version = version + 1 WHERE id = $1 AND version = $2";
+               search_text = $13, lost_value_cents = $14, version = version + 1 WHERE id = $1 AND version = $2";
     let result = sqlx::query(sql)
         .bind(&deal.id)
         .bind(before.version)
@@ -241,6 +243,7 @@ pub async fn save(change: &mut Change, before: &Deal, mut deal: Deal) -> Result<
         .bind(deal.cycle_days())
         .bind(deal.updated_at)
         .bind(deal.search_text())
+        .bind(deal.lost_value_cents)
         .execute(change.statement())
         .await?;
     if result.rows_affected() == 0 {

@@ -44,9 +44,15 @@ fn of_stage(stage: Stage, owner: Option<&UserId>) -> DealQuery {
 pub(super) async fn board(
     visit: &Visit,
     owner: Option<&UserId>,
+    moved: Option<&DealId>,
     trouble: Option<&Trouble>,
 ) -> Result<Shown, Error> {
     let (app, caller) = (&visit.app, &visit.caller);
+    // One that is gone by now was moved all the same.
+    let moved = match moved {
+        Some(id) => deals::get(app, caller, id).await.ok(),
+        None => None,
+    };
     let columns = Stage::ALL.iter().map(|stage| async move {
         deals::list(app, caller, &caller.company, &of_stage(*stage, owner)).await
     });
@@ -55,12 +61,18 @@ pub(super) async fn board(
     let main = || -> Result<Markup, Error> {
         let pipeline: Pipeline = read(&pipeline)?;
         let pages: Vec<Page<DealView>> = columns.iter().map(read).collect::<Result<_, Error>>()?;
-        Ok(shown(visit, owner, &pipeline, &pages, trouble))
+        let moved = moved.as_ref().map(read::<DealView>).transpose()?;
+        Ok(html! {
+            @if let Some(deal) = &moved {
+                p.done role="status" { "“" a href=(format!("/deals/{}", deal.id)) { (deal.title) } "” is " (deal.stage) " now." }
+            }
+            (shown(visit, owner, &pipeline, &pages, trouble))
+        })
     };
     if trouble.is_some() {
         return Ok(visit.form(Place::Board, "Board", true, &main()?));
     }
-    let parts: Vec<&Served> = columns.iter().chain([&pipeline]).collect();
+    let parts: Vec<&Served> = columns.iter().chain([&pipeline]).chain(&moved).collect();
     visit.answer(Place::Board, "Board", &parts, main)
 }
 
@@ -102,7 +114,10 @@ fn column(
     html! {
         section.stage id=(stage) aria-labelledby=(format!("{stage}-name")) {
             h2 id=(format!("{stage}-name")) { (capital(stage.word())) " (" (counted(page.total)) ")" }
-            @if owner.is_none() { p.sum { (money(value, &pipeline.currency)) } }
+            p.sum {
+                @if owner.is_none() { (money(value, &pipeline.currency)) ", " }
+                @if stage.is_closed() { "the latest first" } @else { "the largest first" }
+            }
             ul.cards {
                 @for deal in &page.items { (card(caller, deal, owner)) }
             }
@@ -117,9 +132,9 @@ fn card(caller: &Caller, deal: &DealView, owner: Option<&UserId>) -> Markup {
     let of_owner = deal.owner.as_ref().map(|owner| UserId::named(owner.id.as_str()));
     let may = caller.can(Act::Write(of_owner.as_ref()));
     html! {
-        li.card id=(format!("deal-{}", deal.id)) draggable=[may.then_some("true")] {
+        li.card id=(format!("deal-{}", deal.id)) tabindex="-1" draggable=[may.then_some("true")] {
             a href=(format!("/deals/{}", deal.id)) draggable="false" { (deal.title) }
-            p { (money(deal.value_cents, &deal.currency)) }
+            p { (deals_page::worth(deal)) }
             @if let Some(contact) = &deal.contact { p.soft { (contact.name) } }
             @if let Some(owner) = &deal.owner { p.soft { (owner.name) } }
             @if may {
@@ -140,9 +155,9 @@ fn card(caller: &Caller, deal: &DealView, owner: Option<&UserId>) -> Markup {
 /// The board.
 #[utoipa::path(get, path = "/board", tag = "pages")]
 async fn show(visit: Visit, mut params: Params) -> Result<Shown, Error> {
-    let owner = params.id("owner");
+    let (owner, moved) = (params.id("owner"), params.id("moved"));
     params.finish()?;
-    board(&visit, owner.as_ref(), None).await
+    board(&visit, owner.as_ref(), moved.as_ref(), None).await
 }
 
 /// Moves a deal to another stage, and says so where it was moved: on the board, or on its own page.
@@ -152,14 +167,22 @@ async fn step(visit: Visit, Id(id): Id<DealId>, form: Form) -> Result<Shown, Err
     let owner: Option<UserId> = form.id("owner");
     let trouble = match moved(&visit, &id, &form).await {
         Ok(()) if is_on_the_board => {
-            let owner = owner.map(|owner| format!("?owner={owner}")).unwrap_or_default();
-            return Ok(Shown::at(&format!("/board{owner}#deal-{id}")));
+            let owner = owner.map(|owner| format!("&owner={owner}")).unwrap_or_default();
+            return Ok(Shown::at(&format!("/board?moved={id}{owner}#deal-{id}")));
         }
         Ok(()) => return Ok(Shown::at(&format!("/deals/{id}"))),
+        Err(Error::OtherVersion { .. }) => {
+            let deal: DealView = read(&deals::get(&visit.app, &visit.caller, &id).await?)?;
+            let words = format!(
+                "“{}” was changed by somebody else meanwhile, and is {} now.",
+                deal.title, deal.stage
+            );
+            Trouble { other: Some(words), ..Trouble::default() }
+        }
         Err(error) => Trouble::of(error)?,
     };
     match is_on_the_board {
-        true => board(&visit, owner.as_ref(), Some(&trouble)).await,
+        true => board(&visit, owner.as_ref(), None, Some(&trouble)).await,
         false => deals_page::detail(&visit, &id, Some((&form, &trouble))).await,
     }
 }

@@ -106,8 +106,7 @@ fn form_of(contact: &Contact) -> Form {
     ])
 }
 
-fn fields((form, trouble): (&Form, &Trouble), owners: &[Choice]) -> Markup {
-    let fields = Fields::new(form, trouble);
+fn fields(fields: Fields<'_>, owners: &[Choice]) -> Markup {
     html! {
         div.fields {
             (fields.needed("name", "Name", "text"))
@@ -128,7 +127,7 @@ async fn new_page(visit: &Visit, form: &Form, trouble: &Trouble) -> Result<Shown
         div.head { h1 { "New contact" } }
         (Fields::new(form, trouble).summary(LABELS))
         form.box.stack method="post" action="/contacts" {
-            (fields((form, trouble), &owners))
+            (fields(Fields::new(form, trouble), &owners))
             div { button.main { "Add the contact" } }
         }
     };
@@ -214,6 +213,7 @@ fn shown(
     let (now, none) = (form_of(contact), Trouble::default());
     let (sent, trouble) = refused.unwrap_or((&now, &none));
     let form = if sent.has("name") { sent } else { &now };
+    let edited = Fields::new(form, trouble).beside(&now);
     let notes_path = may.then(|| format!("/contacts/{}/activities", contact.id));
     html! {
         div.head {
@@ -230,8 +230,8 @@ fn shown(
                     h2 #contact { "Contact" }
                     @if may {
                         form.stack method="post" action=(format!("/contacts/{}", contact.id)) {
-                            input type="hidden" name="version" value=(form.value("version"));
-                            (fields((form, trouble), owners))
+                            (edited.version())
+                            (fields(edited, owners))
                             div { button.main { "Save" } }
                         }
                     } @else { (facts(contact)) }
@@ -251,7 +251,7 @@ fn shown(
                     }
                 }
             }
-            (notes::section(notes, notes_path.as_deref(), sent, trouble))
+            (notes::section(&visit.caller, notes, notes_path.as_deref(), sent, trouble))
         }
     }
 }

@@ -32,8 +32,8 @@ async fn show(visit: Visit, _none: NoParams) -> Result<Shown, Error> {
             (tiles(&read(&numbers)?))
             div.two { (stages(&read(&pipeline)?)) (months(&monthly)) }
             div.two {
-                (best("best-users", "Who won most", &monthly.best_users, &monthly.currency))
-                (best("best-products", "What brought most", &monthly.best_products, &monthly.currency))
+                (best("best-users", "Who won most", &monthly.best_users, &monthly))
+                (best("best-products", "What brought most", &monthly.best_products, &monthly))
             }
         })
     })
@@ -103,7 +103,7 @@ fn months(monthly: &Monthly) -> Markup {
             (month_table(latest, &monthly.currency))
             form method="post" action="/dashboard/refresh" {
                 p.soft {
-                    "As of " (minute(monthly.computed_at)) "; at most " (monthly.freshness.max_age_seconds / 60) " minutes behind. "
+                    (as_of(monthly)) ". "
                     button.plain { "Add it up now" }
                 }
             }
@@ -145,7 +145,8 @@ fn month_table(months: &[Month], currency: &str) -> Markup {
     }
 }
 
-fn best(id: &str, title: &str, ranked: &[Ranked], currency: &str) -> Markup {
+fn best(id: &str, title: &str, ranked: &[Ranked], monthly: &Monthly) -> Markup {
+    let currency = &monthly.currency;
     let most = ranked.iter().map(|one| one.revenue_cents).max().unwrap_or(0).max(1);
     html! {
         section.box aria-labelledby=(id) {
@@ -163,8 +164,15 @@ fn best(id: &str, title: &str, ranked: &[Ranked], currency: &str) -> Markup {
                     }
                 }
             }
+            p.soft { (as_of(monthly)) "." }
         }
     }
+}
+
+/// How old the numbers of months are, and may be.
+fn as_of(monthly: &Monthly) -> String {
+    let most = monthly.freshness.max_age_seconds / 60;
+    format!("As of {}; at most {most} minutes behind", minute(monthly.computed_at))
 }
 
 /// Adds the months up anew.

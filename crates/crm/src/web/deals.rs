@@ -69,7 +69,7 @@ async fn all(visit: Visit, params: Params) -> Result<Shown, Error> {
                 @if visit.caller.can(Act::Write(Some(&visit.caller.user))) { a.button.main.more href="/deals/new" { "New deal" } }
             }
             form.filter method="get" action="/deals" {
-                (asked.search("Title"))
+                (asked.search("Search"))
                 (asked.choice("stage", "Stage", Some("All"), &stages))
                 (asked.choice("owner", "Owner", Some("Everybody"), &list::names(&users)?))
                 (asked.choice("sort", "Order", None, &sorts.map(|(value, words)| (value.to_owned(), words.to_owned()))))
@@ -91,7 +91,7 @@ fn table(page: &Page<DealView>) -> Markup {
                     tr {
                         td data-label="Title" { a href=(format!("/deals/{}", deal.id)) { (deal.title) } }
                         td data-label="Stage" { (capital(deal.stage.word())) }
-                        td.number data-label="Value" { (money(deal.value_cents, &deal.currency)) }
+                        td.number data-label="Value" { (worth(deal)) }
                         td data-label="Contact" { @if let Some(contact) = &deal.contact { a href=(format!("/contacts/{}", contact.id)) { (contact.name) } } }
                         td data-label="Owner" { @if let Some(owner) = &deal.owner { (owner.name) } }
                         td data-label="Closed" { @if let Some(day) = deal.closed_on { (day) } }
@@ -131,6 +131,16 @@ impl Choices {
     }
 }
 
+/// What a deal is worth, or was when it was lost.
+pub(super) fn worth(deal: &DealView) -> Markup {
+    html! {
+        @match deal.lost_value_cents {
+            Some(lost) => s title="what it was worth before it was lost" { (money(lost, &deal.currency)) },
+            None => (money(deal.value_cents, &deal.currency)),
+        }
+    }
+}
+
 fn form_of(deal: &DealView) -> Form {
     let day = |day: Option<Day>| day.map(|day| day.to_string()).unwrap_or_default();
     let id = |named: &Option<deals::Named>| named.as_ref().map(|named| named.id.clone()).unwrap_or_default();
@@ -153,11 +163,10 @@ fn form_of(deal: &DealView) -> Form {
 /// The fields of a deal; its stage only while it is added, and when it was closed only if it is.
 fn fields(
     visit: &Visit,
-    (form, trouble): (&Form, &Trouble),
+    (form, fields): (&Form, Fields<'_>),
     (products, owners): (&[Choice], &[Choice]),
     (is_new, is_closed): (bool, bool),
 ) -> Markup {
-    let fields = Fields::new(form, trouble);
     let stages: Vec<Choice> = Stage::WORDS.iter().map(|word| ((*word).to_owned(), capital(word))).collect();
     let suggest = format!("/api/companies/{}/contacts", visit.caller.company);
     html! {
@@ -166,6 +175,7 @@ fn fields(
             div {
                 label for="contact_id" { "Contact, by name or e-mail address" }
                 input id="contact_id" name="contact_id" list="contacts" autocomplete="off" data-suggest=(suggest) value=(form.value("contact_id"));
+                (fields.now("contact_id", str::to_owned))
                 datalist id="contacts" {}
                 @for kept in ["contact_now", "contact_now_id"] { input type="hidden" name=(kept) value=(form.value(kept)); }
             }
@@ -209,10 +219,12 @@ async fn contact_of(
     let mut meant = found.items.iter().filter(is_meant);
     match (meant.next(), meant.next()) {
         (Some(contact), None) => return Ok(Some(contact.id.clone())),
-        (Some(_), Some(_)) => errors.add("contact_id", "is the name of several", "give an e-mail address"),
-        (None, _) => {
-            errors.add("contact_id", "is the name of no contact", "add the contact first, or leave it empty")
-        }
+        (Some(_), Some(_)) => errors.add(
+            "contact_id",
+            "is what several contacts are called",
+            "give the e-mail address of one, or the name if they share the address",
+        ),
+        (None, _) => errors.add("contact_id", "is not known", "add the contact first, or leave it empty"),
     }
     Ok(None)
 }
@@ -224,7 +236,7 @@ async fn new_page(visit: &Visit, form: &Form, trouble: &Trouble) -> Result<Shown
         div.head { h1 { "New deal" } }
         (Fields::new(form, trouble).summary(LABELS))
         form.box.stack method="post" action="/deals" {
-            (fields(visit, (form, trouble), (&products, &owners), (true, false)))
+            (fields(visit, (form, Fields::new(form, trouble)), (&products, &owners), (true, false)))
             div { button.main { "Add the deal" } }
         }
     };
@@ -308,11 +320,12 @@ fn shown(
     let (sent, trouble) = refused.unwrap_or((&now, &none));
     let form = if sent.has("title") { sent } else { &now };
     let chosen = (&choices.products()?[..], &choices.owners(Some(deal))?[..]);
+    let edited = Fields::new(form, trouble).beside(&now);
     let notes_path = may.then(|| format!("/deals/{}/activities", deal.id));
     Ok(html! {
         div.head {
             h1 { (deal.title) }
-            span { (capital(deal.stage.word())) ", " (money(deal.value_cents, &deal.currency)) }
+            span { (capital(deal.stage.word())) ", " (worth(deal)) }
         }
         (Fields::new(form, trouble).summary(LABELS))
         div.two {
@@ -321,15 +334,15 @@ fn shown(
                     h2 #deal { "Deal" }
                     @if may {
                         form.stack method="post" action=(format!("/deals/{}", deal.id)) {
-                            input type="hidden" name="version" value=(form.value("version"));
-                            (fields(visit, (form, trouble), chosen, (false, deal.stage.is_closed())))
+                            (edited.version())
+                            (fields(visit, (form, edited), chosen, (false, deal.stage.is_closed())))
                             div { button.main { "Save" } }
                         }
                     } @else { (facts(deal)) }
                 }
                 @if may { (steps(deal)) }
             }
-            (notes::section(notes, notes_path.as_deref(), sent, trouble))
+            (notes::section(&visit.caller, notes, notes_path.as_deref(), sent, trouble))
         }
     })
 }

@@ -8,6 +8,8 @@ use maud::{Markup, html};
 pub(super) struct Fields<'a> {
     values: &'a Form,
     trouble: &'a Trouble,
+    /// What the row is now, where somebody else has changed it meanwhile.
+    now: Option<&'a Form>,
 }
 
 /// One choice of several: what is sent, and what is read.
@@ -16,7 +18,25 @@ pub(super) type Choice = (String, String);
 impl<'a> Fields<'a> {
     /// The fields of this form.
     pub(super) const fn new(values: &'a Form, trouble: &'a Trouble) -> Self {
-        Self { values, trouble }
+        Self { values, trouble, now: None }
+    }
+
+    /// The same, beside what the row is by now, if somebody else has changed it meanwhile.
+    pub(super) const fn beside(mut self, now: &'a Form) -> Self {
+        if self.trouble.overtaken_at.is_some() {
+            self.now = Some(now);
+        }
+        self
+    }
+
+    /// What a field says in the row by now, if that differs.
+    pub(super) fn now(&self, name: &str, words: impl Fn(&str) -> String) -> Markup {
+        let differs = |now: &&Form| now.value(name) != self.values.value(name);
+        html! {
+            @if let Some(now) = self.now.filter(differs) {
+                p.now { "Now: " @if now.value(name).is_empty() { "nothing" } @else { (words(now.value(name))) } }
+            }
+        }
     }
 
     fn wrong(&self, name: &str) -> Option<&'static str> {
@@ -29,6 +49,7 @@ impl<'a> Fields<'a> {
             div {
                 label for=(name) { (label) }
                 input id=(name) name=(name) type=(kind) value=(self.values.value(name)) aria-invalid=[self.wrong(name)];
+                (self.now(name, str::to_owned))
             }
         }
     }
@@ -39,6 +60,7 @@ impl<'a> Fields<'a> {
             div {
                 label for=(name) { (label) }
                 input id=(name) name=(name) type=(kind) required value=(self.values.value(name)) aria-invalid=[self.wrong(name)];
+                (self.now(name, str::to_owned))
             }
         }
     }
@@ -49,6 +71,7 @@ impl<'a> Fields<'a> {
             div {
                 label for=(name) { (label) }
                 input id=(name) name=(name) inputmode="decimal" value=(self.values.value(name)) aria-invalid=[self.wrong(name)];
+                (self.now(name, str::to_owned))
             }
         }
     }
@@ -56,6 +79,9 @@ impl<'a> Fields<'a> {
     /// A choice of one, or, where `none` says what that is called, of nothing.
     pub(super) fn choice(&self, name: &str, label: &str, none: Option<&str>, choices: &[Choice]) -> Markup {
         let chosen = self.values.value(name);
+        let words = |value: &str| {
+            choices.iter().find(|(choice, _)| choice == value).map_or(value, |(_, words)| words).to_owned()
+        };
         html! {
             div {
                 label for=(name) { (label) }
@@ -65,6 +91,7 @@ impl<'a> Fields<'a> {
                         option value=(value) selected[value == chosen] { (words) }
                     }
                 }
+                (self.now(name, words))
             }
         }
     }
@@ -77,6 +104,12 @@ impl<'a> Fields<'a> {
                 input id=(name) name=(name) type="password" required autocomplete=(autocomplete) aria-invalid=[self.wrong(name)];
             }
         }
+    }
+
+    /// The version that the form is about: the one that it was filled with, or, once it is known to be overtaken, that of the row.
+    pub(super) fn version(&self) -> Markup {
+        let version = self.trouble.overtaken_at.map(|version| version.to_string());
+        html! { input type="hidden" name="version" value=(version.as_deref().unwrap_or(self.values.value("version"))); }
     }
 
     /// What is wrong with all of it, in words, with a way to each field.

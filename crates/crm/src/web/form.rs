@@ -85,9 +85,9 @@ impl Form {
     /// An amount of money, in cents.
     pub(super) fn cents(&self, errors: &mut FieldErrors, name: &'static str) -> Option<i64> {
         let text = self.text(name)?;
-        let cents = parse_cents(text);
+        let cents = parse_cents(&without_groups(text));
         if cents.is_none() {
-            errors.add(name, "is no amount", "write it as 1250 or 1250.50, up to ten billion");
+            errors.add(name, "is no amount", "write it as 1250.50 or 1,250.50, up to ten billion");
         }
         cents
     }
@@ -107,6 +107,19 @@ impl Form {
     }
 }
 
+/// An amount without the commas between groups of three digits, as pages show it; one with commas elsewhere stays as it is.
+fn without_groups(text: &str) -> String {
+    let (whole, fraction) =
+        text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
+    let mut groups = whole.split(',');
+    let first_is_short = groups.next().is_some_and(|first| (1..=3).contains(&first.len()));
+    if first_is_short && groups.all(|group| group.len() == 3) {
+        let whole = whole.replace(',', "");
+        return fraction.map_or(whole.clone(), |fraction| format!("{whole}.{fraction}"));
+    }
+    text.to_owned()
+}
+
 /// What a form that was refused is shown with again: the fields that break rules, or what else stands against it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
@@ -114,6 +127,8 @@ pub(super) struct Trouble {
     pub(super) fields: FieldErrors,
     /// Something else.
     pub(super) other: Option<String>,
+    /// At which version the row is, where somebody else has changed it meanwhile.
+    pub(super) overtaken_at: Option<i64>,
 }
 
 impl Trouble {
@@ -123,9 +138,17 @@ impl Trouble {
     /// Any other refusal.
     pub(super) fn of(error: Error) -> Result<Self, Error> {
         match error {
-            Error::Invalid(fields) => Ok(Self { fields, other: None }),
+            Error::Invalid(fields) => Ok(Self { fields, ..Self::default() }),
+            Error::OtherVersion { version, .. } => Ok(Self {
+                other: Some(
+                    "Somebody else has changed it since you opened it. What it is now stands below each field that differs: save again to put \
+                     yours in its place."
+                        .to_owned(),
+                ),
+                overtaken_at: Some(version),
+                ..Self::default()
+            }),
             Error::Conflict(_)
-            | Error::OtherVersion { .. }
             | Error::PreconditionFailed
             | Error::NoMatch { .. }
             | Error::Forbidden(_)
@@ -144,6 +167,28 @@ impl Trouble {
 
 impl From<FieldErrors> for Trouble {
     fn from(fields: FieldErrors) -> Self {
-        Self { fields, other: None }
+        Self { fields, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_read_as_they_are_shown_and_as_they_are_typed() {
+        for (text, expected) in [
+            ("1250", Some(125_000)),
+            ("1,250.50", Some(125_050)),
+            ("1,234,567", Some(123_456_700)),
+            ("12,50", None),
+            ("1,2345", None),
+            (",500", None),
+            ("1250,500.00", None),
+        ] {
+            let (form, mut errors) = (Form::filled([("value", text.to_owned())]), FieldErrors::default());
+            assert_eq!(form.cents(&mut errors, "value"), expected, "{text}");
+            assert_eq!(errors.list().is_empty(), expected.is_some(), "{text}");
+        }
     }
 }

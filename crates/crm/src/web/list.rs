@@ -39,6 +39,7 @@ impl Asked {
         let pages = ((page.total + per_page - 1) / per_page).max(1);
         let number = i64::from(page.page);
         html! {
+            @if page.items.is_empty() { p { "Nothing found" @if number > 1 { " on this page" } "." } }
             nav.pages aria-label="Pages of the list" {
                 @if number > 1 { a.button rel="prev" href=(self.at(number - 1)) { "Before" } }
                 span { "Page " (number) " of " (pages) ", " (counted(page.total)) " in all" }

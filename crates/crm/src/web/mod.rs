@@ -36,6 +36,7 @@ pub fn router() -> OpenApiRouter<Arc<App>> {
         board::router(),
         deals::router(),
         contacts::router(),
+        notes::router(),
         dashboard::router(),
         operation::router(),
     ];

@@ -27,6 +27,11 @@ pub async fn for_browsers(request: Request, next: Next) -> Response {
             Shown::at(&format!("/sign-in?to={to}")).into_response()
         }
         Error::PasswordChangeNeeded => Shown::at("/password").into_response(),
+        // What a form was sent to, and somebody has reloaded or gone back to: it belongs to what is above it.
+        Error::MethodNotAllowed if method == Method::GET => {
+            let above = uri.path().rsplit_once('/').map_or("", |(above, _)| above);
+            Shown::at(if above.is_empty() { "/" } else { above }).into_response()
+        }
         error => refused(error, &response),
     }
 }

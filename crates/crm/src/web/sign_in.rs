@@ -7,10 +7,11 @@ use super::visit::{Place, Visit, document};
 use crate::access::{self, PasswordChange, SignIn};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::error::Error;
+use crate::error::{Error, FieldErrors};
 use crate::http::api::WithCookies;
 use crate::http::params::{NoParams, Params};
 use crate::http::request::Address;
+use crate::password::MIN_CHARS;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use maud::{Markup, html};
@@ -93,11 +94,12 @@ fn password_form(caller: &Caller, trouble: &Trouble) -> Markup {
         div.narrow {
             h1 { "Your password" }
             @if caller.must_change_password { p { "Somebody else has made your password: choose your own." } }
-            (fields.summary(&[("current", "Present password"), ("new", "New password")]))
+            (fields.summary(&[("current", "Present password"), ("new", "New password"), ("again", "The new password once more")]))
             form.box method="post" action="/password" {
                 div.fields {
                     div.wide { (fields.password("current", "Present password", "current-password")) }
-                    div.wide { (fields.password("new", "New password", "new-password")) }
+                    div.wide { (fields.password("new", &format!("New password, of at least {MIN_CHARS} characters"), "new-password")) }
+                    div.wide { (fields.password("again", "The new password once more", "new-password")) }
                     div.wide { button.main { "Change it" } " " span.soft { "All other sessions end." } }
                 }
             }
@@ -119,7 +121,16 @@ async fn choose_password(visit: Visit, form: Form) -> Result<Shown, Error> {
         current: form.value("current").to_owned().into(),
         new: form.value("new").to_owned().into(),
     };
-    match access::choose_password(&visit.app, &visit.caller, request).await {
+    let is_the_same = form.value("new") == form.value("again");
+    let chosen = async {
+        let mut errors = FieldErrors::default();
+        if !is_the_same {
+            errors.add("again", "is another one", "type the new password twice");
+        }
+        errors.or(())?;
+        access::choose_password(&visit.app, &visit.caller, request).await
+    };
+    match chosen.await {
         Ok(WithCookies(cookies, _gone)) => Ok(Shown::at(HOME).with(cookies)),
         Err(error) => {
             let main = password_form(&visit.caller, &Trouble::of(error)?);

@@ -98,7 +98,7 @@ pub(crate) struct Rows {
     pub(crate) contact: String,
     pub(crate) user: String,
     admin: String,
-    activity: String,
+    pub(crate) activity: String,
     product: String,
     session: String,
 }

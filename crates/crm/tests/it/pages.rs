@@ -53,7 +53,11 @@ fn every_page(rows: &Rows) -> Vec<(Method, String)> {
     let document = serde_json::to_value(server::pages()).unwrap();
     let mut pages = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let id = if path.starts_with("/deals") { &rows.deal } else { &rows.contact };
+        let id = match path.split('/').nth(1) {
+            Some("deals") => &rows.deal,
+            Some("activities") => &rows.activity,
+            _ => &rows.contact,
+        };
         for method in item.as_object().unwrap().keys() {
             let method: Method = method.to_uppercase().parse().unwrap();
             pages.push((method, path.replace("{id}", id).replace("{name}", "crm.css")));
@@ -130,7 +134,10 @@ fn of_another_company_no_page_shows_anything() {
         for when in ["cold", "warm"] {
             let stranger = Visitor::new(&server, server.key());
             for (method, path) in every_page(&theirs) {
-                if ![&theirs.deal, &theirs.contact].iter().any(|id| path.contains(id.as_str())) {
+                if ![&theirs.deal, &theirs.contact, &theirs.activity]
+                    .iter()
+                    .any(|id| path.contains(id.as_str()))
+                {
                     continue;
                 }
                 tried += 1;
@@ -159,7 +166,7 @@ fn of_another_company_no_page_shows_anything() {
             }
             assert_eq!(stranger.get(&format!("/deals/{}", ours.deal)).await.status, StatusCode::OK);
         }
-        assert_eq!(tried, 2 * 9);
+        assert_eq!(tried, 2 * 11);
         let deal = format!("/api/deals/{}", theirs.deal);
         let key = [("authorization", server.key_of(&theirs.company))];
         assert_eq!(
@@ -228,10 +235,14 @@ fn a_card_that_somebody_else_has_moved_is_not_moved_over() {
         let step = |stage, version| [("stage", stage), ("version", version), ("from", "board")];
         let moved = visitor.post(&path, &step("won", "1")).await;
         assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.text);
-        assert_eq!(moved.header("location"), format!("/board#deal-{}", rows.deal));
+        assert_eq!(moved.header("location"), format!("/board?moved={0}#deal-{0}", rows.deal));
         let late = visitor.post(&path, &step("lost", "1")).await;
         assert_eq!(late.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert!(late.text.contains("role=\"alert\"") && late.text.contains("changed since"), "{}", late.text);
+        assert!(
+            late.text.contains("role=\"alert\"") && late.text.contains("changed by somebody else"),
+            "{}",
+            late.text
+        );
         let deal = server.get(&format!("/api/deals/{}", rows.deal)).await.json();
         assert_eq!((&deal["stage"], &deal["version"]), (&json!("won"), &json!(2)));
         assert_eq!(
@@ -309,5 +320,114 @@ fn a_page_loads_nothing_from_elsewhere_and_cannot_be_framed() {
         let asset = visitor.get("/assets/crm.js").await;
         assert!(asset.header("cache-control").contains("immutable"));
         assert_eq!(visitor.get("/assets/nothing").await.status, StatusCode::NOT_FOUND);
+    });
+}
+
+/// What a hidden field of a page says.
+fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+    let field = format!("name=\"{name}\" value=\"");
+    page.split_once(&field).unwrap_or_else(|| panic!("no {name}: {page}")).1.split('"').next().unwrap()
+}
+
+#[test]
+fn whoever_was_overtaken_sees_by_what_and_may_save_all_the_same() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let rows = Rows::of(&server, &server.company().await).await;
+        let visitor = Visitor::new(&server, server.key());
+        let path = format!("/deals/{}", rows.deal);
+        let page = visitor.get(&path).await;
+        let engaged_on = page.text.split_once("name=\"engaged_on\"").unwrap().1;
+        let engaged_on = engaged_on.split_once("value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+        let edit = json!({"title": "Theirs", "value_cents": 550_000});
+        let theirs = server.patch(&format!("/api{path}"), &edit).await;
+        assert_eq!(theirs.status, StatusCode::OK, "{}", theirs.text);
+
+        let version = hidden(&page.text, "version").to_owned();
+        let mine = |version| {
+            [("title", "Mine"), ("value_cents", "7"), ("engaged_on", &*engaged_on), ("version", version)]
+        };
+        let refused = visitor.post(&path, &mine(&version)).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        for part in
+            ["Somebody else has changed it", "Now: Theirs", "Now: 5500", "value=\"Mine\"", "value=\"7\""]
+        {
+            assert!(refused.text.contains(part), "{part}: {}", refused.text);
+        }
+        assert!(!refused.text.contains(&format!("Now: {engaged_on}")), "what is the same is not said");
+        let again = hidden(&refused.text, "version").to_owned();
+        assert_eq!(visitor.post(&path, &mine(&again)).await.status, StatusCode::SEE_OTHER);
+        let deal = server.get(&format!("/api{path}")).await.json();
+        assert_eq!((&deal["title"], &deal["value_cents"]), (&json!("Mine"), &json!(700)));
+    });
+}
+
+#[test]
+fn a_deal_that_is_lost_and_opened_again_is_worth_what_it_was() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let rows = Rows::of(&server, &server.company().await).await;
+        let visitor = Visitor::new(&server, server.key());
+        let deal = format!("/api/deals/{}", rows.deal);
+        let worth = server.get(&deal).await.json()["value_cents"].clone();
+        for (stage, expected, of_lost) in
+            [("lost", json!(0), worth.clone()), ("engaging", worth.clone(), Value::Null)]
+        {
+            let moved = visitor.post(&format!("/deals/{}/stage", rows.deal), &[("stage", stage)]).await;
+            assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.text);
+            let row = server.get(&deal).await.json();
+            assert_eq!((&row["value_cents"], &row["lost_value_cents"]), (&expected, &of_lost), "{stage}");
+        }
+    });
+}
+
+#[test]
+fn a_task_is_ticked_off_and_an_activity_removed_where_they_are_shown() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let rows = Rows::of(&server, &server.company().await).await;
+        let visitor = Visitor::new(&server, server.key());
+        let page = format!("/deals/{}", rows.deal);
+        let task = [("what", "task"), ("text", "Send the offer"), ("due_on", "2026-12-01")];
+        assert_eq!(visitor.post(&format!("{page}/activities"), &task).await.status, StatusCode::SEE_OTHER);
+        let activities = server.get(&format!("/api{page}/activities")).await.json();
+        let task = format!("/activities/{}", activities["items"][0]["id"].as_str().unwrap());
+        for (step, shown, gone) in
+            [("done", "due 2026-12-01, done", "done\">"), ("delete", "called back", "Send the offer")]
+        {
+            assert!(visitor.get(&page).await.text.contains(&format!("{task}/{step}")), "{step} is offered");
+            let answer = visitor.post(&format!("{task}/{step}"), &[]).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+            assert_eq!(answer.header("location"), format!("{page}#activities"));
+            let text = visitor.get(&page).await.text;
+            assert!(text.contains(shown) && !text.contains(gone), "{step}: {text}");
+        }
+    });
+}
+
+#[test]
+fn whoever_goes_back_to_where_a_form_was_sent_is_led_to_its_page() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let rows = Rows::of(&server, &server.company().await).await;
+        let visitor = Visitor::new(&server, server.key());
+        let deal = format!("/deals/{}", rows.deal);
+        for (sent_to, page) in [(format!("{deal}/stage"), deal.as_str()), ("/sign-out".to_owned(), "/")] {
+            let answer = visitor.get(&sent_to).await;
+            assert_eq!(
+                (answer.status, answer.header("location")),
+                (StatusCode::SEE_OTHER, page),
+                "{sent_to}"
+            );
+        }
+        let once =
+            [("current", crm::demo::PASSWORD), ("new", "a new password"), ("again", "another password")];
+        let refused = visitor.post("/password", &once).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.text.contains("type the new password twice"), "{}", refused.text);
     });
 }

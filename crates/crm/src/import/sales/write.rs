@@ -203,8 +203,9 @@ impl<'w> Writer<'w> {
             deals::insert(self.change, new).await?.in_bulk(self.bulk);
             return Ok(());
         };
-        let Deal { id, created_at, updated_at, version, .. } = old.clone();
-        let next = Deal { id, created_at, updated_at, version, ..new };
+        let Deal { id, created_at, updated_at, version, lost_value_cents, .. } = old.clone();
+        let lost_value_cents = lost_value_cents.filter(|_| new.stage == old.stage);
+        let next = Deal { id, created_at, updated_at, version, lost_value_cents, ..new };
         if self.changed(old != next) {
             deals::save(self.change, &old, next).await?.in_bulk(self.bulk);
         }
