@@ -38,6 +38,9 @@ async fn show(visit: Visit, _none: NoParams) -> Result<Shown, Error> {
     Ok(visit.answer_now(Place::Cache, "Cache", &main))
 }
 
+/// Bytes of a mebibyte, in which the setting counts.
+const MIB: u64 = 1 << 20;
+
 fn share(part: u64, of: u64) -> f64 {
     if of == 0 { 0.0 } else { part as f64 / of as f64 }
 }
@@ -54,7 +57,7 @@ fn tiles(health: &Health) -> Markup {
         ("Entries here", count(local.entries)),
         (
             "Memory of them",
-            format!("{:.1} of {} MB", local.weight as f64 / 1e6, count(local.capacity / 1_000_000)),
+            format!("{:.1} of {} MiB", local.weight as f64 / MIB as f64, count(local.capacity / MIB)),
         ),
         ("Errors", count(total.errors)),
     ];
