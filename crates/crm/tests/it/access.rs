@@ -11,6 +11,8 @@ use crm::database::Statements;
 use crm::demo;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
 
 /// One user of the demo's first company by name, who is neither its admin nor the only one of its role.
@@ -200,6 +202,43 @@ fn another_role_password_or_activity_ends_all_sessions_in_every_process_at_once(
             assert_eq!(changed.header("x-acknowledged"), "applied");
             for server in [&one, &other] {
                 assert!(!rep.is_known_to(server).await, "{what}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_copy_of_a_session_outlives_its_end_by_a_second_at_most_whatever_is_between_redis_and_its_process() {
+    testkit::run_within(LIMIT, async {
+        for is_cut_off in [false, true] {
+            let (data, redis) = (Data::demo().await, RedisServer::start().await);
+            let way = FaultProxy::to(redis.address()).await;
+            let (one, other) =
+                (redis::serve(&data, &redis, "").await, redis::serve_by(&data, way.url(), "").await);
+            let rep = Rep::of(&one).await;
+            let asked = async || {
+                let since = Instant::now();
+                let headers = [("authorization", rep.key.as_str())];
+                (since, other.send(Method::GET, "/api/me", None, &headers).await.status)
+            };
+            assert_eq!(asked().await.1, StatusCode::OK);
+            if is_cut_off {
+                way.half_open(); // it hears no more of Redis, and nothing tells it so
+            }
+            let ended = one.patch(&format!("/api/users/{}", rep.id), &json!({"active": false})).await;
+            assert!(ended.status.is_success(), "{}", ended.text);
+            let acknowledged = Instant::now();
+            loop {
+                let (since, status) = asked().await;
+                if status == StatusCode::UNAUTHORIZED {
+                    break;
+                }
+                assert_eq!(status, StatusCode::OK);
+                let late = since.duration_since(acknowledged);
+                assert!(
+                    late <= Duration::from_secs(1),
+                    "let in {late:?} after its end, cut off: {is_cut_off}"
+                );
             }
         }
     });

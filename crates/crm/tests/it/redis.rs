@@ -17,10 +17,10 @@ const TAGS_AT: usize = 54;
 /// What each of them takes, before the JSON begins.
 const TAG_BYTES: usize = 16;
 
-/// The settings of some data, with its cache in this Redis.
-fn over(data: &Data, redis: &RedisServer, namespace: &str) -> Settings {
+/// The settings of some data, with its cache in the Redis at this URL.
+fn over(data: &Data, url: String, namespace: &str) -> Settings {
     let layer = Layer {
-        redis_url: Some(redis.url().into()),
+        redis_url: Some(url.into()),
         redis_namespace: Some(namespace.to_owned()),
         ..Layer::default()
     };
@@ -30,7 +30,12 @@ fn over(data: &Data, redis: &RedisServer, namespace: &str) -> Settings {
 
 /// A server whose cache is in this Redis, and connected.
 pub(crate) async fn serve(data: &Data, redis: &RedisServer, namespace: &str) -> Running {
-    let server = data.serve_with(over(data, redis, namespace)).await;
+    serve_by(data, redis.url(), namespace).await
+}
+
+/// The same, by a way of its own.
+pub(crate) async fn serve_by(data: &Data, url: String, namespace: &str) -> Running {
+    let server = data.serve_with(over(data, url, namespace)).await;
     until_health_says(&server, "connected").await;
     server
 }
