@@ -248,17 +248,25 @@ impl Database {
     /// processes [have it open](crate::lock::is_open) then.
     ///
     /// # Errors
-    /// What the database reports.
+    /// It cannot be reached; what the database reports.
     ///
     /// # Cancel safety
     /// Nothing has happened if it is dropped.
-    pub async fn is_served(&self) -> Result<bool, sqlx::Error> {
-        if self.kind == Kind::Sqlite {
+    pub async fn is_served(url: &DatabaseUrl) -> Result<bool, OpenError> {
+        if url.kind() == Kind::Sqlite {
             return Ok(false);
         }
-        let sql = "SELECT COUNT(*) FROM pg_stat_activity \
-                   WHERE datname = current_database() AND application_name = 'larder-outbox'";
-        Ok(sqlx::query_scalar::<_, i64>(sql).fetch_one(&self.pool).await? > 0)
+        let found = async {
+            sqlx::any::install_default_drivers();
+            let options = AnyConnectOptions::from_str(url.as_str())?;
+            let mut connection = AnyConnection::connect_with(&options).await?;
+            let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND application_name = 'larder-outbox'";
+            let found = sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut connection).await?;
+            connection.close().await?;
+            Ok(found > 0)
+        };
+        found.await.map_err(|source| OpenError::Database { url: url.clone(), source })
     }
 
     /// Asks the database for a sign of life.

@@ -8,9 +8,9 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::lock::{self, PreparationLock};
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
@@ -71,6 +71,9 @@ pub async fn restore(
     let next = beside(&database, ".restoring");
     remove_leftovers(&next)?;
     let until_in_place = TempPath::try_from_path(&next).map_err(of(&next))?;
+    // It holds passwords, hashed: nobody but its owner reads it, until it gets the rights of the one that it replaces.
+    let only_ours = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&next);
+    drop(only_ours.map_err(of(&next))?);
     copy(file, Access::Read, &next, &tell).await?;
     tell(Step::Migrate);
     let ended = begin_anew_alone(&next, &lock).await?;
@@ -104,10 +107,11 @@ pub async fn announce_restored(url: &DatabaseUrl) -> Result<u64, BackupError> {
             return Err(BackupError::InUse(url.clone()));
         }
     }
-    let database = Database::open_with(url, &lock).await?;
-    if database.is_served().await.map_err(Error::from)? {
+    // Before it is opened, which brings its tables up to date.
+    if Database::is_served(url).await? {
         return Err(BackupError::InUse(url.clone()));
     }
+    let database = Database::open_with(url, &lock).await?;
     let ended = begin_anew(&database).await?;
     database.close().await;
     Ok(ended)
@@ -164,13 +168,11 @@ async fn keep(database: &Path, next: &Path) -> Result<PathBuf, BackupError> {
 
 /// Puts the next database in its place. What is beside the one that was there goes first: SQLite would take its log for one of the next.
 fn take_place(database: &Path, next: TempPath, kept: Option<&Path>) -> Result<(), BackupError> {
+    // What belongs to a database that was moved away is kept too: its last commits may be in there alone.
+    let aside = kept.map_or_else(|| free_name(database), Path::to_owned);
     for ending in BESIDE {
         let file = beside(database, ending);
-        let moved = match kept {
-            Some(kept) => fs::rename(&file, beside(kept, ending)),
-            None => fs::remove_file(&file), // of a database that is gone
-        };
-        match moved {
+        match fs::rename(&file, beside(&aside, ending)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(of(&file)(error)),
             Ok(()) | Err(_) => {}
         }
@@ -178,6 +180,14 @@ fn take_place(database: &Path, next: TempPath, kept: Option<&Path>) -> Result<()
     sync(folder_of(database))?;
     next.persist(database).map_err(|refused| of(database)(refused.error))?;
     sync(folder_of(database))
+}
+
+/// A name for what was replaced that nothing has yet.
+fn free_name(database: &Path) -> PathBuf {
+    let is_free =
+        |name: &PathBuf| !name.exists() && BESIDE.iter().all(|ending| !beside(name, ending).exists());
+    let mut names = (1_u32..).map(|number| beside(database, &format!(".replaced-{number}")));
+    names.find(is_free).unwrap_or_else(|| beside(database, ".replaced"))
 }
 
 /// Removes what a call that died has left behind.

@@ -311,7 +311,7 @@ impl Deal {
 
     /// The rules that hold for every deal, however it came about.
     fn check(&self, errors: &mut FieldErrors) {
-        checks::cents(errors, "value_cents", self.value_cents);
+        checks::cents(errors, "value_cents", self.lost_value_cents.unwrap_or(self.value_cents));
         if self.stage == Stage::Lost && self.value_cents != 0 {
             errors.add(
                 "value_cents",
@@ -443,6 +443,10 @@ mod tests {
         let lost = Move { closed_on: Some(day("2026-03-01")), value_cents: Some(7), ..step(Stage::Lost) };
         let of_engaging = deal(Stage::Engaging).moved(&lost).unwrap();
         assert_eq!((of_engaging.value_cents, of_engaging.lost_value_cents), (0, Some(7)));
+        for none in [-1, i64::MAX] {
+            let lost = Move { value_cents: Some(none), ..lost.clone() };
+            assert_eq!(fields(deal(Stage::Engaging).moved(&lost)), ["value_cents"], "{none}");
+        }
         let lost = Move { value_cents: None, ..lost };
         let lost = deal(Stage::Engaging).moved(&lost).unwrap();
         let open = Move { reopen: true, ..step(Stage::Engaging) };

@@ -4,7 +4,7 @@ use super::shown::Shown;
 use crate::app::App;
 use crate::error::Error;
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use larder_axum::digest;
 use std::collections::BTreeMap;
@@ -59,16 +59,21 @@ impl Asset {
 }
 
 #[derive(Debug)]
-struct Sent(&'static Asset);
+struct Sent {
+    asset: &'static Asset,
+    /// Whether it is what the name stands for, and not that of another program that serves beside this one.
+    is_named: bool,
+}
 
 impl IntoResponse for Sent {
     fn into_response(self) -> Response {
+        let lasts = if self.is_named { "public, max-age=31536000, immutable" } else { "no-cache" };
         let headers = [
-            (header::CONTENT_TYPE, self.0.kind),
-            (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+            (header::CONTENT_TYPE, self.asset.kind),
+            (header::CACHE_CONTROL, lasts),
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         ];
-        (StatusCode::OK, headers, self.0.text).into_response()
+        (StatusCode::OK, headers, self.asset.text).into_response()
     }
 }
 
@@ -80,9 +85,11 @@ impl IntoResponses for Sent {
 
 /// A file that pages load.
 #[utoipa::path(get, path = "/assets/{name}", tag = "pages", security(()))]
-async fn asset(Path(name): Path<String>) -> Result<Sent, Error> {
-    let asset = [&STYLE, &SCRIPT, &ICON].into_iter().find(|asset| asset.name == name);
-    asset.map(Sent).ok_or(Error::NoSuchPath)
+async fn asset(Path(name): Path<String>, uri: Uri) -> Result<Sent, Error> {
+    let assets: [&'static Asset; 3] = [&STYLE, &SCRIPT, &ICON];
+    let asset = assets.into_iter().find(|asset| asset.name == name).ok_or(Error::NoSuchPath)?;
+    let is_named = uri.path_and_query().is_some_and(|asked| asked.as_str() == asset.path());
+    Ok(Sent { asset, is_named })
 }
 
 /// The routes.

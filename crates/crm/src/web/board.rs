@@ -69,8 +69,8 @@ pub(super) async fn board(
             (shown(visit, owner, &pipeline, &pages, trouble))
         })
     };
-    if trouble.is_some() {
-        return Ok(visit.form(Place::Board, "Board", true, &main()?));
+    if let Some(trouble) = trouble {
+        return Ok(visit.form(Place::Board, "Board", trouble, &main()?));
     }
     let parts: Vec<&Served> = columns.iter().chain([&pipeline]).chain(&moved).collect();
     visit.answer(Place::Board, "Board", &parts, main)
@@ -171,13 +171,11 @@ async fn step(visit: Visit, Id(id): Id<DealId>, form: Form) -> Result<Shown, Err
             return Ok(Shown::at(&format!("/board?moved={id}{owner}#deal-{id}")));
         }
         Ok(()) => return Ok(Shown::at(&format!("/deals/{id}"))),
-        Err(Error::OtherVersion { .. }) => {
+        Err(error @ Error::OtherVersion { .. }) => {
             let deal: DealView = read(&deals::get(&visit.app, &visit.caller, &id).await?)?;
-            let words = format!(
-                "“{}” was changed by somebody else meanwhile, and is {} now.",
-                deal.title, deal.stage
-            );
-            Trouble { other: Some(words), ..Trouble::default() }
+            let words =
+                format!("“{}” was changed by somebody else meanwhile: look at what it is now.", deal.title);
+            Trouble::of(error)?.saying(words)
         }
         Err(error) => Trouble::of(error)?,
     };

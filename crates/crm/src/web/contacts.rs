@@ -131,7 +131,7 @@ async fn new_page(visit: &Visit, form: &Form, trouble: &Trouble) -> Result<Shown
             div { button.main { "Add the contact" } }
         }
     };
-    Ok(visit.form(Place::Contacts, "New contact", !trouble.is_none(), &main))
+    Ok(visit.form(Place::Contacts, "New contact", trouble, &main))
 }
 
 /// A form for another contact.
@@ -192,11 +192,18 @@ async fn detail(visit: &Visit, id: &ContactId, refused: Option<(&Form, &Trouble)
     )?;
     let name = read::<Contact>(&contact)?.name;
     let main = || {
-        let owners = list::names(&users)?;
+        let mut owners = list::names(&users)?;
+        let now: Contact = read(&contact)?;
+        // One who is no longer active, or stands behind those that a choice can show, stays the owner if nobody chooses another.
+        if let Some(owner) = now.owner_id.map(|owner| owner.to_string())
+            && owners.iter().all(|(id, _)| *id != owner)
+        {
+            owners.push((owner, "the present owner".to_owned()));
+        }
         Ok(shown(visit, &read(&contact)?, &read(&deals)?, &read(&notes)?, &owners, refused))
     };
-    if refused.is_some() {
-        return Ok(visit.form(Place::Contacts, &name, true, &main()?));
+    if let Some((_, trouble)) = refused {
+        return Ok(visit.form(Place::Contacts, &name, trouble, &main()?));
     }
     visit.answer(Place::Contacts, &name, &[&contact, &notes, &deals, &users], main)
 }

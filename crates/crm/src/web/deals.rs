@@ -16,7 +16,7 @@ use crate::error::{Error, FieldErrors};
 use crate::http::answer::Seen;
 use crate::http::params::{MAX_PARAM_CHARS, NoParams, Params};
 use crate::http::request::Id;
-use crate::page::{Order, Page, Paging};
+use crate::page::{MAX_PER_PAGE, Order, Page, Paging};
 use crate::products::{self, Product, ProductId};
 use crate::time::Day;
 use larder_axum::Served;
@@ -205,7 +205,7 @@ async fn contact_of(
     }
     let words = text.to_lowercase();
     let query = ContactQuery {
-        paging: Paging::default(),
+        paging: Paging { page: 1, per_page: MAX_PER_PAGE },
         order: Order { by: ContactSort::Name, descending: false },
         kind: None,
         country: None,
@@ -216,10 +216,18 @@ async fn contact_of(
     let found: Page<Contact> = read(&found)?;
     let is_meant =
         |contact: &&Contact| contact.name.to_lowercase() == words || contact.email.as_ref() == Some(&words);
+    let has_more = found.total > i64::from(MAX_PER_PAGE);
     let mut meant = found.items.iter().filter(is_meant);
     match (meant.next(), meant.next()) {
-        (Some(contact), None) => return Ok(Some(contact.id.clone())),
-        (Some(_), Some(_)) => errors.add(
+        (Some(contact), None) if !has_more || contact.email.as_ref() == Some(&words) => {
+            return Ok(Some(contact.id.clone()));
+        }
+        (None, _) if has_more => errors.add(
+            "contact_id",
+            "is found with too many contacts",
+            "give more of the name, or the e-mail address",
+        ),
+        (Some(_), _) => errors.add(
             "contact_id",
             "is what several contacts are called",
             "give the e-mail address of one, or the name if they share the address",
@@ -240,7 +248,7 @@ async fn new_page(visit: &Visit, form: &Form, trouble: &Trouble) -> Result<Shown
             div { button.main { "Add the deal" } }
         }
     };
-    Ok(visit.form(Place::Deals, "New deal", !trouble.is_none(), &main))
+    Ok(visit.form(Place::Deals, "New deal", trouble, &main))
 }
 
 /// A form for another deal, perhaps with a contact.
@@ -301,8 +309,8 @@ pub(super) async fn detail(
     )?;
     let title = read::<DealView>(&deal)?.title;
     let main = || shown(visit, &read(&deal)?, &read(&notes)?, &choices, refused);
-    if refused.is_some() {
-        return Ok(visit.form(Place::Deals, &title, true, &main()?));
+    if let Some((_, trouble)) = refused {
+        return Ok(visit.form(Place::Deals, &title, trouble, &main()?));
     }
     visit.answer(Place::Deals, &title, &[&deal, &notes, &choices.users, &choices.products], main)
 }

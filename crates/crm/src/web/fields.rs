@@ -23,7 +23,7 @@ impl<'a> Fields<'a> {
 
     /// The same, beside what the row is by now, if somebody else has changed it meanwhile.
     pub(super) const fn beside(mut self, now: &'a Form) -> Self {
-        if self.trouble.overtaken_at.is_some() {
+        if self.trouble.is_overtaken {
             self.now = Some(now);
         }
         self
@@ -106,10 +106,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The version that the form is about: the one that it was filled with, or, once it is known to be overtaken, that of the row.
+    /// The version that the form is about: the one that it was filled with, or, once it is overtaken, that of the row that stands beside.
     pub(super) fn version(&self) -> Markup {
-        let version = self.trouble.overtaken_at.map(|version| version.to_string());
-        html! { input type="hidden" name="version" value=(version.as_deref().unwrap_or(self.values.value("version"))); }
+        html! { input type="hidden" name="version" value=(self.now.unwrap_or(self.values).value("version")); }
     }
 
     /// What is wrong with all of it, in words, with a way to each field.

@@ -1,10 +1,14 @@
 //! What a form has sent, and what a form is filled with.
 
+use super::shown::Shown;
 use crate::checks::parse_cents;
 use crate::error::{Error, FieldErrors};
 use crate::http::request::{body_of, is_declared_as};
 use crate::time::Day;
 use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use maud::Markup;
 
 /// The fields of a form, by their names; one that is not there is empty.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +24,9 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             ));
         }
         let bytes = body_of(request, state).await?;
+        if form_urlencoded::parse(&bytes).any(|(_, value)| value.contains('\0')) {
+            return Err(Error::BadRequest("a field holds a character that is none: leave it out".to_owned()));
+        }
         let fields = form_urlencoded::parse(&bytes);
         // Lines end as browsers send them, whatever they were typed on.
         Ok(Self(fields.map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n"))).collect()))
@@ -120,6 +127,10 @@ fn without_groups(text: &str) -> String {
     text.to_owned()
 }
 
+/// What whoever was overtaken is told.
+const OVERTAKEN: &str = "Somebody else has changed it since you opened it. What it is now stands below each field that differs: save again \
+                         to put yours in its place.";
+
 /// What a form that was refused is shown with again: the fields that break rules, or what else stands against it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Trouble {
@@ -127,8 +138,10 @@ pub(super) struct Trouble {
     pub(super) fields: FieldErrors,
     /// Something else.
     pub(super) other: Option<String>,
-    /// At which version the row is, where somebody else has changed it meanwhile.
-    pub(super) overtaken_at: Option<i64>,
+    /// Whether somebody else has changed the row meanwhile.
+    pub(super) is_overtaken: bool,
+    /// How the refusal is answered, and when it may be tried again.
+    refusal: Option<(StatusCode, Option<HeaderValue>)>,
 }
 
 impl Trouble {
@@ -137,26 +150,43 @@ impl Trouble {
     /// # Errors
     /// Any other refusal.
     pub(super) fn of(error: Error) -> Result<Self, Error> {
-        match error {
-            Error::Invalid(fields) => Ok(Self { fields, ..Self::default() }),
-            Error::OtherVersion { version, .. } => Ok(Self {
-                other: Some(
-                    "Somebody else has changed it since you opened it. What it is now stands below each field that differs: save again to put \
-                     yours in its place."
-                        .to_owned(),
-                ),
-                overtaken_at: Some(version),
-                ..Self::default()
-            }),
+        let is_overtaken = matches!(error, Error::OtherVersion { .. });
+        let other = match &error {
+            Error::Invalid(fields) => return Ok(fields.clone().into()),
+            Error::OtherVersion { .. } => OVERTAKEN.to_owned(),
             Error::Conflict(_)
             | Error::PreconditionFailed
             | Error::NoMatch { .. }
             | Error::Forbidden(_)
             | Error::WrongCredentials
             | Error::TooOften { .. }
-            | Error::Busy => Ok(Self { other: Some(error.to_string()), ..Self::default() }),
-            error => Err(error),
-        }
+            | Error::Busy => error.to_string(),
+            _ => return Err(error),
+        };
+        let refusal = error.into_response();
+        let retry_after = refusal.headers().get(header::RETRY_AFTER).cloned();
+        Ok(Self {
+            other: Some(other),
+            is_overtaken,
+            refusal: Some((refusal.status(), retry_after)),
+            ..Self::default()
+        })
+    }
+
+    /// The same, in other words.
+    pub(super) fn saying(mut self, words: String) -> Self {
+        self.other = Some(words);
+        self
+    }
+
+    /// A page with a form that was refused for it, or, if there is none, that is filled for the first time.
+    pub(super) fn page(&self, page: Markup) -> Shown {
+        let (status, retry_after) = match &self.refusal {
+            Some((status, retry_after)) => (*status, retry_after.clone()),
+            None if self.is_none() => (StatusCode::OK, None),
+            None => (StatusCode::UNPROCESSABLE_ENTITY, None),
+        };
+        Shown::page(status, page).with(retry_after.map(|seconds| (header::RETRY_AFTER, seconds)))
     }
 
     /// Whether there is any.

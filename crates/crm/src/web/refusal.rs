@@ -3,6 +3,7 @@
 use super::shown::Shown;
 use super::visit::document;
 use crate::error::Error;
+use crate::http::params::MAX_PARAM_CHARS;
 use crate::http::problem::Refusal;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -23,6 +24,9 @@ pub async fn for_browsers(request: Request, next: Next) -> Response {
         Error::SignInNeeded => {
             // What a form has sent is lost by then: nothing leads back to it.
             let to = uri.path_and_query().filter(|_| method == Method::GET).map_or("/", |to| to.as_str());
+            // What is too long to be handed on leads back to the page, without what was asked of it.
+            let to = if to.chars().count() > MAX_PARAM_CHARS { uri.path() } else { to };
+            let to = if to.chars().count() > MAX_PARAM_CHARS { "/" } else { to };
             let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
             Shown::at(&format!("/sign-in?to={to}")).into_response()
         }

@@ -13,7 +13,7 @@ use crate::http::params::{NoParams, Params};
 use crate::http::request::Address;
 use crate::password::MIN_CHARS;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use maud::{Markup, html};
 use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
@@ -28,7 +28,7 @@ fn wanted(to: &str) -> &str {
     if is_ours && to != "/" { to } else { HOME }
 }
 
-fn sign_in_form(status: StatusCode, form: &Form, trouble: &Trouble) -> Shown {
+fn sign_in_form(form: &Form, trouble: &Trouble) -> Shown {
     let fields = Fields::new(form, trouble);
     let main = html! {
         div.narrow {
@@ -47,7 +47,7 @@ fn sign_in_form(status: StatusCode, form: &Form, trouble: &Trouble) -> Shown {
             }
         }
     };
-    Shown::page(status, document("Sign in", &Markup::default(), None, &main))
+    trouble.page(document("Sign in", &Markup::default(), None, &main))
 }
 
 /// Where somebody signs in.
@@ -55,7 +55,7 @@ fn sign_in_form(status: StatusCode, form: &Form, trouble: &Trouble) -> Shown {
 async fn show(mut params: Params) -> Result<Shown, Error> {
     let to = params.text("to").unwrap_or_default();
     params.finish()?;
-    Ok(sign_in_form(StatusCode::OK, &Form::filled([("to", to)]), &Trouble::default()))
+    Ok(sign_in_form(&Form::filled([("to", to)]), &Trouble::default()))
 }
 
 /// Signs somebody in.
@@ -70,13 +70,7 @@ async fn sign_in(
         SignIn { email: form.value("email").to_owned(), password: form.value("password").to_owned().into() };
     match access::sign_in(&app, address, &headers, request).await {
         Ok(WithCookies(cookies, _me)) => Ok(Shown::at(wanted(form.value("to"))).with(cookies)),
-        Err(error) => {
-            let status = match &error {
-                Error::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
-                _ => StatusCode::UNAUTHORIZED,
-            };
-            Ok(sign_in_form(status, &form, &Trouble::of(error)?))
-        }
+        Err(error) => Ok(sign_in_form(&form, &Trouble::of(error)?)),
     }
 }
 
@@ -111,7 +105,7 @@ fn password_form(caller: &Caller, trouble: &Trouble) -> Markup {
 #[utoipa::path(get, path = "/password", tag = "pages")]
 async fn show_password(visit: Visit, _none: NoParams) -> Result<Shown, Error> {
     let main = password_form(&visit.caller, &Trouble::default());
-    Ok(visit.form(Place::Elsewhere, "Your password", false, &main))
+    Ok(visit.form(Place::Elsewhere, "Your password", &Trouble::default(), &main))
 }
 
 /// Changes one's own password.
@@ -133,8 +127,9 @@ async fn choose_password(visit: Visit, form: Form) -> Result<Shown, Error> {
     match chosen.await {
         Ok(WithCookies(cookies, _gone)) => Ok(Shown::at(HOME).with(cookies)),
         Err(error) => {
-            let main = password_form(&visit.caller, &Trouble::of(error)?);
-            Ok(visit.form(Place::Elsewhere, "Your password", true, &main))
+            let trouble = Trouble::of(error)?;
+            let main = password_form(&visit.caller, &trouble);
+            Ok(visit.form(Place::Elsewhere, "Your password", &trouble, &main))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A visit of somebody who has signed in, and the frame around every page.
 
 use super::assets;
+use super::form::Trouble;
 use super::shown::Shown;
 use crate::app::App;
 use crate::caller::{Act, Caller};
@@ -96,9 +97,8 @@ impl Visit {
     }
 
     /// Answers with a form: filled for the first time, or again, since it was refused.
-    pub(super) fn form(&self, place: Place, title: &str, was_refused: bool, main: &Markup) -> Shown {
-        let status = if was_refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-        Shown::page(status, self.frame(place, title, None, main))
+    pub(super) fn form(&self, place: Place, title: &str, trouble: &Trouble, main: &Markup) -> Shown {
+        trouble.page(self.frame(place, title, None, main))
     }
 
     /// A page with its frame. `live` is what the script asks with whether there is another state of it.

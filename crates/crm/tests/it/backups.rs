@@ -283,6 +283,13 @@ fn what_was_replaced_is_kept_and_can_be_put_back() {
         assert_eq!(name(&serving).await, "AAA Later");
         assert!(serving.terminate());
         assert!(!directory.join("crm.db.restoring").exists() && directory.join("crm.db.replaced-2").exists());
+
+        // Of one that was moved away, what it had not yet taken in is kept, and nobody else reads what was put back.
+        fs::remove_file(directory.join("crm.db")).unwrap();
+        fs::write(directory.join("crm.db-wal"), "its last commits").unwrap();
+        done(&output(directory, &["restore", "saved"]));
+        assert_eq!(fs::read_to_string(directory.join("crm.db.replaced-3-wal")).unwrap(), "its last commits");
+        assert_eq!(fs::metadata(directory.join("crm.db")).unwrap().permissions().mode() & 0o777, 0o600);
     });
 }
 

@@ -218,7 +218,7 @@ fn pages_offer_what_one_may_do_and_refuse_the_rest() {
             );
             let note =
                 visitor.post(&format!("{deal}/activities"), &[("what", "note"), ("text", "mine")]).await;
-            let expected = if writes { StatusCode::SEE_OTHER } else { StatusCode::UNPROCESSABLE_ENTITY };
+            let expected = if writes { StatusCode::SEE_OTHER } else { StatusCode::FORBIDDEN };
             assert_eq!(note.status, expected, "{role}");
         }
     });
@@ -237,7 +237,7 @@ fn a_card_that_somebody_else_has_moved_is_not_moved_over() {
         assert_eq!(moved.status, StatusCode::SEE_OTHER, "{}", moved.text);
         assert_eq!(moved.header("location"), format!("/board?moved={0}#deal-{0}", rows.deal));
         let late = visitor.post(&path, &step("lost", "1")).await;
-        assert_eq!(late.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(late.status, StatusCode::CONFLICT);
         assert!(
             late.text.contains("role=\"alert\"") && late.text.contains("changed by somebody else"),
             "{}",
@@ -274,7 +274,9 @@ fn a_look_that_finds_nothing_new_asks_no_database_and_sends_nothing() {
                 "{page}: {etag}"
             );
             let look = async || {
-                Answer::to(visitor.request(Method::GET, page).header(header::IF_NONE_MATCH, &etag)).await
+                // As the script asks.
+                let request = visitor.request(Method::GET, page).header(header::IF_NONE_MATCH, &etag);
+                Answer::to(request.header(header::CACHE_CONTROL, "no-store")).await
             };
             let again = look().await;
             assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""), "{page}");
@@ -317,8 +319,14 @@ fn a_page_loads_nothing_from_elsewhere_and_cannot_be_framed() {
         // A page of another site sends nobody's forms.
         let foreign = visitor.request(Method::POST, "/sign-out").header("sec-fetch-site", "cross-site");
         assert_eq!(Answer::to(foreign).await.status, StatusCode::FORBIDDEN);
-        let asset = visitor.get("/assets/crm.js").await;
-        assert!(asset.header("cache-control").contains("immutable"));
+        // What pages name is kept for ever; the same by another name may be that of another program.
+        let page = visitor.get("/sign-in").await.text;
+        let script = page.split_once("<script src=\"").unwrap().1.split('"').next().unwrap();
+        for (path, lasts) in [(script, true), ("/assets/crm.js", false), ("/assets/crm.js?of-another", false)]
+        {
+            let asset = visitor.get(path).await;
+            assert_eq!(asset.header("cache-control").contains("immutable"), lasts, "{path}");
+        }
         assert_eq!(visitor.get("/assets/nothing").await.status, StatusCode::NOT_FOUND);
     });
 }
@@ -349,7 +357,7 @@ fn whoever_was_overtaken_sees_by_what_and_may_save_all_the_same() {
             [("title", "Mine"), ("value_cents", "7"), ("engaged_on", &*engaged_on), ("version", version)]
         };
         let refused = visitor.post(&path, &mine(&version)).await;
-        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(refused.status, StatusCode::CONFLICT);
         for part in
             ["Somebody else has changed it", "Now: Theirs", "Now: 5500", "value=\"Mine\"", "value=\"7\""]
         {
@@ -429,5 +437,26 @@ fn whoever_goes_back_to_where_a_form_was_sent_is_led_to_its_page() {
         let refused = visitor.post("/password", &once).await;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(refused.text.contains("type the new password twice"), "{}", refused.text);
+    });
+}
+
+#[test]
+fn a_contact_keeps_an_owner_who_is_no_longer_active() {
+    testkit::run(async {
+        let data = Data::demo().await;
+        let server = data.serve(Switch::On).await;
+        let rows = Rows::of(&server, &server.company().await).await;
+        let (owner, _) = user(&server, "rep").await;
+        let contact = format!("/api/contacts/{}", rows.contact);
+        assert!(server.patch(&contact, &json!({"owner_id": owner})).await.status.is_success());
+        assert!(
+            server.patch(&format!("/api/users/{owner}"), &json!({"active": false})).await.status.is_success()
+        );
+        let visitor = Visitor::new(&server, server.key());
+        let page = visitor.get(&format!("/contacts/{}", rows.contact)).await.text;
+        assert!(page.contains(&format!("<option value=\"{owner}\" selected>")), "{page}");
+        let odd = [("name", "x"), ("kind", "person"), ("owner_id", "a\0b")];
+        let refused = visitor.post(&format!("/contacts/{}", rows.contact), &odd).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.text);
     });
 }

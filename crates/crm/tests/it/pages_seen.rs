@@ -255,6 +255,45 @@ fn every_page_is_small_readable_and_whole_at_a_desk_and_on_a_phone() {
 }
 
 #[test]
+fn what_somebody_has_begun_is_not_taken_away_by_what_others_change() {
+    testkit::run_within(2 * LIMIT, async {
+        let directory = tempfile::tempdir().unwrap();
+        let server = Serving::start(directory.path(), &[]);
+        let driver = Driver::start();
+        let browser = driver.browser(DESK, "light").await;
+        browser.goto(&format!("http://{}/sign-in", server.address)).await;
+        signed_in(&browser, &server.address).await;
+        browser.click("#engaging .card a").await;
+        browser.until("return location.pathname.startsWith('/deals/')", "the page of a deal").await;
+        let deal = format!("http://{}/api{}", server.address, browser.path().await);
+        let rename = async |title: &str| {
+            let change = serde_json::json!({"title": title});
+            let answer = server.client().await.patch(&deal).json(&change).send().await.unwrap();
+            assert!(answer.status().is_success());
+        };
+        // While nothing is begun, what somebody else has changed is shown.
+        rename("Changed once").await;
+        browser.becomes("h1", "Changed once").await;
+        browser.fill("#text", "They call back on Monday").await;
+        browser.run("document.querySelector('#activities ~ form button, form[action$=activities] button').focus()").await;
+        rename("Changed twice").await;
+        browser
+            .until(
+                "return document.getElementById('said').textContent.startsWith('Somebody has changed')",
+                "a word of it",
+            )
+            .await;
+        assert_eq!(browser.text("h1").await, "Changed once", "the page stays");
+        let typed = browser.find("#text").await.prop("value").await.unwrap().unwrap();
+        assert_eq!(typed, "They call back on Monday");
+        browser.click("form[action$=activities] button").await;
+        browser.becomes("h1", "Changed twice").await;
+        assert!(browser.text("ul.notes").await.contains("They call back on Monday"));
+        browser.close().await;
+    });
+}
+
+#[test]
 fn a_form_that_is_refused_keeps_what_was_typed_and_says_what_is_wrong() {
     testkit::run_within(2 * LIMIT, async {
         let directory = tempfile::tempdir().unwrap();

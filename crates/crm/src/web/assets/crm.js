@@ -18,22 +18,37 @@ function show(html) {
   if (focus) document.getElementById(focus)?.focus();
 }
 
+/** Whether something was typed or chosen that is not sent yet. */
+let begun = false;
+const begin = (event) => { if (event.target.closest?.("main form[method=post]")) begun = true; };
+document.addEventListener("input", begin);
+document.addEventListener("change", begin);
+document.addEventListener("submit", () => { begun = false; });
+
 /** Whether somebody is in the middle of something that a new state would take away. */
-const isBusy = () => dragged !== null || main().contains(document.querySelector("input:focus, select:focus, textarea:focus"));
+const isBusy = () => begun || dragged !== null || main().contains(document.querySelector("input:focus, select:focus, textarea:focus"));
+
+const NEWER = "Somebody has changed something here. It is shown once you have sent what you have begun, or when you load the page again.";
 
 let looking = false;
 
 /** Asks for a newer state of a page that is kept up to date; the entity tag of the present one makes a "no" cheap. */
 async function look() {
   const live = main().dataset.live;
-  if (live === undefined || looking || document.hidden || isBusy()) return;
+  if (live === undefined || looking || document.hidden) return;
   looking = true;
   try {
     const known = live ? { "If-None-Match": live } : {};
-    const answer = await fetch(location.href, { headers: { Accept: "text/html", ...known }, cache: "no-store" });
-    if (answer.redirected) return location.reload(); // signed out meanwhile
-    if (answer.status === 200 && !isBusy()) show(await answer.text());
-    say(answer.ok || answer.status === 304 ? "" : "The server has no answer just now: what you see may be out of date.");
+    // Without a word about caches a browser would ask for nothing older than the request, which costs more than a copy that is a second old.
+    const headers = { Accept: "text/html", "Cache-Control": "no-store", ...known };
+    const answer = await fetch(location.href, { headers, cache: "no-store" });
+    const isGone = answer.redirected || answer.status === 403 || answer.status === 404; // signed out meanwhile, or removed
+    const next = answer.status === 200 && !answer.redirected ? await answer.text() : "";
+    if (isGone && !isBusy()) return location.reload();
+    if (next && !isBusy()) show(next);
+    const isThere = answer.ok || answer.status === 304;
+    if (isThere && !isGone) say(next && live && begun ? NEWER : "");
+    else say(isGone ? "What this page shows is not there any more, or not for you." : "The server has no answer just now: what you see may be out of date.");
   } catch {
     say("The server cannot be reached: what you see may be out of date.");
   } finally {
