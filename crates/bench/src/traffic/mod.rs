@@ -67,7 +67,7 @@ struct Run {
     sizes: Vec<(Who, Vec<u64>)>,
     /// What the first failure of each said.
     failures: Vec<(Who, String)>,
-    profiles: Vec<(Who, Profile)>,
+    profiles: Vec<(Who, &'static str, Profile)>,
     /// What the reference service is made of.
     reference: Option<String>,
 }
@@ -233,27 +233,31 @@ fn numbers(tally: &Tally, queries: u64, (before, after): (Costs, Costs)) -> [(&'
     ]
 }
 
-/// Looks where the time goes of those that have missed a bar, and of the bare handler beside them.
+/// Looks where the time goes of those that have missed a bar, with what they have missed it, and of the bare handler beside them.
 async fn profiles(
     subjects: &[Subject],
     samples: &[Sample],
     in_any_case: bool,
-) -> Result<Vec<(Who, Profile)>, Failure> {
-    let missed: Vec<Who> = bars::bars(samples).iter().filter(|bar| !bar.holds).map(|bar| bar.who).collect();
-    let is_asked = |who: Who| {
-        let is_candidate = who == Who::Bare || Who::CACHED.contains(&who);
-        is_candidate && (in_any_case || missed.contains(&who) || (who == Who::Bare && !missed.is_empty()))
-    };
+) -> Result<Vec<(Who, &'static str, Profile)>, Failure> {
     let mut profiles = Vec::new();
     if !profile::is_possible() {
         return Ok(profiles);
     }
-    for subject in subjects.iter().filter(|subject| is_asked(subject.who)) {
-        tell(&format!("looking where the time of {} goes …", subject.who.name()));
-        warm(subject).await?;
-        let (pid, target) = (subject.pid()?, Arc::clone(&subject.target));
-        let profile = tokio::task::spawn_blocking(move || profile::of(pid, &target)).await??;
-        profiles.push((subject.who, profile));
+    let bars = bars::bars(samples);
+    for (mix, writes) in MIXES {
+        let missed: Vec<Who> =
+            bars.iter().filter(|bar| !bar.holds && bar.mix == mix).map(|bar| bar.who).collect();
+        let is_asked = |who: Who| match who {
+            Who::Bare => writes == 0.0 && (in_any_case || !missed.is_empty()),
+            who => Who::CACHED.contains(&who) && (in_any_case || missed.contains(&who)),
+        };
+        for subject in subjects.iter().filter(|subject| is_asked(subject.who)) {
+            tell(&format!("looking where the time of {} goes, {mix} …", subject.who.name()));
+            warm(subject).await?;
+            let (pid, target) = (subject.pid()?, Arc::clone(&subject.target));
+            let profile = tokio::task::spawn_blocking(move || profile::of(pid, &target, writes)).await??;
+            profiles.push((subject.who, mix, profile));
+        }
     }
     Ok(profiles)
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bench::machine;
 
-use super::bars::MIXES;
 use super::load::{self, Plan, Target};
 use crate::Failure;
 use crate::node::must_succeed;
@@ -36,13 +35,13 @@ pub(super) fn is_possible() -> bool {
     machine::version_of("perf").is_some()
 }
 
-/// Watches a warm server while it answers reads.
-pub(super) fn of(pid: u32, target: &Arc<Target>) -> Result<Profile, Failure> {
+/// Watches a warm server while it answers a mix with this part of changes.
+pub(super) fn of(pid: u32, target: &Arc<Target>, writes: f64) -> Result<Profile, Failure> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("perf.data");
     let loading = {
         let target = Arc::clone(target);
-        let plan = Plan::Mix { seed: 1, writes: MIXES[0].1, length: LENGTH + Duration::from_secs(1) };
+        let plan = Plan::Mix { seed: 1, writes, length: LENGTH + Duration::from_secs(1) };
         thread::spawn(move || load::run(&target, &plan))
     };
     let mut record = Command::new("perf");

@@ -226,14 +226,14 @@ fn profiles(run: &Run) -> Result<String, std::fmt::Error> {
         return Ok(String::new());
     }
     let mut text = String::from(
-        "\n## Where the time of the servers goes\n\nBy `perf`, reads only, after the rounds: in which part of the server its processor was, and in \
+        "\n## Where the time of the servers goes\n\nBy `perf`, after the rounds: in which part of the server its processor was, and in \
          which functions, without what they call. Microseconds are those parts of the median above. What is inlined counts where it has \
          been taken in.\n",
     );
-    for (who, profile) in &run.profiles {
+    for (who, mix, profile) in &run.profiles {
         let us =
-            bars::summary(&run.samples, READS, *who, bars::SERVER).map_or(f64::NAN, |summary| summary.median);
-        writeln!(text, "\n### {}\n\n| part | % | µs a request |\n|---|---:|---:|", who.name())?;
+            bars::summary(&run.samples, mix, *who, bars::SERVER).map_or(f64::NAN, |summary| summary.median);
+        writeln!(text, "\n### {}, {mix}\n\n| part | % | µs a request |\n|---|---:|---:|", who.name())?;
         for (name, share) in profile.parts.iter().filter(|(_, share)| *share >= SHOWN_FROM) {
             writeln!(text, "| {name} | {share:.1} | {:.2} |", share / 100.0 * us)?;
         }

@@ -11,9 +11,10 @@ use crm::database::Statements;
 use crm::demo;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
+use tokio::time::Instant;
 
 /// One user of the demo's first company by name, who is neither its admin nor the only one of its role.
 struct Rep {
