@@ -31,6 +31,8 @@ pub struct App {
     tasks: Mutex<JoinSet<()>>,
     /// Requests that may still begin.
     pub(crate) room: Arc<Semaphore>,
+    /// Places for answers that are made as they are sent, as files are: a part of the room, and at least one.
+    pub(crate) streams: Arc<Semaphore>,
     /// The names of tasks of which one runs at a time.
     running: Mutex<HashSet<String>>,
 }
@@ -63,6 +65,7 @@ impl App {
         settings: Settings,
     ) -> Arc<Self> {
         let room = Arc::new(Semaphore::new(settings.max_requests));
+        let streams = Arc::new(Semaphore::new(settings.streams()));
         Arc::new(Self {
             database,
             cache,
@@ -71,6 +74,7 @@ impl App {
             history: History::default(),
             tasks: Mutex::default(),
             room,
+            streams,
             running: Mutex::default(),
         })
     }

@@ -379,6 +379,12 @@ impl Settings {
         self.public_url.as_ref().is_some_and(|url| url.starts_with("https://"))
     }
 
+    /// How many answers may be made as they are sent, at a time: an eighth of the requests.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        (self.max_requests / 8).max(1)
+    }
+
     /// Where the cache is that processes share; `None` when each has its own, or none.
     #[must_use]
     pub fn shared_cache(&self) -> Option<RedisPlace> {

@@ -17,7 +17,7 @@ use larder_axum::{ClientAddress, Conditional, SameOrigin, X_CACHE};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tower::ServiceBuilder;
 use tower::util::option_layer;
@@ -104,7 +104,11 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     let room = Arc::clone(&app.room).try_acquire_owned();
     let mut response = match room {
         Err(_full) if !is_watch => Error::Overloaded.into_response(),
-        room => hold(within_limit(app.settings.request_limit, answer).await, room.ok()),
+        room => {
+            let answer = within_limit(app.settings.request_limit, answer).await;
+            drop(room);
+            hold(answer, &app.streams)
+        }
     };
     response.headers_mut().insert(X_REQUEST_ID, asked.id.clone());
     if app.settings.show_queries == Switch::On {
@@ -117,14 +121,18 @@ async fn edge(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     response
 }
 
-/// Holds the room of a request until its answer is sent, where that is made as it is sent.
-fn hold(response: Response, room: Option<OwnedSemaphorePermit>) -> Response {
+/// Holds one of the places for answers that are made as they are sent, until this one is: whoever reads a long file slowly is in the way
+/// of other files, and of nothing else.
+fn hold(response: Response, places: &Arc<Semaphore>) -> Response {
     if response.body().size_hint().exact().is_some() {
         return response;
     }
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        return Error::Overloaded.into_response();
+    };
     response.map(|body| {
         Body::from_stream(body.into_data_stream().map(move |chunk| {
-            let _until_the_last = &room;
+            let _until_the_last = &place;
             chunk
         }))
     })
@@ -207,4 +215,30 @@ fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     Error::internal(format!("a handler panicked: {}", text.unwrap_or_default())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::StatusCode;
+    use futures_util::stream;
+
+    #[test]
+    fn an_answer_that_is_made_as_it_is_sent_has_a_place_of_its_own_until_its_end() {
+        let places = Arc::new(Semaphore::new(1));
+        let slow =
+            || Body::from_stream(stream::pending::<Result<axum::body::Bytes, Error>>()).into_response();
+        let first = hold(slow(), &places);
+        assert_eq!((first.status(), places.available_permits()), (StatusCode::OK, 0));
+        let second = hold(slow(), &places);
+        assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(second.headers().contains_key(header::RETRY_AFTER));
+        assert_eq!(
+            hold("whole".into_response(), &places).status(),
+            StatusCode::OK,
+            "what is there needs none"
+        );
+        drop(first);
+        assert_eq!(hold(slow(), &places).status(), StatusCode::OK);
+    }
 }

@@ -160,7 +160,8 @@ async fn health(State(app): State<Arc<App>>, _none: NoParams) -> Result<Private<
         database: DatabaseHealth { status: database, kind: app.database.kind().name() },
         outbox: app.outbox.stats().await.ok().map(OutboxHealth::from),
         process: ProcessHealth {
-            requests: app.settings.max_requests - app.room.available_permits(),
+            requests: app.settings.max_requests - app.room.available_permits() + app.settings.streams()
+                - app.streams.available_permits(),
             tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
         },
     };
