@@ -255,6 +255,15 @@ async fn with_sql(file: &Path, sql: &'static str) {
     connection.close().await.unwrap();
 }
 
+/// A server whose database was saved, and changed after that.
+async fn saved_and_changed(directory: &Path) -> Serving {
+    let serving = Serving::start(directory, &[]);
+    rename(&serving, "AAA Saved").await;
+    save(directory);
+    rename(&serving, "AAA Later").await;
+    serving
+}
+
 #[test]
 fn what_was_replaced_is_kept_and_can_be_put_back() {
     if ground::on_postgres() {
@@ -263,10 +272,7 @@ fn what_was_replaced_is_kept_and_can_be_put_back() {
     testkit::run_within(2 * LIMIT, async {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        let serving = Serving::start(directory, &[]);
-        rename(&serving, "AAA Saved").await;
-        save(directory);
-        rename(&serving, "AAA Later").await;
+        let serving = saved_and_changed(directory).await;
         // Killed, so that the last change lies in SQLite's log alone; and what a restore that died has left.
         drop(serving);
         assert!(fs::metadata(directory.join("crm.db-wal")).unwrap().len() > 0);
@@ -301,30 +307,33 @@ fn a_restore_that_is_killed_leaves_the_one_database_or_the_other() {
     testkit::run_within(4 * LIMIT, async {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        let serving = Serving::start(directory, &[]);
-        rename(&serving, "AAA Saved").await;
-        save(directory);
-        rename(&serving, "AAA Later").await;
+        let serving = saved_and_changed(directory).await;
         assert!(serving.terminate());
         fs::copy(directory.join("crm.db"), directory.join("later")).unwrap();
-        let (mut saved, mut later) = (0, 0);
-        for microseconds in (0..).map(|step: u64| step * 4_000) {
+        let mut later = 0;
+        // At once, when its copy is begun, when the database has its second name, and when it has ended.
+        let steps = [None, Some("crm.db.restoring"), Some("crm.db.replaced-1"), Some("")];
+        for step in steps.into_iter().cycle().take(5 * steps.len()) {
             fs::copy(directory.join("later"), directory.join("crm.db")).unwrap();
+            fs::remove_file(directory.join("crm.db.replaced-1")).ok(); // that of the round before
             let mut restoring = crm(directory, &["restore", "saved", "--replace"]).spawn().unwrap();
-            tokio::time::sleep(std::time::Duration::from_micros(microseconds)).await; // where it is killed, not for what
-            restoring.kill().ok();
+            if let Some(file) = step {
+                let is_reached = || {
+                    let has_ended = restoring.try_wait().unwrap().is_some();
+                    let is_there = !file.is_empty() && directory.join(file).exists();
+                    std::future::ready(has_ended || is_there)
+                };
+                testkit::until(&format!("the restore comes to {file:?}"), is_reached).await;
+            }
+            restoring.kill().ok(); // it may have ended already
             restoring.wait().unwrap();
             let serving = Serving::start(directory, &[]);
-            match name(&serving).await.as_str() {
-                "AAA Saved" => saved += 1,
-                "AAA Later" => later += 1,
-                other => panic!("{other} after {microseconds} µs"),
-            }
+            let name = name(&serving).await;
+            let is_whole = name == "AAA Saved" || name == "AAA Later" && step != Some("");
+            assert!(is_whole, "{name}, killed at {step:?}");
+            later += usize::from(name == "AAA Later");
             assert!(serving.terminate());
-            if saved > 3 {
-                break;
-            }
         }
-        assert!(saved > 0 && later > 0, "{saved} and {later}");
+        assert!(later > 0, "it was never killed before its end");
     });
 }

@@ -67,6 +67,14 @@ fn every_page(rows: &Rows) -> Vec<(Method, String)> {
     pages
 }
 
+/// The demo's data, a server of it, and rows of its first company.
+async fn served() -> (Data, Running, Rows) {
+    let data = Data::demo().await;
+    let server = data.serve(Switch::On).await;
+    let rows = Rows::of(&server, &server.company().await).await;
+    (data, server, rows)
+}
+
 #[test]
 fn who_has_not_signed_in_is_led_there_and_back() {
     testkit::run(async {
@@ -227,9 +235,7 @@ fn pages_offer_what_one_may_do_and_refuse_the_rest() {
 #[test]
 fn a_card_that_somebody_else_has_moved_is_not_moved_over() {
     testkit::run(async {
-        let data = Data::demo().await;
-        let server = data.serve(Switch::On).await;
-        let rows = Rows::of(&server, &server.company().await).await;
+        let (_data, server, rows) = served().await;
         let visitor = Visitor::new(&server, server.key());
         let path = format!("/deals/{}/stage", rows.deal);
         let step = |stage, version| [("stage", stage), ("version", version), ("from", "board")];
@@ -261,9 +267,7 @@ fn a_card_that_somebody_else_has_moved_is_not_moved_over() {
 #[test]
 fn a_look_that_finds_nothing_new_asks_no_database_and_sends_nothing() {
     testkit::run(async {
-        let data = Data::demo().await;
-        let server = data.serve(Switch::On).await;
-        let rows = Rows::of(&server, &server.company().await).await;
+        let (_data, server, rows) = served().await;
         let visitor = Visitor::new(&server, server.key());
         let deal = format!("/deals/{}", rows.deal);
         for page in ["/board", "/deals", "/contacts", "/dashboard", &deal] {
@@ -340,9 +344,7 @@ fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
 #[test]
 fn whoever_was_overtaken_sees_by_what_and_may_save_all_the_same() {
     testkit::run(async {
-        let data = Data::demo().await;
-        let server = data.serve(Switch::On).await;
-        let rows = Rows::of(&server, &server.company().await).await;
+        let (_data, server, rows) = served().await;
         let visitor = Visitor::new(&server, server.key());
         let path = format!("/deals/{}", rows.deal);
         let page = visitor.get(&path).await;
@@ -374,9 +376,7 @@ fn whoever_was_overtaken_sees_by_what_and_may_save_all_the_same() {
 #[test]
 fn a_deal_that_is_lost_and_opened_again_is_worth_what_it_was() {
     testkit::run(async {
-        let data = Data::demo().await;
-        let server = data.serve(Switch::On).await;
-        let rows = Rows::of(&server, &server.company().await).await;
+        let (_data, server, rows) = served().await;
         let visitor = Visitor::new(&server, server.key());
         let deal = format!("/api/deals/{}", rows.deal);
         let worth = server.get(&deal).await.json()["value_cents"].clone();
@@ -394,9 +394,7 @@ fn a_deal_that_is_lost_and_opened_again_is_worth_what_it_was() {
 #[test]
 fn a_task_is_ticked_off_and_an_activity_removed_where_they_are_shown() {
     testkit::run(async {
-        let data = Data::demo().await;
-        let server = data.serve(Switch::On).await;
-        let rows = Rows::of(&server, &server.company().await).await;
+        let (_data, server, rows) = served().await;
         let visitor = Visitor::new(&server, server.key());
         let page = format!("/deals/{}", rows.deal);
         let task = [("what", "task"), ("text", "Send the offer"), ("due_on", "2026-12-01")];
@@ -419,9 +417,7 @@ fn a_task_is_ticked_off_and_an_activity_removed_where_they_are_shown() {
 #[test]
 fn whoever_goes_back_to_where_a_form_was_sent_is_led_to_its_page() {
     testkit::run(async {
-        let data = Data::demo().await;
-        let server = data.serve(Switch::On).await;
-        let rows = Rows::of(&server, &server.company().await).await;
+        let (_data, server, rows) = served().await;
         let visitor = Visitor::new(&server, server.key());
         let deal = format!("/deals/{}", rows.deal);
         for (sent_to, page) in [(format!("{deal}/stage"), deal.as_str()), ("/sign-out".to_owned(), "/")] {
