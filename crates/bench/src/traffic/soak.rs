@@ -18,7 +18,7 @@ use serde_json::Value;
 use testkit::faults::{Fault, Faulty};
 use testkit::postgres::PostgresServer;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::board::Board;
 use super::connection::Connection;
@@ -106,6 +106,15 @@ struct Look {
     memory_mib: f64,
     files: i64,
     threads: i64,
+    /// Of its cache; none when it did not say in time.
+    copies: Option<Copies>,
+}
+
+/// What a server holds in its own memory.
+#[derive(Clone, Copy, Debug)]
+struct Copies {
+    entries: i64,
+    mib: f64,
 }
 
 /// One of the two servers.
@@ -116,7 +125,14 @@ struct Server {
 }
 
 impl Server {
-    fn look(&self, began: Instant) -> Result<Look, Failure> {
+    async fn look(&self, began: Instant) -> Result<Look, Failure> {
+        // While Redis or PostgreSQL is away a server looks for it first.
+        let health = timeout(LOOK / 5, self.health()).await.ok().and_then(Result::ok);
+        let copies = health.and_then(|health| {
+            let memory = &health["memory"];
+            let mib = memory["weight_bytes"].as_i64()? as f64 / f64::from(1 << 20);
+            Some(Copies { entries: memory["entries"].as_i64()?, mib })
+        });
         let pid = self.process.pid()?;
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let number = |name: &str| -> Option<i64> {
@@ -128,17 +144,22 @@ impl Server {
             memory_mib: number("VmRSS:").ok_or("a process has memory")? as f64 / 1024.0,
             files: i64::try_from(files)?,
             threads: number("Threads:").ok_or("a process has threads")?,
+            copies,
         })
     }
 
-    /// Its tasks, and its requests under way but this one.
-    async fn tasks(&self) -> Result<(i64, i64), Failure> {
+    async fn health(&self) -> Result<Value, Failure> {
         let mut connection = Connection::open(self.address).await?;
         let request = format!(
             "GET /api/health HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\n\r\n",
             self.token
         );
-        let health: Value = serde_json::from_slice(connection.ask(request.as_bytes()).await?.body)?;
+        Ok(serde_json::from_slice(connection.ask(request.as_bytes()).await?.body)?)
+    }
+
+    /// Its tasks, and its requests under way but this one.
+    async fn tasks(&self) -> Result<(i64, i64), Failure> {
+        let health = self.health().await?;
         let number = |name: &str| health["process"][name].as_i64().ok_or("it says what it has under way");
         Ok((number("tasks")?, number("requests")? - 1))
     }
@@ -213,7 +234,7 @@ async fn soak(options: &Soak) -> Result<Outcome, Failure> {
         let mut looks = [Vec::new(), Vec::new()];
         while !is_over.get() {
             for (server, looks) in servers.iter().zip(&mut looks) {
-                looks.push(server.look(began)?);
+                looks.push(server.look(began).await?);
             }
             sleep(LOOK).await;
         }
@@ -223,7 +244,7 @@ async fn soak(options: &Soak) -> Result<Outcome, Failure> {
     let (tally, mut looks) = (tally?, looks?);
     sleep(SETTLE).await;
     for (server, looks) in servers.iter().zip(&mut looks) {
-        looks.push(server.look(began)?);
+        looks.push(server.look(began).await?);
     }
     let after = [servers[0].tasks().await?, servers[1].tasks().await?];
     let tasks = [[before[0], after[0]], [before[1], after[1]]];
@@ -274,10 +295,15 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// Memory in a fifth of the time, from the first on.
-fn memory(looks: &[Look], fifth: usize) -> f64 {
+/// What was held as a rule in a fifth of the time, from the first on.
+fn held(looks: &[Look], fifth: usize, what: impl Fn(&Look) -> Option<f64>) -> f64 {
     let part = looks.len() / 5;
-    median(looks.iter().skip(part * fifth).take(part.max(1)).map(|look| look.memory_mib).collect())
+    median(looks.iter().skip(part * fifth).take(part.max(1)).filter_map(what).collect())
+}
+
+/// Memory in a fifth of the time.
+fn memory(looks: &[Look], fifth: usize) -> f64 {
+    held(looks, fifth, |look| Some(look.memory_mib))
 }
 
 impl Outcome {
@@ -321,10 +347,12 @@ impl Outcome {
 
 fn write(outcome: &Outcome, findings: &[String], folder: &Path) -> Result<(), Failure> {
     fs::create_dir_all(folder)?;
-    let mut csv = String::from("server,seconds,memory_mib,files,threads\n");
+    let mut csv = String::from("server,seconds,memory_mib,files,threads,copies,copies_mib\n");
     for (at, looks) in outcome.looks.iter().enumerate() {
-        for Look { seconds, memory_mib, files, threads } in looks {
-            writeln!(csv, "{},{seconds:.1},{memory_mib:.1},{files},{threads}", at + 1)?;
+        for Look { seconds, memory_mib, files, threads, copies } in looks {
+            let copies =
+                copies.map_or(",".to_owned(), |copies| format!("{},{:.2}", copies.entries, copies.mib));
+            writeln!(csv, "{},{seconds:.1},{memory_mib:.1},{files},{threads},{copies}", at + 1)?;
         }
     }
     fs::write(folder.join("raw.csv"), csv)?;
@@ -377,6 +405,13 @@ fn readme(outcome: &Outcome, findings: &[String]) -> Result<String, Failure> {
             "| server {}: memory in each fifth of the time, and at most, in MiB | {}; {most:.0} |",
             at + 1,
             fifths.join(", ")
+        )?;
+        let copies = (0..5).map(|fifth| format!("{:.1}", held(looks, fifth, |look| Some(look.copies?.mib))));
+        let entries = held(looks, 4, |look| Some(look.copies?.entries as f64));
+        writeln!(
+            text,
+            "| what of it its copies weigh, in MiB, and how many they are in the last fifth | {}; {entries:.0} |",
+            copies.collect::<Vec<_>>().join(", ")
         )?;
         let files = |look: Option<&Look>| look.map_or(0, |look| look.files);
         let (first, last) = (files(looks.first()), files(looks.last()));
@@ -435,7 +470,13 @@ mod tests {
     use super::*;
 
     fn outcome(memory: impl Fn(usize) -> f64, tasks_after: i64) -> Outcome {
-        let look = |at: usize| Look { seconds: at as f64, memory_mib: memory(at), files: 80, threads: 5 };
+        let look = |at: usize| Look {
+            seconds: at as f64,
+            memory_mib: memory(at),
+            files: 80,
+            threads: 5,
+            copies: None,
+        };
         let looks: Vec<Look> = (0..100).map(look).collect();
         Outcome {
             capacity: 1e4,
