@@ -4,10 +4,12 @@
 mod entry;
 mod names;
 mod pattern;
+mod reply;
 
 pub use entry::{entry, most_allocated};
 pub use names::names;
 pub use pattern::pattern;
+pub use reply::{most_allocated_for_a_reply, reply};
 
 /// The first lines of a text; the last one is all that is left.
 fn lines<const N: usize>(text: &str) -> [&str; N] {
@@ -50,6 +52,18 @@ mod tests {
     #[test]
     fn the_corpus_of_globs_matches_as_expected() {
         replay("pattern", pattern);
+    }
+
+    #[test]
+    fn the_corpus_of_replies_is_read_alike_however_it_is_cut() {
+        replay("reply", |bytes| {
+            let used = allocation_counter::measure(|| reply(bytes));
+            assert!(
+                used.bytes_max <= most_allocated_for_a_reply(bytes.len()),
+                "{} bytes at once",
+                used.bytes_max
+            );
+        });
     }
 
     #[test]

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
 use super::names::{Named, Names};
+use super::reply::Reply;
+use super::wire::Told;
 use crate::clock::Clock;
 use crate::entry::Era;
 use crate::key::Tag;
@@ -182,18 +183,20 @@ impl Front {
     }
 
     /// Acts on what the server tells, in the connection's reader.
-    fn told(&self, push: &PushInfo) {
-        match (&push.kind, &push.data[..]) {
-            (PushKind::Invalidate, [Value::Array(keys)]) => {
-                for key in keys {
-                    match key {
-                        Value::BulkString(key) => self.end(key),
-                        _ => self.local.clear(),
+    fn told(&self, push: &[Reply]) {
+        match push {
+            [Reply::Bytes(kind), what @ ..] if kind == b"invalidate" => match what {
+                [Reply::Array(keys)] => {
+                    for key in keys {
+                        match key {
+                            Reply::Bytes(key) => self.end(key),
+                            _ => self.local.clear(),
+                        }
                     }
                 }
-            }
-            // Everything was flushed; or it is told in a way that is not known.
-            (PushKind::Invalidate, _) => self.local.clear(),
+                // Everything was flushed; or it is told in a way that is not known.
+                _ => self.local.clear(),
+            },
             _ => {}
         }
     }
@@ -228,11 +231,11 @@ impl Tie {
     }
 
     /// Acts on what the server tells, in the connection's reader.
-    pub(super) fn told(&self, push: &PushInfo) {
-        if push.kind == PushKind::Disconnection {
-            self.end();
-        } else if !self.is_over.load(Ordering::Acquire) {
-            self.front.told(push);
+    pub(super) fn told(&self, told: Told) {
+        match told {
+            Told::Over => self.end(),
+            Told::Push(push) if !self.is_over.load(Ordering::Acquire) => self.front.told(&push),
+            Told::Push(_) => {}
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use parking_lot::Mutex;
 use rand::RngExt;
-use redis::{Arg, Cmd, Pipeline, Value};
+use redis::{Arg, Cmd, Pipeline};
 use tokio::sync::oneshot;
 
 use super::MAX_PIPELINE;
@@ -20,6 +20,7 @@ use super::left_behind::{LeftBehind, take_back};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Capture, InForce, LEASE_MS, Untold};
+use super::reply::Reply;
 use super::root::{Token, token_hash};
 use super::trouble::{Trouble, string};
 use crate::clock::Clock;
@@ -109,7 +110,7 @@ pub(super) type Answer = Result<(Said, Arc<Capture>), Trouble>;
 /// What Redis said to one question.
 #[derive(Debug)]
 pub(super) struct Said {
-    pub(super) value: Value,
+    pub(super) value: Reply,
     /// How long what lies there still lives, in milliseconds, if the key was registered; `u64::MAX` is for ever.
     pub(super) left_ms: Option<u64>,
 }
@@ -132,9 +133,9 @@ struct State {
 
 impl Gather {
     /// Notes how large the entries of one pipeline are, so that the next holds as many as it should.
-    fn note(&self, answers: &[Value]) {
+    fn note(&self, answers: &[Reply]) {
         let sizes = answers.iter().filter_map(|answer| match answer {
-            Value::BulkString(bytes) => Some(bytes.len()),
+            Reply::Bytes(bytes) => Some(bytes.len()),
             _ => None,
         });
         let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
@@ -480,7 +481,7 @@ impl Batch {
     /// Makes an answer ready to go to who asked.
     fn deliver(&self, entry: Entry, answer: Answer) -> Delivery {
         let left = match (&answer, entry.lease) {
-            (Ok((Said { value: Value::Nil, .. }, _)), Some(word)) => {
+            (Ok((Said { value: Reply::Nil, .. }, _)), Some(word)) => {
                 self.key(entry.from).map(|key| Box::new((key, word)))
             }
             _ => None,
@@ -502,7 +503,7 @@ fn capture(
     link: &Arc<Link>,
     names: &Names,
     Tokening { read, put }: Tokening,
-    mut answers: impl Iterator<Item = Value>,
+    mut answers: impl Iterator<Item = Reply>,
     sent_ms: u64,
 ) -> Result<(Arc<Capture>, Pipeline), Trouble> {
     let mut damaged = Pipeline::new();
@@ -517,7 +518,7 @@ fn capture(
     };
     if !read.is_empty() {
         match answers.next() {
-            Some(Value::Array(values)) if values.len() == read.len() => {
+            Some(Reply::Array(values)) if values.len() == read.len() => {
                 for (tag, value) in read.iter().zip(values) {
                     match string(value) {
                         Ok(Some(bytes)) => told.push(token(*tag, bytes)),
@@ -525,9 +526,9 @@ fn capture(
                     }
                 }
             }
-            Some(Value::ServerError(error)) => {
+            Some(Reply::Error(refusal)) => {
                 let trouble =
-                    link.believe::<()>(Err(Trouble::from(&error))).err().unwrap_or(Trouble::Garbled);
+                    link.believe::<()>(Err(Trouble::from(&refusal))).err().unwrap_or(Trouble::Garbled);
                 let untold_tag =
                     |tag: &Tag| Untold { tag: *tag, trouble: trouble.clone(), wanted_put: false };
                 untold.extend(read.iter().map(untold_tag));
@@ -537,7 +538,7 @@ fn capture(
     }
     let were_read = told.len();
     for (tag, drawn) in &put {
-        match string(answers.next().unwrap_or(Value::Nil)) {
+        match string(answers.next().unwrap_or(Reply::Nil)) {
             Ok(None) => told.push((*tag, Some(*drawn))),
             Ok(Some(bytes)) => told.push(token(*tag, bytes)),
             Err(Trouble::WrongType) => told.push(token(*tag, Vec::new())),
@@ -547,7 +548,7 @@ fn capture(
             }
         }
     }
-    let root = link.root(answers.last().unwrap_or(Value::Nil), sent_ms)?;
+    let root = link.root(answers.last().unwrap_or(Reply::Nil), sent_ms)?;
     link.questions.note_tokens(&put, &told);
     let mut tokens = HashMap::with_capacity_and_hasher(told.len(), BuildHasherDefault::default());
     for (at, (tag, token)) in told.into_iter().enumerate() {
@@ -561,16 +562,16 @@ fn capture(
 
 impl Entry {
     /// The first error among the answers to its commands, else the last of them; nothing where there are none.
-    fn said(self, answers: &mut [Value]) -> Said {
+    fn said(self, answers: &mut [Reply]) -> Said {
         let (registered, answers) = answers.split_at_mut(usize::from(self.registers).min(answers.len()));
         let left_ms = match registered {
-            [Value::Int(-1)] => Some(u64::MAX),
-            [Value::Int(left_ms)] => u64::try_from(*left_ms).ok(),
+            [Reply::Int(-1)] => Some(u64::MAX),
+            [Reply::Int(left_ms)] => u64::try_from(*left_ms).ok(),
             _ => None,
         };
         let last = answers.len().saturating_sub(1);
-        let at = answers.iter().position(|answer| matches!(answer, Value::ServerError(_))).unwrap_or(last);
-        let value = answers.get_mut(at).map_or(Value::Nil, |answer| std::mem::replace(answer, Value::Nil));
+        let at = answers.iter().position(|answer| matches!(answer, Reply::Error(_))).unwrap_or(last);
+        let value = answers.get_mut(at).map_or(Reply::Nil, |answer| std::mem::replace(answer, Reply::Nil));
         Said { value, left_ms }
     }
 }

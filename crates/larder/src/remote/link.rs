@@ -2,22 +2,23 @@
 //!
 //! Every call has a deadline. Whatever casts doubt on the connection (no answer in time, an error that is not of the one
 //! key, silence for longer than [`SILENCE_LIMIT_MS`]) gives it up for good: its supervisor makes another, and asks again which
-//! server it is. The client library retries nothing and follows no redirection.
+//! server it is. Nothing is sent a second time, and no redirection followed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Pipeline};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::front::Tie;
 use super::gather::Gather;
+use super::reply::Reply;
 use super::root::{Incarnation, Root};
 use super::trouble::{Trouble, string};
+use super::wire::Wire;
 use crate::ablation::{Ablation, Ablations};
 use crate::clock::Clock;
 use crate::tasks::Errands;
@@ -63,7 +64,7 @@ impl Limits {
 
 /// A connection that has passed its handshake.
 pub(crate) struct Link {
-    connection: MultiplexedConnection,
+    wire: Wire,
     pub(crate) identity: Identity,
     limits: Limits,
     /// The questions that are under way, and those that wait to leave together.
@@ -72,7 +73,7 @@ pub(crate) struct Link {
     pub(super) errands: Arc<Errands>,
     pub(super) tie: Arc<Tie>,
     /// Another connection to the same life, for what makes others wait.
-    pub(super) beside: tokio::sync::Mutex<Option<MultiplexedConnection>>,
+    pub(super) beside: tokio::sync::Mutex<Option<Wire>>,
     last_answer_ms: AtomicU64,
     /// That of the answer that came last.
     latest_root: Mutex<Option<Root>>,
@@ -85,14 +86,14 @@ pub(crate) struct Link {
 
 impl Link {
     pub(super) fn new(
-        connection: MultiplexedConnection,
+        wire: Wire,
         identity: Identity,
         limits: Limits,
         errands: Arc<Errands>,
         tie: Arc<Tie>,
     ) -> Arc<Link> {
         Arc::new(Link {
-            connection,
+            wire,
             identity,
             limits,
             questions: Gather::default(),
@@ -116,17 +117,10 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropped, the commands may be executed or not.
-    pub(crate) async fn send(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Value>, Trouble> {
+    pub(crate) async fn send(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Reply>, Trouble> {
         self.check()?;
-        let mut connection = self.connection.clone();
-        // The client's future is large, and everything that waits for it would be.
-        let answer = Box::pin(connection.send_packed_commands(commands, 0, commands.len()));
-        let answers = match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(answers)) if answers.len() == commands.len() => answers,
-            Ok(Ok(_)) => return Err(self.give_up(Trouble::Garbled)),
-            Ok(Err(error)) => return Err(self.give_up(Trouble::from(error))),
-            Err(_elapsed) => return Err(self.give_up(Trouble::TimedOut)),
-        };
+        let answers = tokio::time::timeout_at(deadline, self.wire.send(commands)).await;
+        let answers = answers.unwrap_or(Err(Trouble::TimedOut)).map_err(|trouble| self.give_up(trouble))?;
         self.last_answer_ms.store(Clock::system().now_ms(), Ordering::Release);
         Ok(answers)
     }
@@ -135,7 +129,7 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropped, it may be executed or not.
-    pub(crate) async fn ask(&self, command: Cmd) -> Result<Value, Trouble> {
+    pub(crate) async fn ask(&self, command: Cmd) -> Result<Reply, Trouble> {
         let mut commands = Pipeline::with_capacity(1);
         commands.add_command(command);
         self.send(&commands, self.deadline()).await?.pop().ok_or(Trouble::Garbled)
@@ -148,7 +142,7 @@ impl Link {
 
     /// The root that was answered to what was sent at this time. One that is lost, or of another server, is for the next handshake
     /// to mend.
-    pub(super) fn root(&self, answer: Value, sent_ms: u64) -> Result<Root, Trouble> {
+    pub(super) fn root(&self, answer: Reply, sent_ms: u64) -> Result<Root, Trouble> {
         let root = string(answer).map_err(|trouble| self.give_up(trouble))?;
         let root = root.as_deref().and_then(Root::parse);
         let root = root.filter(|root| root.incarnation == self.identity.incarnation);

@@ -3,6 +3,7 @@
 //! Whoever loads has left a lease under the name, or seen whose lease or value is there, and fills in by comparing: what was
 //! removed meanwhile is not there to compare with. A removal is a plain `UNLINK`, by us or by anybody.
 
+mod address;
 mod doubt;
 mod fill;
 mod front;
@@ -13,6 +14,7 @@ mod names;
 mod owed;
 mod read;
 mod removal;
+mod reply;
 mod root;
 mod script;
 mod settings;
@@ -20,6 +22,7 @@ mod settling;
 mod spending;
 mod supervisor;
 mod trouble;
+mod wire;
 mod write;
 
 #[cfg(test)]
@@ -44,6 +47,8 @@ pub(crate) use names::{Names, is_namespace};
 use read::Reading;
 pub(crate) use read::{Ask, Capture, Found, Intent, Seen};
 use removal::{Changes, Owing};
+#[cfg(any(test, fuzzing))]
+pub(crate) use reply::{Stop, parse as parse_reply};
 #[cfg(any(test, fuzzing))]
 pub(crate) use root::Root;
 pub use settings::Redis;

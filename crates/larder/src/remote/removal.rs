@@ -159,9 +159,9 @@ impl Remote {
         let link = self.supervisor.link_for_removal()?;
         // One waits behind the other there; its time begins with its turn.
         let mut beside = link.beside.lock().await;
-        let mut connection = match &*beside {
-            Some(connection) => connection.clone(),
-            None => beside.insert(self.supervisor.beside(&link).await?).clone(),
+        let wire = match &*beside {
+            Some(wire) => wire,
+            None => beside.insert(self.supervisor.beside(&link).await?),
         };
         let mut commands = Pipeline::with_capacity(keys.len() + 1);
         for key in &keys {
@@ -169,14 +169,9 @@ impl Remote {
         }
         // On another connection it would say nothing of these.
         commands.cmd("WAIT").arg(replicas).arg(limit.as_millis().max(1));
-        let answers = Box::pin(connection.send_packed_commands(&commands, 0, commands.len()));
-        let answers = tokio::time::timeout_at(link.deadline() + limit, answers).await;
-        let mut answers = match answers {
-            Ok(Ok(answers)) if answers.len() == commands.len() => answers,
-            Ok(Ok(_)) => return Err(link.give_up(Trouble::Garbled)),
-            Ok(Err(error)) => return Err(link.give_up(Trouble::from(error))),
-            Err(_elapsed) => return Err(link.give_up(Trouble::TimedOut)),
-        };
+        let answers = tokio::time::timeout_at(link.deadline() + limit, wire.send(&commands)).await;
+        let answers = answers.unwrap_or(Err(Trouble::TimedOut));
+        let mut answers = answers.map_err(|trouble| link.give_up(trouble))?;
         let have = answers.pop().ok_or(Trouble::Garbled)?;
         for answer in answers {
             link.believe(integer(&answer))?;

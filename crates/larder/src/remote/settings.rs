@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::io::tcp::TcpSettings;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates};
-
+use super::address::{Address, Certificates};
 use super::names::{Names, is_namespace};
 use crate::error::{Error, ErrorKind};
 
@@ -26,8 +24,7 @@ const OPERATION_LIMIT: Duration = Duration::from_millis(500);
 pub struct Redis {
     url: String,
     namespace: String,
-    ca_pem: Option<Vec<u8>>,
-    client_pem: Option<(Vec<u8>, Vec<u8>)>,
+    certificates: Certificates,
     operation_limit: Duration,
     local_tier: bool,
     sole: bool,
@@ -35,13 +32,12 @@ pub struct Redis {
 
 impl Redis {
     /// A server by its URL: `redis://` or `rediss://` (TLS), then `user:password@` where it asks for one, host, port, and
-    /// the number of the database.
+    /// the number of the database. On Unix also `redis+unix:///path/of/the/socket?db=0`.
     pub fn at(url: impl Into<String>) -> Self {
         Redis {
             url: url.into(),
             namespace: String::new(),
-            ca_pem: None,
-            client_pem: None,
+            certificates: Certificates::default(),
             operation_limit: OPERATION_LIMIT,
             local_tier: true,
             sole: false,
@@ -59,14 +55,14 @@ impl Redis {
     /// The certificates, in PEM, of the authorities that may vouch for the server, instead of those of this machine.
     #[must_use]
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.ca_pem = Some(pem.into());
+        self.certificates.authorities = Some(pem.into());
         self
     }
 
     /// The certificate and the key, in PEM, that this client shows.
     #[must_use]
     pub fn client_pem(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
-        self.client_pem = Some((certificate.into(), key.into()));
+        self.certificates.own = Some((certificate.into(), key.into()));
         self
     }
 
@@ -122,37 +118,12 @@ impl Redis {
         Err(Error::new(ErrorKind::Config, format!("{rule}: `{}` cannot be one", self.namespace)))
     }
 
-    /// A client; one that `is_told` of changes speaks RESP3, which not every proxy understands.
-    pub(super) fn client(&self, is_told: bool) -> Result<Client, Error> {
-        let not_a_url = |reason: &dyn fmt::Display| {
+    pub(super) fn address(&self) -> Result<Address, Error> {
+        Address::new(&self.url, &self.certificates).map_err(|reason| {
             // The URL itself may hold a password.
             let form = "give it as redis://[user:password@]host[:port][/database], or rediss:// for TLS";
             Error::new(ErrorKind::Config, format!("the URL of Redis cannot be used: {reason}; {form}"))
-        };
-        let info = self.url.as_str().into_connection_info().map_err(|error| not_a_url(&error))?;
-        // What is sent behind an unanswered pipeline would otherwise wait for its answer.
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let settings = info.redis_settings().clone();
-        let info = match is_told {
-            true => info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3)),
-            false => info,
-        };
-        if let ConnectionAddr::TcpTls { insecure: true, .. } = info.addr() {
-            return Err(not_a_url(&"`#insecure` would trust anybody; name the authority instead"));
-        }
-        let tls = TlsCertificates {
-            client_tls: self
-                .client_pem
-                .clone()
-                .map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key }),
-            root_cert: self.ca_pem.clone(),
-        };
-        let client = if tls.client_tls.is_none() && tls.root_cert.is_none() {
-            Client::open(info)
-        } else {
-            Client::build_with_tls(info, tls)
-        };
-        client.map_err(|error| not_a_url(&error))
+        })
     }
 }
 
@@ -188,20 +159,29 @@ mod tests {
             "redis://u:secret@h/x",
             "rediss://u:secret@h/#insecure",
         ] {
-            let error = Redis::at(url).client(false).expect_err(url);
+            let error = Redis::at(url).address().expect_err(url);
             assert_eq!(error.kind(), ErrorKind::Config);
             let said = format!("{error} {error:?} {:?}", Redis::at(url));
             assert!(said.contains("redis://[user:password@]") && !said.contains("secret"), "{said}");
         }
         for url in ["redis://localhost", "redis://u:p@[::1]:7000/3", "rediss://h:1/"] {
-            Redis::at(url).client(false).expect(url);
+            Redis::at(url).address().expect(url);
         }
     }
 
     #[test]
-    fn certificates_without_tls_and_namespaces_with_colons_are_refused() {
-        let plain = Redis::at("redis://localhost").ca_pem("x");
-        assert_eq!(plain.client(false).expect_err("no TLS").kind(), ErrorKind::Config);
+    fn certificates_that_are_none_or_without_tls_and_namespaces_with_colons_are_refused() {
+        let (plain, tls) = (Redis::at("redis://localhost"), Redis::at("rediss://localhost"));
+        for (redis, says) in [
+            (plain.clone().ca_pem("x"), "certificates are for TLS"),
+            (plain.client_pem("x", "x"), "certificates are for TLS"),
+            (tls.clone().ca_pem("x"), "no certificate in the PEM"),
+            (tls.client_pem("x", "x"), "the key of this client is no PEM"),
+        ] {
+            let error = redis.address().expect_err(says);
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(says), "{error}");
+        }
         assert_eq!(
             Redis::at("redis://h").namespace("a:b").names().expect_err("a colon").kind(),
             ErrorKind::Config

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use redis::{Pipeline, Value, cmd};
+use redis::{Pipeline, cmd};
 
 use super::doubt::{Doubt, Verdict};
 use super::link::Link;
 use super::removal::unlink;
+use super::reply::Reply;
 use super::root::{Incarnation, Root};
 use super::script::NEW_ROOT;
 use super::supervisor::Supervisor;
@@ -63,7 +64,7 @@ impl Supervisor {
         let mut ask = Pipeline::with_capacity(2);
         ask.add_command(self.get_root()).cmd("GETEX").arg(self.names.watermark());
         let answers = link.send(&ask, link.deadline()).await?;
-        let [root, watermark]: [Value; 2] = answers.try_into().map_err(|_other| Trouble::Garbled)?;
+        let [root, watermark]: [Reply; 2] = answers.try_into().map_err(|_other| Trouble::Garbled)?;
         // Of what has lost its root nothing is left to vouch for.
         let root = string(root).ok().flatten().and_then(|root| Root::parse(&root));
         let watermark = string(watermark).ok().flatten().filter(|_| root.is_some());

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use redis::Value;
-
 use super::link::Link;
 use super::names::Names;
+use super::reply::Reply;
 use super::script::SPEND;
 use super::trouble::{Trouble, integer};
 
@@ -28,17 +27,17 @@ pub(super) async fn spend(
     let mut script = SPEND.on(&[&names.limit(digest)]);
     script.arg(interval_us).arg(window_us).arg(wanted);
     let answer = match link.ask(script).await? {
-        Value::Array(parts) => match &parts[..] {
+        Reply::Array(parts) => match &parts[..] {
             [granted, owed_us] => both(granted, owed_us),
             _ => Err(Trouble::Garbled),
         },
-        Value::ServerError(error) => Err(Trouble::from(&error)),
+        Reply::Error(refusal) => Err(Trouble::from(&refusal)),
         _ => Err(Trouble::Garbled),
     };
     link.believe(answer)
 }
 
-fn both(granted: &Value, owed_us: &Value) -> Result<Spent, Trouble> {
+fn both(granted: &Reply, owed_us: &Reply) -> Result<Spent, Trouble> {
     let (granted, owed_us) = (integer(granted)?.try_into().ok(), integer(owed_us)?.try_into().ok());
     granted.zip(owed_us).map(|(granted, owed_us)| Spent { granted, owed_us }).ok_or(Trouble::Garbled)
 }

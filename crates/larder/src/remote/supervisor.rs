@@ -5,27 +5,28 @@
 //! process owes a removal that failed or whose outcome it never learnt, or it is another incarnation than the root's and nobody
 //! makes up for what it has not heard of. Who does is asked by a [`Doubt`]. Nobody is served from Redis before.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rand::RngExt;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, Value, cmd};
+use redis::{Cmd, Pipeline, cmd};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::address::{Address, NotOpen};
 use super::doubt::Doubt;
 use super::front::{Front, Tie};
 use super::link::{Identity, Limits, Link, SILENCE_LIMIT_MS};
 use super::names::Names;
 use super::owed::Owed;
 use super::removal::Debt;
+use super::reply::{Refusal, Reply};
 use super::root::{Incarnation, field};
 use super::settings::Redis;
 use super::trouble::{Trouble, integer, okay, text};
+use super::wire::Wire;
 use crate::ablation::Ablations;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -55,9 +56,7 @@ const MAX_PREDECESSORS: usize = 64;
 
 /// Keeps the connection.
 pub(crate) struct Supervisor {
-    client: Client,
-    /// The one whose connections are told of changes, where copies are kept.
-    told_client: Option<Client>,
+    address: Address,
     pub(super) names: Arc<Names>,
     limits: Limits,
     clock: Clock,
@@ -100,8 +99,7 @@ impl Supervisor {
         let names = Arc::new(redis.names()?);
         let front = Front::new(local, Arc::clone(&names), clock.clone(), redis.keeps_copies());
         Ok(Supervisor {
-            client: redis.client(false)?,
-            told_client: redis.keeps_copies().then(|| redis.client(true)).transpose()?,
+            address: redis.address()?,
             names,
             front,
             limits: Limits::new(redis.limit(), rules_out),
@@ -291,7 +289,7 @@ impl Supervisor {
     }
 
     /// Keeps a connection from falling silent, until it ends; `heard` gets the answers, and when they were asked for.
-    async fn keep(&self, link: &Link, heard: impl Fn(Value, u64)) -> Trouble {
+    async fn keep(&self, link: &Link, heard: impl Fn(Reply, u64)) -> Trouble {
         let heartbeat = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(SILENCE_LIMIT_MS / 3)).await;
@@ -319,21 +317,19 @@ impl Supervisor {
 
     /// Connects, asks who answers, and ends what was there before.
     async fn connect(&self) -> Result<Arc<Link>, Trouble> {
-        let tie = Tie::new(&self.front);
-        let (mut connection, may_be_told) = self.open(&tie).await?;
-        let identity = self.identify(&mut connection, may_be_told).await?;
-        self.end_predecessors(&mut connection, &identity).await?;
-        Ok(Link::new(connection, identity, self.limits, Arc::clone(&self.errands), tie))
+        let (wire, tie, may_be_told) = self.open().await?;
+        let identity = self.identify(&wire, may_be_told).await?;
+        self.end_predecessors(&wire, &identity).await?;
+        Ok(Link::new(wire, identity, self.limits, Arc::clone(&self.errands), tie))
     }
 
     /// Opens another connection to the life of a server that a link leads to.
-    pub(super) async fn beside(&self, link: &Link) -> Result<MultiplexedConnection, Trouble> {
+    pub(super) async fn beside(&self, link: &Link) -> Result<Wire, Trouble> {
         let open = async {
-            let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-            let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-            let info = text(connection.send_packed_command(&cmd("INFO")).await?)?;
+            let wire = self.address.open(None).await?;
+            let info = text(wire.ask(cmd("INFO")).await?)?;
             if Incarnation::of_info(&info) == link.identity.incarnation {
-                Ok(connection)
+                Ok(wire)
             } else {
                 Err(Trouble::Away("another server answers by now".to_owned()))
             }
@@ -341,32 +337,23 @@ impl Supervisor {
         tokio::time::timeout(HANDSHAKE_LIMIT, open).await.unwrap_or(Err(Trouble::TimedOut))
     }
 
-    /// Opens a connection, over which this process can be told of changes if the answer says so.
-    async fn open(&self, tie: &Arc<Tie>) -> Result<(MultiplexedConnection, bool), Trouble> {
-        // Our own limits hold, for each call and for the whole.
-        let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        if let Some(client) = &self.told_client {
-            let tie = Arc::clone(tie);
-            let told = move |push| {
-                tie.told(&push);
-                Ok::<(), Infallible>(())
-            };
-            let config = config.clone().set_push_sender(told);
-            match client.get_multiplexed_async_connection_with_config(&config).await {
-                Ok(connection) => return Ok((connection, true)),
-                Err(error) if !may_speak_no_resp3(&error) => return Err(error.into()),
-                Err(_no_resp3) => {}
+    /// Opens a connection, over which this process can be told of changes if the answer says so. Not every server, or proxy before
+    /// it, speaks RESP3.
+    async fn open(&self) -> Result<(Wire, Arc<Tie>, bool), Trouble> {
+        if self.front.keeps() {
+            let tie = Tie::new(&self.front);
+            let hears = Arc::clone(&tie);
+            match self.address.open(Some(Box::new(move |told| hears.told(told)))).await {
+                Ok(wire) => return Ok((wire, tie, true)),
+                Err(NotOpen::NoResp3(refusal)) if !is_of_the_moment(&refusal) => {}
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok((self.client.get_multiplexed_async_connection_with_config(&config).await?, false))
+        Ok((self.address.open(None).await?, Tie::new(&self.front), false))
     }
 
     /// Asks who answers, and where it may tell of changes, sees whether it does: it has to tell of one that is made here.
-    async fn identify(
-        &self,
-        connection: &mut MultiplexedConnection,
-        may_be_told: bool,
-    ) -> Result<Identity, Trouble> {
+    async fn identify(&self, wire: &Wire, may_be_told: bool) -> Result<Identity, Trouble> {
         let mut questions = Pipeline::new();
         questions.cmd("CLIENT").arg("ID").cmd("TIME").cmd("INFO");
         if may_be_told {
@@ -376,16 +363,13 @@ impl Supervisor {
             self.front.expect(probe);
         }
         let asked_ms = self.clock.now_ms();
-        let answers = connection.send_packed_commands(&questions, 0, questions.len()).await?;
+        let answers = wire.send(&questions).await?;
         let answered_ms = self.clock.now_ms();
         let [client_id, time, info, tracking @ ..] = &answers[..] else { return Err(Trouble::Garbled) };
-        let [seconds, micros]: [i64; 2] = match time {
-            Value::ServerError(error) => return Err(Trouble::from(error)),
-            time => redis::from_redis_value_ref(time).map_err(|_other| Trouble::Garbled)?,
-        };
+        let server_ms = milliseconds(time)?;
         // What a server that refuses INFO is stays unknown; everything else here has to be allowed.
         let info = match info {
-            Value::ServerError(error) if error.code() == "NOPERM" => String::new(),
+            Reply::Error(refusal) if refusal.code == "NOPERM" => String::new(),
             _ => text(info.clone())?,
         };
         let version = field(&info, "redis_version").unwrap_or_default().to_owned();
@@ -402,7 +386,6 @@ impl Supervisor {
         if field(&info, "role") == Some("slave") {
             return Err(Trouble::Refused("it is a replica; name the primary".to_owned()));
         }
-        let server_ms = seconds * 1_000 + micros / 1_000;
         let here_ms = i64::try_from(u64::midpoint(asked_ms, answered_ms)).unwrap_or(i64::MAX);
         let incarnation = Incarnation::of_info(&info);
         let told = self.front.was_told();
@@ -434,16 +417,12 @@ impl Supervisor {
     ///
     /// Where it may not, a new era is owed, since values that they still set are of the old one; only a lock that they take may be
     /// held by nobody, for its time.
-    async fn end_predecessors(
-        &self,
-        connection: &mut MultiplexedConnection,
-        identity: &Identity,
-    ) -> Result<(), Trouble> {
+    async fn end_predecessors(&self, wire: &Wire, identity: &Identity) -> Result<(), Trouble> {
         let same_server = |old: &Identity| old.incarnation.is_same_process(identity.incarnation);
         let ids: Vec<i64> =
             self.predecessors.lock().iter().filter(|old| same_server(old)).map(|old| old.client_id).collect();
         for id in ids {
-            let answer = connection.send_packed_command(cmd("CLIENT").arg("KILL").arg("ID").arg(id)).await?;
+            let answer = wire.ask(cmd("CLIENT").arg("KILL").arg("ID").arg(id).take()).await?;
             if let Err(trouble) = integer(&answer) {
                 tracing::warn!("an earlier connection cannot be ended, so that a new era begins: {trouble}");
                 self.owe(Debt::Era);
@@ -494,17 +473,30 @@ impl std::fmt::Debug for Supervisor {
 }
 
 /// What an answer refuses.
-fn refusal(answer: &Value) -> Option<Trouble> {
+fn refusal(answer: &Reply) -> Option<Trouble> {
     match answer {
-        Value::ServerError(error) => Some(Trouble::from(error)),
+        Reply::Error(refusal) => Some(Trouble::from(refusal)),
         _ => None,
     }
 }
 
-/// Whether a server, or a proxy before it, may speak no RESP3: it refuses to begin with it, and not for the moment only.
-fn may_speak_no_resp3(error: &RedisError) -> bool {
-    use redis::ErrorKind::{Extension, RESP3NotSupported, Server};
-    let is_of_the_moment = matches!(error.code(), Some("LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN"))
-        || error.detail().is_some_and(|detail| detail.contains("number of clients"));
-    matches!(error.kind(), Server(_) | Extension | RESP3NotSupported) && !is_of_the_moment
+/// Whether a server says no to everything, and not for long.
+fn is_of_the_moment(refusal: &Refusal) -> bool {
+    matches!(&*refusal.code, "LOADING" | "MASTERDOWN" | "BUSY" | "CLUSTERDOWN")
+        || refusal.words.contains("number of clients")
+}
+
+/// What the time is by a server's clock, in milliseconds since 1970.
+fn milliseconds(time: &Reply) -> Result<i64, Trouble> {
+    let parts = match time {
+        Reply::Array(parts) => &parts[..],
+        Reply::Error(refusal) => return Err(Trouble::from(refusal)),
+        _ => return Err(Trouble::Garbled),
+    };
+    let part = |at: usize| match parts.get(at) {
+        Some(Reply::Bytes(digits)) => str::from_utf8(digits).ok()?.parse::<i64>().ok(),
+        _ => None,
+    };
+    let (seconds, micros) = part(0).zip(part(1)).ok_or(Trouble::Garbled)?;
+    Ok(seconds * 1_000 + micros / 1_000)
 }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use redis::{ErrorKind, RedisError, ServerError, Value};
-
+use super::reply::{Refusal, Reply};
 use crate::error::{self, Error};
 
 /// Why Redis did not do what it was asked.
@@ -73,71 +72,54 @@ impl From<Trouble> for Error {
     }
 }
 
-impl From<&ServerError> for Trouble {
-    fn from(error: &ServerError) -> Self {
-        match error.code() {
+impl From<&Refusal> for Trouble {
+    fn from(Refusal { code, words }: &Refusal) -> Self {
+        match &**code {
             "OOM" => Trouble::Full,
             "WRONGTYPE" => Trouble::WrongType,
-            "NOPERM" => Trouble::Forbidden(error.details().unwrap_or_default().to_owned()),
+            "NOPERM" => Trouble::Forbidden(words.clone()),
             code => {
-                // An unknown command is told with its arguments, and among them may be another tenant's key.
-                let details = error.details().unwrap_or_default();
-                let words = details.split(", with args").next().unwrap_or_default();
+                // An unknown command is told with its arguments, and among them may be a password, or another tenant's key.
+                let words = words.split(", with args").next().unwrap_or_default();
                 Trouble::Refused(format!("{code} {words}"))
             }
         }
     }
 }
 
-impl From<RedisError> for Trouble {
-    fn from(error: RedisError) -> Self {
-        match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-                // A server that does not know a command repeats its arguments, a password among them.
-                let words = error.to_string();
-                Trouble::Refused(words.split(", with args").next().unwrap_or_default().to_owned())
-            }
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType => Trouble::Garbled,
-            _ => Trouble::Lost(error.to_string()),
-        }
-    }
-}
-
 /// A string, or nothing.
-pub(super) fn string(value: Value) -> Result<Option<Vec<u8>>, Trouble> {
-    match value {
-        Value::BulkString(bytes) => Ok(Some(bytes)),
-        Value::Nil => Ok(None),
-        Value::ServerError(error) => Err(Trouble::from(&error)),
+pub(super) fn string(reply: Reply) -> Result<Option<Vec<u8>>, Trouble> {
+    match reply {
+        Reply::Bytes(bytes) => Ok(Some(bytes)),
+        Reply::Nil => Ok(None),
+        Reply::Error(refusal) => Err(Trouble::from(&refusal)),
         _ => Err(Trouble::Garbled),
     }
 }
 
 /// A whole number.
-pub(super) fn integer(value: &Value) -> Result<i64, Trouble> {
-    match value {
-        Value::Int(number) => Ok(*number),
-        Value::ServerError(error) => Err(Trouble::from(error)),
+pub(super) fn integer(reply: &Reply) -> Result<i64, Trouble> {
+    match reply {
+        Reply::Int(number) => Ok(*number),
+        Reply::Error(refusal) => Err(Trouble::from(refusal)),
         _ => Err(Trouble::Garbled),
     }
 }
 
 /// A yes, or the nothing that stands for a no.
-pub(super) fn okay(value: &Value) -> Result<bool, Trouble> {
-    match value {
-        Value::Okay => Ok(true),
-        Value::Nil => Ok(false),
-        Value::ServerError(error) => Err(Trouble::from(error)),
+pub(super) fn okay(reply: &Reply) -> Result<bool, Trouble> {
+    match reply {
+        Reply::Okay => Ok(true),
+        Reply::Nil => Ok(false),
+        Reply::Error(refusal) => Err(Trouble::from(refusal)),
         _ => Err(Trouble::Garbled),
     }
 }
 
 /// A text.
-pub(super) fn text(value: Value) -> Result<String, Trouble> {
-    match value {
-        Value::SimpleString(text) => Ok(text),
-        // RESP3 gives INFO as a text that says its format.
-        Value::VerbatimString { text, .. } => Ok(text),
-        value => Ok(String::from_utf8_lossy(&string(value)?.ok_or(Trouble::Garbled)?).into_owned()),
+pub(super) fn text(reply: Reply) -> Result<String, Trouble> {
+    match reply {
+        Reply::Text(text) => Ok(text), // RESP3 gives INFO so
+        reply => Ok(String::from_utf8_lossy(&string(reply)?.ok_or(Trouble::Garbled)?).into_owned()),
     }
 }

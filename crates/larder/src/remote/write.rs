@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use redis::{Cmd, Value};
+use redis::Cmd;
 
 use super::fill::{Fresh, bytes_of, compare_and_set, life_of};
 use super::gather::{self, Gather, Question, Tokens, What};
 use super::link::Link;
 use super::names::Names;
 use super::read::{Ask, Found, Intent, Seen, capture, new_generation, read};
+use super::reply::Reply;
 use super::script::{NEW_ROOT, RELEASE, SUCCEED};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::ablation::Ablations;
@@ -38,7 +39,7 @@ fn generation() -> [u8; 8] {
 async fn one<T>(
     link: &Link,
     command: Cmd,
-    answer: impl FnOnce(Value) -> Result<T, Trouble>,
+    answer: impl FnOnce(Reply) -> Result<T, Trouble>,
 ) -> Result<T, Trouble> {
     link.believe(answer(link.ask(command).await?))
 }
@@ -211,12 +212,12 @@ pub(super) async fn scan(
     command.arg(cursor).arg("MATCH").arg(glob).arg("COUNT").arg(count);
     one(link, command, |answer| {
         let [cursor, keys] = match answer {
-            Value::Array(parts) => <[_; 2]>::try_from(parts).map_err(|_other| Trouble::Garbled)?,
-            Value::ServerError(error) => return Err(Trouble::from(&error)),
+            Reply::Array(parts) => <[_; 2]>::try_from(parts).map_err(|_other| Trouble::Garbled)?,
+            Reply::Error(refusal) => return Err(Trouble::from(&refusal)),
             _ => return Err(Trouble::Garbled),
         };
         let cursor = string(cursor)?.and_then(|cursor| str::from_utf8(&cursor).ok()?.parse().ok());
-        let Value::Array(keys) = keys else { return Err(Trouble::Garbled) };
+        let Reply::Array(keys) = keys else { return Err(Trouble::Garbled) };
         // A name is text: what is none was not named by us.
         let keys = keys.into_iter().filter_map(|key| String::from_utf8(string(key).ok()??).ok()).collect();
         Ok((cursor.ok_or(Trouble::Garbled)?, keys))

@@ -170,6 +170,12 @@ impl RedisServer {
         self.port.number()
     }
 
+    /// The Unix socket on which it listens as well, for who needs no password.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.home.socket()
+    }
+
     /// Where it keeps its data.
     #[must_use]
     pub fn dir(&self) -> PathBuf {

@@ -167,6 +167,19 @@ fn a_full_server_serves_what_it_has_removes_and_grants_nothing() {
 }
 
 #[test]
+fn a_socket_of_this_machine_and_another_database_of_the_server_do_as_well() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let url = format!("redis+unix://{}?db=3", server.socket().display());
+        let remote = connected(&Redis::at(url)).await;
+        store(&remote, "k", b"1").await;
+        let here = connected(&Redis::at(server.url())).await;
+        let there = connected(&Redis::at(format!("{}3", server.url()))).await;
+        assert!(look(&here, "k").await.is_none() && look(&there, "k").await.is_some());
+    });
+}
+
+#[test]
 fn tls_and_the_deployed_user_are_enough() {
     testkit::run(async {
         let server = RedisServer::builder().tls_with_client_certificates().users().start().await;

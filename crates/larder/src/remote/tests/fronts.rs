@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use redis::{PushInfo, PushKind, Value};
-
 use super::super::front::{Copying, Front, Tie};
 use super::super::names::Names;
+use super::super::reply::Reply;
+use super::super::wire::Told;
 use super::local;
 use crate::clock::Clock;
 use crate::entry::Era;
@@ -55,22 +55,26 @@ impl Copies {
     }
 }
 
-fn key(key: &str) -> Value {
-    Value::BulkString(key.as_bytes().to_vec())
+fn key(key: &str) -> Reply {
+    Reply::Bytes(key.as_bytes().to_vec())
+}
+
+fn invalidate(what: Vec<Reply>) -> Told {
+    Told::Push([vec![key("invalidate")], what].concat())
 }
 
 #[test]
 fn what_is_told_ends_the_copies_that_it_is_of() {
     let tag = format!("!t:{:016x}", Tag::new("of", "a").as_u64());
-    let told = |what: Vec<Value>| vec![Value::Array(what)];
+    let told = |what: Vec<Reply>| vec![Reply::Array(what)];
     for (data, ends) in [
         (told(vec![key("a")]), [true, false]),
         (told(vec![key("b"), key("a")]), [true, true]),
         (told(vec![key(&tag)]), [true, false]),
         (told(vec![key("!root")]), [true, true]),
-        (told(vec![key("c"), key("!lock:a"), Value::BulkString(vec![0xff])]), [false, false]),
-        (vec![Value::Nil], [true, true]), // after FLUSHALL
-        (told(vec![Value::Int(1)]), [true, true]),
+        (told(vec![key("c"), key("!lock:a"), Reply::Bytes(vec![0xff])]), [false, false]),
+        (vec![Reply::Nil], [true, true]), // after FLUSHALL
+        (told(vec![Reply::Int(1)]), [true, true]),
         (Vec::new(), [true, true]),
     ] {
         let copies = Copies::new();
@@ -79,7 +83,7 @@ fn what_is_told_ends_the_copies_that_it_is_of() {
         }
         assert!(copies.has("a") && copies.has("b"));
         let late = copies.begin("a");
-        Tie::new(&copies.front).told(&PushInfo { kind: PushKind::Invalidate, data: data.clone() });
+        Tie::new(&copies.front).told(invalidate(data.clone()));
         assert_eq!(["a", "b"].map(|name| !copies.has(name)), ends, "{data:?}");
         copies.put_in("a", late);
         assert_eq!(!copies.has("a"), ends[0], "{data:?}: nor is it put in again");
@@ -127,12 +131,11 @@ fn a_connection_that_ended_has_nothing_to_say_of_the_copies_of_the_next() {
     next.heard(ERA, now_ms);
     copies.put_in("a", copies.begin("a"));
     first.end();
-    for kind in [PushKind::Invalidate, PushKind::Disconnection] {
-        first.told(&PushInfo { kind, data: vec![Value::Nil] });
-    }
+    first.told(invalidate(vec![Reply::Nil]));
+    first.told(Told::Over);
     first.heard(Era([2; 8]), now_ms);
     assert!(copies.has("a") && is_open(&copies.front, now_ms));
-    next.told(&PushInfo { kind: PushKind::Disconnection, data: Vec::new() });
+    next.told(Told::Over);
     assert!(!copies.has("a") && !is_open(&copies.front, now_ms));
     let retired = copies.local.lookup_retired(copies.local.name("a"), &[], now_ms);
     assert!(retired.is_some(), "what was known last is there for who asks for it");
