@@ -119,6 +119,19 @@ fn a_killed_process_leaves_nothing_that_is_in_the_way() {
     });
 }
 
+/// Memory that goes up by megabytes when the system gets to it looks like a leak.
+#[cfg(target_os = "linux")]
+#[test]
+fn pages_of_memory_are_small() {
+    testkit::run_sync(LIMIT, || {
+        let desk = Desk::new();
+        let serving = Serving::start(desk.directory(), &[]);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", serving.child.id())).unwrap();
+        let says = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+        assert_eq!(says.map_or("0", str::trim), "0", "a system that does not say has none");
+    });
+}
+
 #[test]
 fn the_password_of_the_manual_is_served_to_this_machine_only() {
     testkit::run_sync(LIMIT, || {
