@@ -241,8 +241,8 @@ fn operations(samples: &[Sample]) -> Result<String, Failure> {
             text,
             "\n## {title}\n\nIn {unit}{better}; in brackets, how many times that of `{baseline}`.\n"
         )?;
-        writeln!(text, "| | {} |\n|---|{}", sets.join(" | "), "---:|".repeat(sets.len()))?;
         sets.sort_unstable();
+        writeln!(text, "| | {} |\n|---|{}", sets.join(" | "), "---:|".repeat(sets.len()))?;
         sides.sort_by_key(|side| (*side != baseline, *side));
         for side in sides {
             write!(text, "| {side} |")?;
@@ -257,4 +257,28 @@ fn operations(samples: &[Sample]) -> Result<String, Failure> {
         }
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Case;
+
+    #[test]
+    fn numbers_stand_under_their_names() {
+        let sample = |set: &str, value| {
+            let case = Case {
+                group: hits::GROUP,
+                set: set.to_owned(),
+                side: hits::BASELINE,
+                entries: 1,
+                unit: "ns",
+            };
+            Sample { case, round: 1, value }
+        };
+        let text = operations(&[sample("b", 2.0), sample("a", 1.0)]).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).take(3).collect();
+        assert_eq!(lines[0], "| | a | b |");
+        assert_eq!(lines[2], format!("| {} | 1 (1.00) | 2 (1.00) |", hits::BASELINE));
+    }
 }
