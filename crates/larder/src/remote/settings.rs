@@ -52,7 +52,8 @@ impl Redis {
         self
     }
 
-    /// The certificates, in PEM, of the authorities that may vouch for the server, instead of those of this machine.
+    /// The certificates, in PEM, of the authorities that may vouch for the server, instead of those of this machine, as they are when
+    /// the service is built.
     #[must_use]
     pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.certificates.authorities = Some(pem.into());
