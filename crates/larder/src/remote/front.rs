@@ -222,12 +222,18 @@ impl Front {
 /// What one connection does to the copies, until it ends: afterwards another one may have opened them.
 pub(super) struct Tie {
     pub(super) front: Arc<Front>,
+    /// Copies may have been opened by it.
+    has_heard: AtomicBool,
     is_over: AtomicBool,
 }
 
 impl Tie {
     pub(super) fn new(front: &Arc<Front>) -> Arc<Tie> {
-        Arc::new(Tie { front: Arc::clone(front), is_over: AtomicBool::new(false) })
+        Arc::new(Tie {
+            front: Arc::clone(front),
+            has_heard: AtomicBool::default(),
+            is_over: AtomicBool::default(),
+        })
     }
 
     /// Acts on what the server tells, in the connection's reader.
@@ -242,14 +248,15 @@ impl Tie {
     /// Notes the era that was answered to what was sent at this time.
     pub(super) fn heard(&self, era: Era, sent_ms: u64) {
         if !self.is_over.load(Ordering::Acquire) {
+            self.has_heard.store(true, Ordering::Release);
             self.front.note_era(era);
             self.front.extend(sent_ms);
         }
     }
 
-    /// Ends it, and with it all copies.
+    /// Ends it, and with it all copies; those of its successor are not, where its own handshake failed and it is told late.
     pub(super) fn end(&self) {
-        if !self.is_over.swap(true, Ordering::AcqRel) {
+        if !self.is_over.swap(true, Ordering::AcqRel) && self.has_heard.load(Ordering::Acquire) {
             self.front.close();
         }
     }

@@ -118,11 +118,7 @@ impl Link {
     /// # Cancel safety
     /// Dropped, the commands may be executed or not.
     pub(crate) async fn send(&self, commands: &Pipeline, deadline: Instant) -> Result<Vec<Reply>, Trouble> {
-        self.check()?;
-        let answers = tokio::time::timeout_at(deadline, self.wire.send(commands)).await;
-        let answers = answers.unwrap_or(Err(Trouble::TimedOut)).map_err(|trouble| self.give_up(trouble))?;
-        self.last_answer_ms.store(Clock::system().now_ms(), Ordering::Release);
-        Ok(answers)
+        self.by(deadline, self.wire.send(commands)).await
     }
 
     /// Sends one command and answers what Redis said, an error too.
@@ -130,9 +126,20 @@ impl Link {
     /// # Cancel safety
     /// Dropped, it may be executed or not.
     pub(crate) async fn ask(&self, command: Cmd) -> Result<Reply, Trouble> {
-        let mut commands = Pipeline::with_capacity(1);
-        commands.add_command(command);
-        self.send(&commands, self.deadline()).await?.pop().ok_or(Trouble::Garbled)
+        self.by(self.deadline(), self.wire.ask(command)).await
+    }
+
+    /// Waits for what is answered to something that is to be sent.
+    async fn by<T>(
+        &self,
+        deadline: Instant,
+        answer: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
+        self.check()?;
+        let answer = tokio::time::timeout_at(deadline, answer).await;
+        let answer = answer.unwrap_or(Err(Trouble::TimedOut)).map_err(|trouble| self.give_up(trouble))?;
+        self.last_answer_ms.store(Clock::system().now_ms(), Ordering::Release);
+        Ok(answer)
     }
 
     /// Notes that the server takes values.

@@ -121,6 +121,7 @@ fn what_was_read_over_a_connection_that_ended_is_not_put_in_in_front_of_the_next
 fn a_connection_that_ended_has_nothing_to_say_of_the_copies_of_the_next() {
     let copies = Copies::new();
     let (first, next) = (Tie::new(&copies.front), Tie::new(&copies.front));
+    let of_a_failed_handshake = Tie::new(&copies.front);
     let now_ms = Clock::system().now_ms();
     first.heard(ERA, now_ms);
     first.end();
@@ -134,6 +135,7 @@ fn a_connection_that_ended_has_nothing_to_say_of_the_copies_of_the_next() {
     first.told(invalidate(vec![Reply::Nil]));
     first.told(Told::Over);
     first.heard(Era([2; 8]), now_ms);
+    of_a_failed_handshake.told(Told::Over);
     assert!(copies.has("a") && is_open(&copies.front, now_ms));
     next.told(Told::Over);
     assert!(!copies.has("a") && !is_open(&copies.front, now_ms));
