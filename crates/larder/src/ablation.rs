@@ -13,6 +13,8 @@ pub enum Ablation {
     TokenCheck,
     /// A hit, and an install, need the era in which they began.
     EraCheck,
+    /// What is filled in in Redis has the tokens that were in force before its load.
+    EarlyTokens,
     /// Who joined a load after it began takes its value only if the install was accepted.
     Vouching,
     /// Each interval in Redis, and each attempt to begin one, has a generation of its own. Without it, a name has always the same, so that

@@ -31,18 +31,20 @@ pub(crate) const MAX_SCOPES: usize = 3;
 /// # async fn main() -> Result<(), larder::Error> {
 /// let cache = CacheService::builder().space(&USER).space(&DEALS).build()?;
 /// let load = || async { Ok::<_, std::convert::Infallible>(vec!["a deal".to_owned()]) };
-/// let page = cache.get_or_set(DEALS.key(&("abc123", 1)), Policy::new(), load).await;
+/// let company = String::from("abc123"); // of a request, say
+/// let page = cache.get_or_set(DEALS.key(&(company.as_str(), 1)), Policy::new(), load).await;
 /// assert_eq!(page.map(|page| page.len()), Ok(1));
 ///
 /// cache.delete_pattern("deals:company:abc123:*").await; // the same cost for one page and a million
-/// assert!(cache.get(DEALS.key(&("abc123", 1))).await.is_none());
+/// assert!(cache.get(DEALS.key(&(company.as_str(), 1))).await.is_none());
 /// # Ok(())
 /// # }
 /// ```
 pub struct Space<K: ?Sized, V> {
     info: SpaceInfo,
     typed: Typed<V>,
-    id: PhantomData<fn(&K)>,
+    /// One of longer ids is one of shorter ids: a `static` space takes ids that are borrowed for a moment.
+    id: PhantomData<fn() -> *const K>,
 }
 
 /// What the library knows of a space without knowing its types.

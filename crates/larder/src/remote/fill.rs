@@ -8,7 +8,7 @@ use redis::Cmd;
 use super::gather::{self, Question, Tokens, What};
 use super::link::Link;
 use super::names::Names;
-use super::read::{Capture, LEASE_MS};
+use super::read::{self, Capture, LEASE_MS};
 use super::script::{FILL, FILL_STAGED, RELEASE};
 use super::trouble::{Trouble, integer, okay, string};
 use crate::ablation::{Ablation, Ablations};
@@ -78,6 +78,13 @@ pub(super) async fn fill(
     here_ms: u64,
     rules_out: Ablations,
 ) -> Result<Settled, Trouble> {
+    let late;
+    let capture = if rules_out.is_out(Ablation::EarlyTokens) {
+        late = read::capture(&capture.link, names, tags).await?;
+        &*late
+    } else {
+        capture
+    };
     let bytes = bytes_of(word.filled(), capture, tags, fresh, here_ms)?;
     let key = names.entry(name);
     let mut commands = Vec::with_capacity(2);

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -222,33 +222,43 @@ impl Front {
 /// What one connection does to the copies, until it ends: afterwards another one may have opened them.
 pub(super) struct Tie {
     pub(super) front: Arc<Front>,
-    /// Copies may have been opened by it.
-    has_heard: AtomicBool,
-    is_over: AtomicBool,
+    /// Held while the copies are opened and closed, so that none are opened behind the end.
+    state: Mutex<Tied>,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tied {
+    /// It has opened nothing yet.
+    New,
+    /// Copies may be open by its word.
+    Heard,
+    Over,
 }
 
 impl Tie {
     pub(super) fn new(front: &Arc<Front>) -> Arc<Tie> {
-        Arc::new(Tie {
-            front: Arc::clone(front),
-            has_heard: AtomicBool::default(),
-            is_over: AtomicBool::default(),
-        })
+        Arc::new(Tie { front: Arc::clone(front), state: Mutex::new(Tied::New) })
     }
 
     /// Acts on what the server tells, in the connection's reader.
     pub(super) fn told(&self, told: Told) {
         match told {
             Told::Over => self.end(),
-            Told::Push(push) if !self.is_over.load(Ordering::Acquire) => self.front.told(&push),
-            Told::Push(_) => {}
+            Told::Push(push) => {
+                let is_over = *self.state.lock() == Tied::Over;
+                if !is_over {
+                    self.front.told(&push);
+                }
+            }
         }
     }
 
     /// Notes the era that was answered to what was sent at this time.
     pub(super) fn heard(&self, era: Era, sent_ms: u64) {
-        if !self.is_over.load(Ordering::Acquire) {
-            self.has_heard.store(true, Ordering::Release);
+        let mut state = self.state.lock();
+        if *state != Tied::Over {
+            *state = Tied::Heard;
             self.front.note_era(era);
             self.front.extend(sent_ms);
         }
@@ -256,7 +266,8 @@ impl Tie {
 
     /// Ends it, and with it all copies; those of its successor are not, where its own handshake failed and it is told late.
     pub(super) fn end(&self) {
-        if !self.is_over.swap(true, Ordering::AcqRel) && self.has_heard.load(Ordering::Acquire) {
+        let mut state = self.state.lock();
+        if std::mem::replace(&mut *state, Tied::Over) == Tied::Heard {
             self.front.close();
         }
     }

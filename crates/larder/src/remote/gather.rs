@@ -22,6 +22,7 @@ use super::names::Names;
 use super::read::{Capture, InForce, LEASE_MS, Untold};
 use super::reply::Reply;
 use super::root::{Token, token_hash};
+use super::sizes::Sizes;
 use super::trouble::{Trouble, string};
 use crate::clock::Clock;
 use crate::entry::{self, Word};
@@ -35,10 +36,6 @@ const SET_BYTES: usize = 48;
 
 /// 1 MiB: how many bytes one pipeline sends at most, if it is more than one question.
 const MAX_PIPELINE_BYTES: usize = 1 << 20;
-
-/// 256 KiB: how many bytes of answers one pipeline is expected to bring at most, if it is more than one question. They are all there
-/// before the first is handed out, and what no longer fits into the processor's cache by then costs half as much again.
-const MAX_ANSWER_BYTES: usize = 256 << 10;
 
 /// How many pipelines of one batch, or of one flush, are under way at once: the deadline of the next begins when it is sent.
 const AT_ONCE: usize = 8;
@@ -116,8 +113,11 @@ pub(super) struct Said {
 }
 
 /// The questions of one connection.
-#[derive(Debug, Default)]
-pub(super) struct Gather(Mutex<State>);
+#[derive(Debug)]
+pub(super) struct Gather {
+    state: Mutex<State>,
+    sizes: Arc<Sizes>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -125,13 +125,15 @@ struct State {
     under_way: usize,
     /// What leaves next: several batches only where one cannot hold it.
     waiting: Vec<(Batch, Vec<oneshot::Sender<Delivery>>)>,
-    /// What an entry took in recent answers, in bytes.
-    answer_bytes: usize,
     /// The tokens that tags had when they were last asked for, or some time before.
     had: HashMap<Tag, Token, BuildHasherDefault<TagHasher>>,
 }
 
 impl Gather {
+    pub(super) fn new(sizes: Arc<Sizes>) -> Self {
+        Gather { state: Mutex::default(), sizes }
+    }
+
     /// Notes how large the entries of one pipeline are, so that the next holds as many as it should.
     fn note(&self, answers: &[Reply]) {
         let sizes = answers.iter().filter_map(|answer| match answer {
@@ -140,15 +142,14 @@ impl Gather {
         });
         let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
         if let Some(mean) = usize::checked_div(bytes, count) {
-            let mut state = self.0.lock();
-            state.answer_bytes = (state.answer_bytes + mean) / 2;
+            self.sizes.note(mean);
         }
     }
 
     /// What is likely to be in force for these tags: what it was when it was last heard of. `None` where one of them is not known.
     pub(super) fn guess(link: &Arc<Link>, tags: &[Tag]) -> Option<Capture> {
         let root = link.latest_root()?;
-        let state = link.questions.0.lock();
+        let state = link.questions.state.lock();
         let in_force = |tag: &Tag| {
             let token = *state.had.get(tag)?;
             let token = Some((token, token_hash(token, root.era)));
@@ -163,7 +164,7 @@ impl Gather {
         if put.is_empty() && told.iter().all(|(_, token)| token.is_some()) {
             return; // they had one before, or do not need one: whoever guesses makes sure
         }
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         if state.had.len() + told.len() > MAX_HAD {
             state.had.clear();
         }
@@ -177,7 +178,7 @@ impl Gather {
 
     #[cfg(test)]
     pub(super) fn is_under_way(&self) -> bool {
-        self.0.lock().under_way > 0
+        self.state.lock().under_way > 0
     }
 }
 
@@ -186,7 +187,7 @@ struct UnderWay<'a>(&'a Gather);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.0.lock().under_way -= 1;
+        self.0.state.lock().under_way -= 1;
     }
 }
 
@@ -197,16 +198,16 @@ impl Drop for UnderWay<'_> {
 pub(super) async fn ask(link: &Arc<Link>, names: &Arc<Names>, question: Question<'_>) -> Answer {
     let mut is_first = false;
     let way = {
-        let mut state = link.questions.0.lock();
+        let mut state = link.questions.state.lock();
         if state.under_way == 0 {
             state.under_way = 1;
             Ok(question)
         } else {
             is_first = state.waiting.is_empty();
             let (sender, answer) = oneshot::channel();
-            let State { waiting, answer_bytes, .. } = &mut *state;
+            let (waiting, sizes) = (&mut state.waiting, &link.questions.sizes);
             // From the last: those before it are full, but for one of the other kind.
-            let fits = waiting.iter().rposition(|(batch, _)| batch.has_room_for(&question, *answer_bytes));
+            let fits = waiting.iter().rposition(|(batch, _)| batch.has_room_for(&question, sizes));
             let (batch, senders) = match fits {
                 Some(at) => &mut waiting[at],
                 None => waiting.push_mut(Default::default()),
@@ -242,11 +243,11 @@ pub(super) async fn ask_together(
     questions: Vec<Question<'_>>,
 ) -> Vec<Answer> {
     let left = LeftBehind::of(link, questions.iter().filter_map(Question::lease));
-    let answer_bytes = link.questions.0.lock().answer_bytes;
+    let sizes = &*link.questions.sizes;
     let mut batches: Vec<Batch> = Vec::new();
     for question in questions {
         let batch = match batches.last_mut() {
-            Some(batch) if batch.has_room_for(&question, answer_bytes) => batch,
+            Some(batch) if batch.has_room_for(&question, sizes) => batch,
             _ => batches.push_mut(Batch::default()),
         };
         batch.add(question);
@@ -273,7 +274,7 @@ impl Flush {
     async fn run(mut self) {
         tokio::task::yield_now().await; // whoever is ready now comes along
         let waiting = {
-            let mut state = self.link.questions.0.lock();
+            let mut state = self.link.questions.state.lock();
             state.under_way += 1;
             self.took = true;
             std::mem::take(&mut state.waiting)
@@ -294,7 +295,7 @@ impl Flush {
 impl Drop for Flush {
     fn drop(&mut self) {
         if !self.took {
-            let nobody_asks_for = std::mem::take(&mut self.link.questions.0.lock().waiting);
+            let nobody_asks_for = std::mem::take(&mut self.link.questions.state.lock().waiting);
             drop(nobody_asks_for); // not under the lock: whoever waits is woken
         }
     }
@@ -360,14 +361,14 @@ struct Tokening {
 }
 
 impl Batch {
-    /// Whether its pipeline can hold this one too, if each entry takes so many bytes. One question always fits.
-    fn has_room_for(&self, question: &Question<'_>, answer_bytes: usize) -> bool {
+    /// Whether its pipeline can hold this one too, if entries are as large as they were. One question always fits.
+    fn has_room_for(&self, question: &Question<'_>, sizes: &Sizes) -> bool {
         let commands = self.commands.len() + self.tags.len() + question.tags.len() + 5;
         self.entries.is_empty()
             || (self.runs == matches!(question.what, What::Run(_))
                 && commands <= MAX_PIPELINE
                 && self.bytes + question.bytes() <= MAX_PIPELINE_BYTES
-                && (self.entries.len() + 1) * answer_bytes <= MAX_ANSWER_BYTES)
+                && sizes.have_room_for(self.entries.len() + 1))
     }
 
     fn add(&mut self, question: Question<'_>) {
@@ -426,7 +427,12 @@ impl Batch {
                 link.questions.note(&answers);
                 captured.map(|(capture, damaged)| (capture, damaged, answers))
             }
-            Err(trouble) => Err(trouble),
+            Err(trouble) => {
+                if trouble == Trouble::TimedOut {
+                    link.questions.sizes.were_too_many(self.entries.len());
+                }
+                Err(trouble)
+            }
         };
         if let Ok((_, damaged, _)) = &mut told
             && !damaged.is_empty()
@@ -453,7 +459,7 @@ impl Batch {
             return tokening;
         }
         let registers = self.registers();
-        let state = link.questions.0.lock();
+        let state = link.questions.state.lock();
         for (tag, Asked { least, most }) in &self.tags {
             let puts = *most == Tokens::Put || (*most == Tokens::PutNew && !state.had.contains_key(tag));
             if puts {

@@ -17,6 +17,7 @@ use super::front::Tie;
 use super::gather::Gather;
 use super::reply::Reply;
 use super::root::{Incarnation, Root};
+use super::sizes::Sizes;
 use super::trouble::{Trouble, string};
 use super::wire::Wire;
 use crate::ablation::{Ablation, Ablations};
@@ -91,12 +92,13 @@ impl Link {
         limits: Limits,
         errands: Arc<Errands>,
         tie: Arc<Tie>,
+        sizes: Arc<Sizes>,
     ) -> Arc<Link> {
         Arc::new(Link {
             wire,
             identity,
             limits,
-            questions: Gather::default(),
+            questions: Gather::new(sizes),
             errands,
             tie,
             beside: tokio::sync::Mutex::default(),
@@ -167,7 +169,11 @@ impl Link {
 
     /// Whether it was not given up yet.
     pub(crate) fn has_not_ended(&self) -> Result<(), Trouble> {
-        self.end.get().map_or(Ok(()), |trouble| Err(Trouble::Away(trouble.to_string())))
+        match self.end.get() {
+            None => Ok(()),
+            Some(Trouble::Away(why)) => Err(Trouble::Away(why.clone())),
+            Some(trouble) => Err(Trouble::Away(trouble.to_string())),
+        }
     }
 
     /// Whether it may be used. Whatever is sent asks.

@@ -19,6 +19,7 @@ mod root;
 mod script;
 mod settings;
 mod settling;
+mod sizes;
 mod spending;
 mod supervisor;
 mod trouble;
@@ -46,7 +47,7 @@ pub(crate) use link::Link;
 pub(crate) use names::{Names, is_namespace};
 use read::Reading;
 pub(crate) use read::{Ask, Capture, Found, Intent, Seen};
-use removal::{Changes, Owing};
+use removal::{Changes, Owing, RemoveUnlessTold};
 #[cfg(any(test, fuzzing))]
 pub(crate) use reply::{Stop, parse as parse_reply};
 #[cfg(any(test, fuzzing))]
@@ -361,6 +362,11 @@ impl Remote {
     /// The claim may be held by nobody, for its time.
     pub(crate) async fn unclaim(&self, name: &str, word: Word) -> Result<(), Trouble> {
         fill::unclaim(&*self.supervisor.link()?, self.supervisor.names(), name, word).await.map(drop)
+    }
+
+    /// Removes a name if what it answers is dropped, since whoever was to do so has gone away.
+    pub(crate) fn remove_unless_told<'r>(&'r self, name: &'r str) -> RemoveUnlessTold<'r> {
+        RemoveUnlessTold::new(self, name)
     }
 
     /// Runs an operation to its end, whoever goes away.

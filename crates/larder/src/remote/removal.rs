@@ -19,6 +19,9 @@ use crate::progress::{Progress, Watching};
 /// How many keys one step of a scan looks at: some 100 µs of the server's time.
 const SCAN_COUNT: usize = 500;
 
+/// 1 hour: nobody waits longer for replicas.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
 impl Remote {
     /// Removes everything, by a new era: in two round trips, at any number of entries.
     ///
@@ -155,30 +158,46 @@ impl Remote {
     ) -> Result<bool, Trouble> {
         let _changes = Changes::of(self.front(), names, tags);
         let keys = self.keys_of(names, tags);
+        if keys.is_empty() {
+            return Ok(true);
+        }
         let owing = Owing::removal(&self.supervisor, keys.clone());
         let link = self.supervisor.link_for_removal()?;
-        // One waits behind the other there; its time begins with its turn.
-        let mut beside = link.beside.lock().await;
-        let wire = match &*beside {
-            Some(wire) => wire,
-            None => beside.insert(self.supervisor.beside(&link).await?),
-        };
+        if let Ok(have) = self.remove_beside(&link, &keys, replicas, limit).await {
+            owing.paid(&link);
+            return Ok(have >= i64::from(replicas));
+        }
+        // What is wrong with the other connection says nothing of this one.
+        let removed = unlink(&link, &keys).await;
+        removed.map(|_| owing.paid(&link)).map(|()| false)
+    }
+
+    /// Removes keys over another connection, which then waits for replicas; answers how many have it.
+    async fn remove_beside(
+        &self,
+        link: &Arc<Link>,
+        keys: &[String],
+        replicas: u32,
+        limit: Duration,
+    ) -> Result<i64, Trouble> {
+        let limit = limit.min(LONGEST_WAIT);
         let mut commands = Pipeline::with_capacity(keys.len() + 1);
-        for key in &keys {
+        for key in keys {
             commands.cmd("UNLINK").arg(key);
         }
         // On another connection it would say nothing of these.
         commands.cmd("WAIT").arg(replicas).arg(limit.as_millis().max(1));
+        // One waits behind the other there; its time begins with its turn. It is put back when it has answered.
+        let mut beside = link.beside.lock().await;
+        let wire = match beside.take() {
+            Some(wire) => wire,
+            None => self.supervisor.beside(link).await?,
+        };
         let answers = tokio::time::timeout_at(link.deadline() + limit, wire.send(&commands)).await;
-        let answers = answers.unwrap_or(Err(Trouble::TimedOut));
-        let mut answers = answers.map_err(|trouble| link.give_up(trouble))?;
-        let have = answers.pop().ok_or(Trouble::Garbled)?;
-        for answer in answers {
-            link.believe(integer(&answer))?;
-        }
-        let have = link.believe(integer(&have))?;
-        owing.paid(&link);
-        Ok(have >= i64::from(replicas))
+        let answers = answers.unwrap_or(Err(Trouble::TimedOut))?;
+        *beside = Some(wire);
+        drop(beside);
+        answers.iter().try_fold(0, |_, answer| integer(answer)) // that of the last is how many
     }
 
     /// The connection that may be served from.
@@ -300,6 +319,33 @@ impl Drop for Clears<'_> {
     fn drop(&mut self) {
         if let Some(front) = self.0 {
             front.cleared();
+        }
+    }
+}
+
+/// The removal of a name by whoever is about to do more. Dropped before it is [told](Self::told), the name is removed.
+pub(crate) struct RemoveUnlessTold<'r> {
+    remote: &'r Remote,
+    name: Option<&'r str>,
+}
+
+impl<'r> RemoveUnlessTold<'r> {
+    pub(super) fn new(remote: &'r Remote, name: &'r str) -> Self {
+        RemoveUnlessTold { remote, name: Some(name) }
+    }
+
+    /// It is seen to.
+    pub(crate) fn told(mut self) {
+        self.name = None;
+    }
+}
+
+impl Drop for RemoveUnlessTold<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = self.name.take() {
+            let (removes, name) = (self.remote.clone(), name.to_owned());
+            // Where it fails, it is owed.
+            self.remote.errands.run(async move { drop(removes.remove(&[name], &[]).await) });
         }
     }
 }

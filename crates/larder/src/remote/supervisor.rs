@@ -25,6 +25,7 @@ use super::removal::Debt;
 use super::reply::{Refusal, Reply};
 use super::root::{Incarnation, field};
 use super::settings::Redis;
+use super::sizes::Sizes;
 use super::trouble::{Trouble, integer, okay, text};
 use super::wire::Wire;
 use crate::ablation::Ablations;
@@ -41,6 +42,9 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(3);
 
 /// 650 ms: what is left of the silence limit after the pause between two heartbeats, so that a heartbeat ends by its own deadline.
 const LONGEST_OPERATION: Duration = Duration::from_millis(SILENCE_LIMIT_MS * 65 / 100);
+
+/// 1 ms: less is no time to be answered in.
+const SHORTEST_OPERATION: Duration = Duration::from_millis(1);
 
 /// 20 ms: the first pause after an attempt that failed. It doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -63,6 +67,7 @@ pub(crate) struct Supervisor {
     errands: Arc<Errands>,
     pub(super) front: Arc<Front>,
     state: watch::Sender<State>,
+    sizes: Arc<Sizes>,
     pub(super) owed: Owed,
     /// The life of a server that was served from last. What was removed in another one meanwhile, this one has not heard of.
     pub(super) last_life: Mutex<Option<Incarnation>>,
@@ -90,9 +95,9 @@ impl Supervisor {
         doubts: Option<mpsc::Sender<Doubt>>,
         rules_out: Ablations,
     ) -> Result<Self, Error> {
-        if redis.limit() > LONGEST_OPERATION {
+        if !(SHORTEST_OPERATION..=LONGEST_OPERATION).contains(&redis.limit()) {
             let message = format!(
-                "an operation on Redis may take {LONGEST_OPERATION:?} at most: a connection that is silent for a second is given up"
+                "an operation on Redis may take {SHORTEST_OPERATION:?} to {LONGEST_OPERATION:?}: a connection that is silent for a second is given up"
             );
             return Err(Error::new(ErrorKind::Config, message));
         }
@@ -106,6 +111,7 @@ impl Supervisor {
             clock,
             errands,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
+            sizes: Arc::default(),
             owed: Owed::new(redis.is_sole() && doubts.is_none()),
             last_life: Mutex::default(),
             predecessors: Mutex::default(),
@@ -197,18 +203,21 @@ impl Supervisor {
         let _ends = Ends(self);
         let mut failures = 0_u32;
         let mut paid = 0;
+        let mut said = None; // the same once, and what is another thing when it is one
         loop {
             let since = Instant::now();
             let trouble = match self.serve(&mut paid).await {
                 Ok(trouble) => {
                     tracing::warn!("the connection to Redis is given up: {trouble}");
+                    said = None;
                     failures = if since.elapsed() > LONGEST_PAUSE { 0 } else { failures + 1 };
                     trouble
                 }
                 Err(trouble) => {
                     failures += 1;
-                    if failures == 1 {
-                        tracing::warn!("Redis cannot be reached: {trouble}");
+                    if said.as_ref() != Some(&trouble) {
+                        tracing::warn!("Redis cannot be served from: {trouble}");
+                        said = Some(trouble.clone());
                     }
                     trouble
                 }
@@ -320,7 +329,8 @@ impl Supervisor {
         let (wire, tie, may_be_told) = self.open().await?;
         let identity = self.identify(&wire, may_be_told).await?;
         self.end_predecessors(&wire, &identity).await?;
-        Ok(Link::new(wire, identity, self.limits, Arc::clone(&self.errands), tie))
+        let (errands, sizes) = (Arc::clone(&self.errands), Arc::clone(&self.sizes));
+        Ok(Link::new(wire, identity, self.limits, errands, tie, sizes))
     }
 
     /// Opens another connection to the life of a server that a link leads to.
@@ -408,7 +418,7 @@ impl Supervisor {
                 "Redis does not tell of changes, so that copies in this process are kept for a second: {why}"
             );
         }
-        let (client_id, offset_ms) = (integer(client_id)?, server_ms - here_ms);
+        let (client_id, offset_ms) = (integer(client_id)?, server_ms.saturating_sub(here_ms));
         Ok(Identity { incarnation, client_id, version, is_tracked: is_tracked.is_ok(), offset_ms })
     }
 
@@ -428,7 +438,8 @@ impl Supervisor {
                 self.owe(Debt::Era);
             }
         }
-        self.predecessors.lock().clear();
+        // Those on another server may still have something to execute there, when it is reached again.
+        self.predecessors.lock().retain(|old| !same_server(old));
         Ok(())
     }
 
@@ -498,5 +509,6 @@ fn milliseconds(time: &Reply) -> Result<i64, Trouble> {
         _ => None,
     };
     let (seconds, micros) = part(0).zip(part(1)).ok_or(Trouble::Garbled)?;
-    Ok(seconds * 1_000 + micros / 1_000)
+    let milliseconds = seconds.checked_mul(1_000).and_then(|all| all.checked_add(micros / 1_000));
+    milliseconds.ok_or(Trouble::Garbled)
 }

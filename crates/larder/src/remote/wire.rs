@@ -128,7 +128,7 @@ async fn serve(
 ) -> Trouble {
     let lost = |error: io::Error| Trouble::Lost(error.to_string());
     let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut writing = Writing { output: Vec::new(), written: 0, is_over: true };
+    let mut writing = Writing { output: BytesMut::new(), is_over: true };
     loop {
         tokio::select! {
             biased; // so that all that is sent now leaves together
@@ -147,11 +147,9 @@ async fn serve(
     }
 }
 
-/// What is to be written.
+/// What is still to be written.
 struct Writing {
-    output: Vec<u8>,
-    /// How much of it was.
-    written: usize,
+    output: BytesMut,
     is_over: bool,
 }
 
@@ -166,18 +164,18 @@ impl Writing {
     /// # Cancel safety
     /// What was not written is still there.
     async fn step(&mut self, writer: &mut WriteHalf<Box<dyn Stream>>) -> io::Result<()> {
-        if self.written < self.output.len() {
-            match writer.write(&self.output[self.written..]).await? {
+        if !self.output.is_empty() {
+            match writer.write(&self.output).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => self.written += written,
+                written => self.output.advance(written), // its room is taken again by what is added
             }
             return Ok(());
         }
         writer.flush().await?;
         self.is_over = true;
-        self.written = 0;
-        self.output.clear();
-        self.output.shrink_to(MOST_ROOM); // what one large request took is not kept
+        if self.output.capacity() > MOST_ROOM {
+            self.output = BytesMut::new(); // what one large request took is not kept
+        }
         Ok(())
     }
 }
@@ -329,6 +327,26 @@ mod tests {
             };
             let ((first, second), ()) = tokio::join!(asking, serving);
             assert_eq!((first, second), (Ok(vec![bytes(&value)]), Ok(vec![Reply::Nil])));
+        });
+    }
+
+    #[test]
+    fn what_was_written_takes_no_room_while_there_is_always_more() {
+        testkit::run(async {
+            let (ours, theirs) = tokio::io::duplex(1 << 20);
+            let (_unread, mut writer) = tokio::io::split(Box::new(ours) as Box<dyn Stream>);
+            let (mut unwritten, mut server) = tokio::io::split(theirs);
+            let mut writing = Writing { output: BytesMut::new(), is_over: true };
+            let request = vec![b'x'; 200 << 10];
+            writing.add(&request);
+            for _ in 0..100 {
+                writing.add(&request);
+                writing.step(&mut writer).await.expect("it is open");
+                let mut read = vec![0; 200 << 10];
+                unwritten.read_exact(&mut read).await.expect("it was written");
+            }
+            assert!(writing.output.capacity() <= 1 << 21, "{} bytes", writing.output.capacity());
+            server.shutdown().await.expect("it is open");
         });
     }
 

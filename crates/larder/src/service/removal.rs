@@ -243,15 +243,22 @@ impl CacheService {
             self.inner.local.clear();
             return Removed::UNCOUNTED;
         };
-        let clears = remote.clone();
-        let cleared = remote.to_the_end(async move { clears.clear().await }).await.map_err(Error::from);
+        let service = self.clone();
+        let cleared = remote.to_the_end(async move { Ok(service.clear_there().await) }).await;
+        cleared.map_err(Error::from).flatten().unwrap_or_else(|error| Removed::failed(&error))
+    }
+
+    /// Begins a new era, and removes what is in none.
+    async fn clear_there(&self) -> Result<Removed, Error> {
+        let Some(remote) = &self.inner.remote else { return Ok(Removed::UNCOUNTED) };
+        let cleared = remote.clear().await.map_err(Error::from);
         let cleared = cleared.inspect_err(|error| self.inner.report("delete", TAGS, error));
         let mut removed = cleared.map(|()| Removed::UNCOUNTED);
         for raw in self.inner.registry.spaces().filter(|space| space.raw) {
             let cleared = self.clear_raw(remote, raw.template).await;
             removed = removed.and(cleared);
         }
-        removed.unwrap_or_else(|error| Removed::failed(&error))
+        removed
     }
 
     /// Removes all entries of a raw space, by looking for their names: they are in no era and have no tags.

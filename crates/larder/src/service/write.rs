@@ -282,7 +282,10 @@ impl Inner {
         remote.front().changed([name.name], &[]); // whatever becomes of it, nobody here reads what was before
         let encoded = self.encode(name.name, &value, typed, &plan)?;
         let (group, version) = (plan.group, encoded.version.unwrap_or(0));
-        let there = self.version_there(remote, name, &plan).await?;
+        let removal = remote.remove_unless_told(name.name);
+        let there = self.version_there(remote, name, &plan).await;
+        removal.told(); // what follows runs to its end, and what failed is removed
+        let there = there?;
         let put = match there {
             Some(there) if there >= version => Put::Older,
             Some(_) if encoded.weight <= self.settings.max_value_bytes => {

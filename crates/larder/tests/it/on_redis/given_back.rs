@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use larder::{CacheService, Lookup, Policy, Status, Tag, Ttl};
+use futures_util::poll;
+use larder::{CacheService, Lookup, Policy, Redis, Space, Status, Tag, Ttl};
 use testkit::gate::Gate;
 use testkit::proxy::{Direction, FaultProxy};
 use testkit::redis::{RedisServer, Reply};
@@ -215,5 +216,45 @@ fn a_lock_of_which_no_answer_says_whether_it_is_held_is_given_back() {
         assert!(is_taken().await, "and yet it is");
         proxy.heal().await;
         until("it is given back", async || !is_taken().await).await;
+    });
+}
+
+static WRITTEN: Space<u32, u64> =
+    Space::new("written:{id}", "Tests write its rows through.").versioned(|row| *row);
+static RAW: Space<u32, u64> = Space::new("raw:{id}", "Tests clear it.").raw();
+
+/// Without copies: what is read lies in Redis.
+async fn cache_of_both(server: &RedisServer) -> CacheService {
+    let builder = CacheService::builder().space(&WRITTEN).space(&RAW);
+    let cache = builder.redis(Redis::at(server.url()).local_tier(false)).build().unwrap();
+    cache.ready().await;
+    cache
+}
+
+#[test]
+fn who_is_dropped_while_it_writes_a_row_through_leaves_nothing_older() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let cache = cache_of_both(&server).await;
+        cache.get_or_set(WRITTEN.key(&1), Policy::new(), || brings(1)).await.unwrap();
+        let mut write = Box::pin(cache.set_versioned(WRITTEN.key(&1), 2));
+        assert!(poll!(&mut write).is_pending(), "Redis is asked which version is there");
+        drop(write);
+        until("what is older is gone", async || cache.get(WRITTEN.key(&1)).await.is_none_or(|row| *row != 1))
+            .await;
+    });
+}
+
+#[test]
+fn who_is_dropped_while_it_clears_has_cleared_raw_values_too() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let cache = cache_of_both(&server).await;
+        cache.get_or_set(RAW.key(&1), Policy::new(), || brings(1)).await.unwrap();
+        assert_eq!(cache.get(RAW.key(&1)).await.as_deref(), Some(&1));
+        let mut clear = Box::pin(cache.clear());
+        assert!(poll!(&mut clear).is_pending(), "Redis is told to");
+        drop(clear);
+        until("raw values are gone", async || cache.get(RAW.key(&1)).await.is_none()).await;
     });
 }

@@ -183,6 +183,36 @@ fn a_removal_is_said_to_be_replicated_when_replicas_have_it() {
 }
 
 #[test]
+fn a_connection_that_waited_for_replicas_and_was_closed_meanwhile_takes_no_other_along() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let cache = cache(Redis::at(server.url())).await;
+        let (changed, limit) = (Invalidation::new().key(name(1)), Duration::from_millis(1));
+        // Those that wait, and the one that does not; not whoever asks for them.
+        let ids = async |waits: bool| -> Vec<String> {
+            let clients = server.command(&["CLIENT", "LIST", "TYPE", "normal"]).await.text();
+            let are = clients.lines().filter(|client| !client.contains(" cmd=client|"));
+            let are = are.filter(|client| client.contains(" cmd=wait ") == waits);
+            are.filter_map(|client| Some(client.strip_prefix("id=")?.split(' ').next()?.to_owned())).collect()
+        };
+        loads(&cache, 1).await;
+        cache.invalidate_replicated(&changed, 1, limit).await;
+        let (waited, main) = (ids(true).await, ids(false).await);
+        assert_eq!((waited.len(), main.len()), (1, 1));
+        assert_eq!(server.command(&["CLIENT", "KILL", "ID", &waited[0]]).await.int(), 1);
+        loads(&cache, 1).await;
+        let removed = cache.invalidate_replicated(&changed, 1, limit).await;
+        assert_eq!(
+            removed.acknowledged,
+            Some(Acknowledged::Applied),
+            "there is no replica, and it is removed"
+        );
+        assert_eq!(loads(&cache, 2).await, 1, "this one, and no others");
+        assert_eq!(ids(false).await, main, "it is still the same connection");
+    });
+}
+
+#[test]
 fn what_this_user_may_not_remove_begins_a_new_era_and_is_in_nobodys_way() {
     testkit::run(async {
         let server = RedisServer::start().await;
