@@ -40,13 +40,19 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
     let mut cases: Vec<(Kind, Vec<Rule>)> = rules.iter().map(|rule| (Kind::Larder, vec![*rule])).collect();
     if ablations.rule.is_empty() {
         cases.push((Kind::Naive, Vec::new()));
+        cases.push((Kind::Larder, Vec::new())); // nothing is to be found where nothing is taken out
     }
     let mut table = String::from(
         "| without | faults | found after | of these strict | what was wrong |\n|---|---|---:|---:|---|\n",
     );
     let mut all_found = true;
     for (kind, without) in cases {
-        let what = without.first().map_or_else(|| name(&kind), name);
+        let what = match (without.first(), kind) {
+            (Some(rule), _) => name(rule),
+            (None, Kind::Larder) => "nothing".to_owned(),
+            (None, _) => format!("any ({})", name(&kind)),
+        };
+        let is_to_be_found = what != "nothing";
         tell(&format!("without {what}"));
         let shown_by = without.first().map_or("all", |rule| rule.shown_by());
         let faults = ablations.faults.as_deref().unwrap_or(shown_by);
@@ -61,7 +67,7 @@ pub(crate) async fn run(ablations: &Ablations) -> Result<bool, Box<dyn Error + S
             ..Options::default()
         };
         let outcome = run::run(&options).await?;
-        all_found &= outcome.violations() > 0;
+        all_found &= (outcome.wrong() > 0) == is_to_be_found;
         table.push_str(&row(&what, faults, &outcome));
     }
     let folder = ablations.place.folder("-ablations");

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::patiently;
-use crate::judge::Promise;
+use crate::judge::{Origin, Promise};
 use crate::loader::{Failed, Loader, Value};
 use crate::view::{Answer, View};
 
@@ -174,7 +174,7 @@ impl Crm {
         if answer.status() == StatusCode::SERVICE_UNAVAILABLE {
             return Err(Failed);
         }
-        let (status, promise) = (answer.status(), self.promise(view, answer.headers()));
+        let (status, word) = (answer.status(), self.word(view, answer.headers()));
         let body = answer.bytes().await.map_err(|_cut_off| Failed)?;
         let id = &self.deals[row as usize].id;
         let shown: Option<Shown> = match view {
@@ -184,25 +184,27 @@ impl Crm {
             }
             _ => serde_json::from_slice(&body).ok(),
         };
-        let (Some(shown), Some(promise), true) = (shown, promise, status.is_success()) else {
+        let (Some(shown), Some((promise, origin)), true) = (shown, word, status.is_success()) else {
             tell(&format!("{view:?} of row {row} is {status}: {:.300}", String::from_utf8_lossy(&body)));
             let nobodys = Arc::new(Value::plain(u64::MAX, 0, 0));
-            return Ok(Answer { value: nobodys, promise: Promise::Strict });
+            return Ok(Answer { value: nobodys, promise: Promise::Strict, origin: Origin::Loaded });
         };
         let row = (0..).zip(&self.deals).find(|(_, deal)| deal.id == shown.id);
         let (version, nonce) = numbers(shown.version, &shown.title);
         let value = Value::plain(row.map_or(u64::MAX, |(row, _)| row), version, nonce);
-        Ok(Answer { value: Arc::new(value), promise })
+        Ok(Answer { value: Arc::new(value), promise, origin })
     }
 
-    /// What an answer is held to, by what it says of itself. No space of the CRM allows what is stale.
-    fn promise(&self, view: View, headers: &HeaderMap) -> Option<Promise> {
+    /// What an answer is held to and where it came from, by what it says of itself. No space of the CRM allows what is stale.
+    fn word(&self, view: View, headers: &HeaderMap) -> Option<(Promise, Origin)> {
         let source = headers.get("x-cache")?.to_str().ok()?;
         let counter = if source.starts_with("hit") { &self.hits } else { &self.loader.loads };
         counter.fetch_add(1, Ordering::Relaxed);
         Some(match source {
-            "hit-local" if view != View::Strict => Promise::Local,
-            _ => Promise::Strict,
+            "hit-local" if view == View::Strict => (Promise::Strict, Origin::Process),
+            "hit-local" => (Promise::Local, Origin::Process),
+            "hit" => (Promise::Strict, Origin::Redis),
+            _ => (Promise::Strict, Origin::Loaded),
         })
     }
 

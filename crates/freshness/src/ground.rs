@@ -17,6 +17,7 @@ use testkit::worker::Worker;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::clock::now_ns;
 use crate::crm::{self, Place};
 use crate::database;
 use crate::history::History;
@@ -46,6 +47,8 @@ pub(crate) struct Ground {
     primary: AtomicUsize,
     postgres: Option<PostgresServer>,
     folder: TempDir,
+    /// Who has ended without having been killed, in words.
+    fallen: Mutex<Vec<String>>,
 }
 
 /// A process, and the way from it to Redis. Where the CRM is checked, what befalls the process befalls its server, and the process lives on.
@@ -92,6 +95,7 @@ impl Ground {
         }
         History::create(&folder.path().join(HISTORY), options.rows)?;
         let servers = [Faulty::start().await, Faulty::start().await];
+        let begun_ns = now_ns();
         let mut processes = Vec::new();
         for number in 0..options.processes {
             let settings = Settings {
@@ -106,10 +110,12 @@ impl Ground {
                 number: number as u64,
                 processes: options.processes as u64,
                 writes: true,
+                begun_ns,
             };
             processes.push(Process::start(settings, &servers[0]).await?);
         }
-        let ground = Ground { servers, primary: AtomicUsize::new(0), postgres, processes, folder };
+        let (primary, fallen) = (AtomicUsize::new(0), Mutex::default());
+        let ground = Ground { servers, primary, postgres, processes, folder, fallen };
         for server in &ground.servers {
             server.remember().await;
         }
@@ -120,6 +126,20 @@ impl Ground {
     /// Where processes write down what is wrong.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().to_owned()
+    }
+
+    /// Who has ended by itself so far, in words.
+    pub(crate) fn fallen(&self) -> Vec<String> {
+        let fallen_now = self.processes.iter().filter_map(Process::fallen);
+        self.fallen.lock().iter().cloned().chain(fallen_now).collect()
+    }
+
+    /// Kills a process, and starts another one in its place, which changes nothing.
+    pub(crate) async fn replace_by_reader(&self, process: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let process = &self.processes[process];
+        let settings = Settings { writes: false, ..process.settings.clone() };
+        self.fallen.lock().extend(process.fallen());
+        process.replace(&settings).await
     }
 
     fn primary(&self) -> &Faulty {
@@ -142,7 +162,12 @@ impl Ground {
         let process = &self.processes[strike.process];
         match strike.fault {
             Fault::Server(fault) => fault.begin(self.primary()).await,
-            Fault::Process(fault) => process.begin(fault).await?,
+            Fault::Process(fault) => {
+                if fault == OfProcess::Killed {
+                    self.fallen.lock().extend(process.fallen());
+                }
+                process.begin(fault).await?;
+            }
             Fault::Failover | Fault::LaggingFailover => {
                 self.fail_over(strike.fault == Fault::LaggingFailover).await;
             }
@@ -176,6 +201,8 @@ impl Ground {
         let old = self.primary.load(Ordering::Acquire);
         let (old, new) = (&self.servers[old], &self.servers[1 - old]);
         new.server().command(&["REPLICAOF", "NO", "ONE"]).await;
+        let says = new.server().command(&["INFO", "replication"]).await.text();
+        assert!(says.contains("role:master"), "the replica did not take over: {says}");
         if lags {
             sleep(BETWEEN).await;
             old.proxy().refuse().await;
@@ -224,6 +251,12 @@ impl Process {
         Arc::clone(&worker.lock())
     }
 
+    /// Says so if it, or its server, has ended though nobody killed it.
+    fn fallen(&self) -> Option<String> {
+        let has_ended = self.victim().has_ended() || self.worker().has_ended();
+        has_ended.then(|| format!("{} has ended by itself: a panic is above", self.settings.name))
+    }
+
     async fn replace(&self, settings: &Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
         self.victim().kill().await;
         match &self.server {
@@ -251,11 +284,6 @@ impl Process {
                 Err(format!("{}: no answer within {ANSWER_LIMIT:?}: it hangs", self.settings.name))
             }
         }
-    }
-
-    /// Kills it, and starts another one in its place, which changes nothing.
-    pub(crate) async fn replace_by_reader(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.replace(&Settings { writes: false, ..self.settings.clone() }).await
     }
 
     async fn begin(&self, fault: OfProcess) -> Result<(), Box<dyn Error + Send + Sync>> {

@@ -2,7 +2,7 @@
 //!
 //! Each row of the database has a ring of its latest changes there, and each change a place by its version: who writes version 7 of a
 //! row holds the database's lock on it, or is its only writer. A change is noted before its commit, and once more when its removal is
-//! acknowledged. Whoever judges a read looks at what had been acknowledged by the time at which the read began. What is noted late, or
+//! acknowledged; that it was committed is noted beside that, by whoever knows first: its writer, or a reader of the database. Whoever judges a read looks at what had been acknowledged by the time at which the read began. What is noted late, or
 //! overwritten, or torn by a reader that looks at the same moment, is known to nobody: that lets a wrong read pass, but never
 //! accuses one that was right.
 
@@ -14,8 +14,11 @@ use std::path::Path;
 /// 32: at two changes of a row a second, a quarter of a minute.
 pub(crate) const RING: u64 = 32;
 
-/// Six numbers of 8 bytes, and room so that no place crosses a page: a page is written at once.
+/// Seven numbers of 8 bytes, and room so that no place crosses a page: a page is written at once.
 const PLACE_BYTES: usize = 64;
+
+/// Where the number stands that is written by itself, behind those that belong together: when the commit was known.
+const COMMITTED_AT: usize = 48;
 
 const ROW_BYTES: usize = RING as usize * PLACE_BYTES;
 
@@ -34,6 +37,8 @@ pub(crate) struct Change {
     pub(crate) applied_ns: u64,
     /// When it had been acknowledged as durable and no more, 0 if it was not.
     pub(crate) durable_ns: u64,
+    /// When it was known to be committed, in whole microseconds, 0 if it is not.
+    pub(crate) committed_ns: u64,
 }
 
 /// What is known of a row.
@@ -69,13 +74,19 @@ impl History {
         self.file.write_all_at(&encode(change), at(row, change.version))
     }
 
+    /// Notes that a change has been committed by then.
+    pub(crate) fn committed(&self, row: u64, version: u64, at_ns: u64) -> io::Result<()> {
+        let word = (at_ns / 1_000) << ROUND_BITS | round(version);
+        self.file.write_all_at(&word.to_ne_bytes(), at(row, version) + COMMITTED_AT as u64)
+    }
+
     /// Notes what has become of it, unless its place is another one's by now.
     pub(crate) fn update(&self, row: u64, change: Change) -> io::Result<()> {
         let mut place = [0; PLACE_BYTES];
         self.file.read_exact_at(&mut place, at(row, change.version))?;
         match decode(&place) {
             Some(there) if (there.version, there.nonce) == (change.version, change.nonce) => {
-                self.file.write_all_at(&encode(change), at(row, change.version))
+                self.file.write_all_at(&encode(change)[..COMMITTED_AT], at(row, change.version))
             }
             _ => Ok(()),
         }
@@ -101,8 +112,15 @@ fn at(row: u64, version: u64) -> u64 {
     row * ROW_BYTES as u64 + version % RING * PLACE_BYTES as u64
 }
 
+/// 8 bits: which change of its place it is that was committed, so that nobody who is late says so of a later one.
+const ROUND_BITS: u32 = 8;
+
+fn round(version: u64) -> u64 {
+    (version / RING) % (1 << ROUND_BITS)
+}
+
 fn encode(change: Change) -> [u8; PLACE_BYTES] {
-    let Change { version, nonce, rolled_back, applied_ns, durable_ns } = change;
+    let Change { version, nonce, rolled_back, applied_ns, durable_ns, committed_ns: _ } = change;
     let mut words = [version, nonce, u64::from(rolled_back), applied_ns, durable_ns, 0];
     words[5] = seal(&words);
     let mut place = [0; PLACE_BYTES];
@@ -114,16 +132,19 @@ fn encode(change: Change) -> [u8; PLACE_BYTES] {
 
 /// The change of a place, if one was ever noted there and nobody is writing it now.
 fn decode(place: &[u8; PLACE_BYTES]) -> Option<Change> {
-    let mut words = [0; 6];
+    let mut words = [0; 7];
     for (word, bytes) in words.iter_mut().zip(place.as_chunks::<8>().0) {
         *word = u64::from_ne_bytes(*bytes);
     }
-    let [version, nonce, rolled_back, applied_ns, durable_ns, sealed] = words;
-    let change = Change { version, nonce, rolled_back: rolled_back != 0, applied_ns, durable_ns };
+    let [version, nonce, rolled_back, applied_ns, durable_ns, sealed, committed] = words;
+    let is_its = committed % (1 << ROUND_BITS) == round(version);
+    let committed_ns = if is_its { (committed >> ROUND_BITS) * 1_000 } else { 0 };
+    let rolled_back = rolled_back != 0;
+    let change = Change { version, nonce, rolled_back, applied_ns, durable_ns, committed_ns };
     (version != 0 && sealed == seal(&words)).then_some(change)
 }
 
-fn seal(words: &[u64; 6]) -> u64 {
+fn seal(words: &[u64]) -> u64 {
     words[..5]
         .iter()
         .fold(SEAL, |seal, word| (seal ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29))
@@ -135,7 +156,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     fn change(version: u64, nonce: u64) -> Change {
-        Change { version, nonce, rolled_back: false, applied_ns: 2, durable_ns: 0 }
+        Change { version, nonce, applied_ns: 2, ..Change::default() }
     }
 
     #[test]
@@ -156,6 +177,15 @@ mod tests {
         // Of a change whose place is another one's by now, nothing is noted.
         ours.update(1, change(3, 3)).expect("it can be written");
         assert!(look(1).known.contains(&change(RING + 3, RING + 3)));
+
+        // What is known to be committed stays so when the change is acknowledged, and is said of that change alone.
+        let version = RING + 3;
+        theirs.committed(1, version, 7_000).expect("it can be written");
+        let committed = Change { committed_ns: 7_000, ..change(version, version) };
+        ours.update(1, Change { applied_ns: 9_000, ..committed }).expect("it can be written");
+        assert!(look(1).known.contains(&Change { applied_ns: 9_000, ..committed }));
+        theirs.committed(1, 3, 8_000).expect("it can be written");
+        assert!(look(1).known.contains(&Change { applied_ns: 9_000, committed_ns: 0, ..committed }));
 
         // The one half of a place with the other half of another one.
         let mut torn = encode(change(5, 5));

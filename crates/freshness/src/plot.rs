@@ -58,7 +58,8 @@ pub(crate) fn staleness(behind: &Distribution) -> Result<String, Failure> {
 
 /// Reads a second, the longest staleness in it, and what was wrong meanwhile.
 pub(crate) fn course(outcome: &Outcome) -> Result<String, Failure> {
-    let seconds = outcome.seconds.max(1.0);
+    // What is counted while it settles lies behind its end.
+    let seconds = outcome.samples.iter().fold(outcome.seconds.max(1.0), |last, sample| last.max(sample.at));
     let mut names: Vec<&str> = outcome.windows.iter().map(|window| window.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -122,4 +123,18 @@ fn svg(height: u32, draw: impl FnOnce(&Area<'_>) -> Result<(), Failure>) -> Resu
         area.present()?;
     }
     Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, course};
+    use crate::run::Sample;
+
+    #[test]
+    fn what_is_counted_behind_the_end_is_shown_too() {
+        let sample = |at| Sample { at, reads: 1, hits: 1, behind_ms: 0.5 };
+        let outcome =
+            Outcome { seconds: 2.0, samples: vec![sample(1.9), sample(63.0)], ..Outcome::default() };
+        assert!(course(&outcome).expect("it is drawn").contains("</svg>"));
+    }
 }

@@ -27,12 +27,23 @@ pub(crate) fn close(options: &Options, outcome: &Outcome) -> Result<bool, Box<dy
     if outcome.wrong() > 0 {
         tell(&format!("the same faults in the same order: {}", command(options)));
     }
-    let folder = options.place.folder("-freshness");
+    let folder = options.place.folder(&suffix(options));
     write(&folder, options, outcome)?;
     tell(&format!("wrote {}", machine::shown(&folder)));
     let mut out = std::io::stdout().lock();
     std::io::Write::write_all(&mut out, format!("{}\n", line(options, outcome)).as_bytes())?;
     Ok(outcome.wrong() == 0)
+}
+
+/// How the folder of such a run ends.
+fn suffix(options: &Options) -> String {
+    let defaults = <Options as Default>::default();
+    let subject = (options.kind != defaults.kind).then(|| name(&options.kind));
+    let database = (options.database != defaults.database).then(|| name(&options.database));
+    [Some("freshness".to_owned()), subject, database]
+        .into_iter()
+        .flatten()
+        .fold(String::new(), |all, word| all + "-" + &word)
 }
 
 /// The closing line.
@@ -44,12 +55,13 @@ fn line(options: &Options, outcome: &Outcome) -> String {
         differs => format!("{differs} differences in the end"),
     };
     format!(
-        "freshness: {} violations in {} reads ({} strict, {} at risk) and {} changes, {:.1} min, {} faults, seed {}; \
+        "freshness: {} violations in {} reads ({} strict, of which {} lay in Redis; {} at risk) and {} changes, {:.1} min, {} faults, seed {}; \
          local staleness p50 {:.2} ms, p99 {:.1} ms, longest {:.0} ms of {} ms allowed; longest read {} ms; \
          {} loads a miss; {differs}",
         outcome.violations(),
         tally.reads(),
         tally.strict,
+        tally.found,
         tally.at_risk(),
         tally.writes(),
         outcome.seconds / 60.0,
@@ -114,8 +126,11 @@ fn write(folder: &Path, options: &Options, outcome: &Outcome) -> Result<(), Box<
     }
     std::fs::write(folder.join("raw.csv"), raw)?;
     let lines = outcome.violations.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+    let violations = folder.join("violations.jsonl");
     if !lines.is_empty() {
-        std::fs::write(folder.join("violations.jsonl"), lines.join("\n") + "\n")?;
+        std::fs::write(violations, lines.join("\n") + "\n")?;
+    } else if violations.exists() {
+        std::fs::remove_file(violations)?; // of an earlier run
     }
     Ok(())
 }
@@ -130,12 +145,20 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let mut rows = vec![
         ("reads", tally.reads().to_string()),
         ("of these strict: Redis or the database answered, or `sync` went before", tally.strict.to_string()),
+        ("of the strict ones: answered by what lay in Redis", tally.found.to_string()),
         ("of these from the process", tally.local.to_string()),
         ("of these labelled as stale", tally.labelled.to_string()),
         ("strict reads within 100 ms of a removal", tally.strict_at_risk.to_string()),
+        ("of these: answered by what lay in Redis", tally.found_at_risk.to_string()),
         ("reads from the process within 100 ms of a removal", tally.local_at_risk.to_string()),
         ("**strict reads that were stale**", tally.stale_strict.to_string()),
         ("**reads from the process stale by more than a second**", tally.stale_local.to_string()),
+        ("**reads that missed what was committed ten seconds before**", tally.overdue.to_string()),
+        (
+            "**reads that found less in Redis than an earlier one of their process**",
+            tally.backwards.to_string(),
+        ),
+        ("**reads that did not end within ten seconds**", tally.hanging.to_string()),
         ("**values that were never committed, or of another row**", tally.never_committed.to_string()),
         ("**changes that were lost, or answered wrongly** (rows with one writer)", tally.lost.to_string()),
         ("**differences from the database in the end**", outcome.differs.len().to_string()),
@@ -153,6 +176,10 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ("changes rolled back", tally.rolled_back.to_string()),
         ("reads that failed: nobody answered", tally.failed.to_string()),
         ("longest read", format!("{} ms", tally.longest_read_us / 1_000)),
+        (
+            "answers compared with the database in the end that were there already",
+            outcome.found_in_the_end.to_string(),
+        ),
     ];
     // The CRM tells neither when it has committed nor how often it missed.
     if tally.announced_us.count() > 0 {

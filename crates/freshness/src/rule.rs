@@ -9,8 +9,12 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Rule {
     /// a fill compares the lease that its load was granted, and a copy its ticket
     FillCompare,
+    /// what is loaded is read after the load was granted
+    LateSnapshot,
     /// tags and scopes: a hit needs every token that it was stored with
     TokenCheck,
+    /// what is filled in has the tokens of before its load
+    EarlyTokens,
     /// a hit needs the era of the root
     EraCheck,
     /// who joins a load late takes its value only if it was stored
@@ -39,13 +43,18 @@ impl Rule {
         Some(match self {
             Rule::FillCompare => OfCache::TicketCheck,
             Rule::TokenCheck => OfCache::TokenCheck,
+            Rule::EarlyTokens => OfCache::EarlyTokens,
             Rule::EraCheck => OfCache::EraCheck,
             Rule::Vouching => OfCache::Vouching,
             Rule::FreshGeneration => OfCache::FreshGeneration,
             Rule::CopyTicket => OfCache::CopyTicket,
             Rule::OwnStaging => OfCache::OwnStaging,
             Rule::LocalLease => OfCache::LocalLease,
-            Rule::SuspectGate | Rule::Replay | Rule::DoneIncarnation | Rule::OutboxRow => return None,
+            Rule::LateSnapshot
+            | Rule::SuspectGate
+            | Rule::Replay
+            | Rule::DoneIncarnation
+            | Rule::OutboxRow => return None,
         })
     }
 
@@ -65,7 +74,8 @@ impl Rule {
         match self {
             Rule::OwnStaging => "crumbled",
             Rule::LocalLease => "process-paused",
-            Rule::SuspectGate | Rule::Replay | Rule::DoneIncarnation | Rule::OutboxRow => {
+            Rule::OutboxRow => "process-killed,cut-off,killed",
+            Rule::SuspectGate | Rule::Replay | Rule::DoneIncarnation => {
                 "restarted-with-old-rdb,lagging-failover,killed"
             }
             _ => "all",

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use larder::testing::Ablation;
-use larder::{Acknowledged, CacheService, Encoding, Invalidation, Key, Policy, Redis, Space, Tag, Ttl};
+use larder::{Acknowledged, CacheService, Encoding, Invalidation, Policy, Redis, Space, Tag, Ttl};
 use larder_outbox::{Outbox, Recorded, Settings};
 use parking_lot::Mutex;
 use redis::AsyncCommands;
@@ -15,11 +15,11 @@ use sqlx::{Any, AnyPool, Transaction};
 
 use crate::crm::Crm;
 use crate::database;
-use crate::judge::{H_NS, Promise};
+use crate::judge::{H_NS, Origin, Promise};
 use crate::loader::{self, Failed, Loader, Value};
 use crate::peers::Peer;
 use crate::rule::Rule;
-use crate::view::{Answer, View};
+use crate::view::{self, Answer, View};
 
 static KEPT: Space<u64, Value> = Space::new("kept:{row}", "A row with copies.").ttl(LIFE);
 static STRICT: Space<u64, Value> =
@@ -34,7 +34,7 @@ static LARGE: Space<u64, Value> = Space::new("large:{row}", "A large row without
 static DEGRADED: Space<u64, Value> =
     Space::new("degraded:{row}", "A row that is served while Redis is away.")
         .ttl(LIFE)
-        .degraded_ttl(Duration::from_secs(30));
+        .degraded_ttl(view::DEGRADED);
 
 /// As long as everybody's.
 const LIFE: Ttl = Ttl::secs(loader::LIFE.as_secs());
@@ -78,6 +78,8 @@ pub(crate) enum Subject {
         cache: CacheService,
         outbox: Outbox<Any>,
         loader: Arc<Loader>,
+        /// A rule is out: it loads before it asks the cache, and not when it is granted to load.
+        loads_first: bool,
         /// What it had counted when it was last asked.
         counted: Mutex<(u64, u64, u64)>,
     },
@@ -143,7 +145,8 @@ impl Subject {
         let settings = without.iter().filter_map(|rule| rule.of_outbox());
         let settings = settings.fold(Settings::new(), |settings, rule| settings.without(rule));
         let outbox = Outbox::start(&pool, &cache, settings).await?;
-        Ok(Subject::Larder { cache, outbox, loader, counted: Mutex::default() })
+        let loads_first = without.contains(&Rule::LateSnapshot);
+        Ok(Subject::Larder { cache, outbox, loader, loads_first, counted: Mutex::default() })
     }
 
     pub(crate) fn loader(&self) -> &Loader {
@@ -183,41 +186,45 @@ impl Subject {
     /// Reads a row through the cache.
     pub(crate) async fn read(&self, view: View, row: u64) -> Result<Answer, Failed> {
         match self {
-            Subject::Larder { cache, loader, .. } => {
-                let policy = Policy::new();
-                match view {
-                    View::Kept => through(cache, KEPT.key(&row), policy, loader.load(row, 0)).await,
-                    View::Strict => through(cache, STRICT.key(&row), policy, loader.load(row, 0)).await,
-                    View::Tagged => {
-                        through(cache, TAGGED.key(&row), policy.tag(tag(row)), loader.load(row, 0)).await
-                    }
-                    View::Scoped => {
-                        let id = (row / GROUP, row);
-                        through(cache, SCOPED.key(&id), policy, loader.load(row, 0)).await
-                    }
-                    View::Large => {
-                        through(cache, LARGE.key(&row), policy, loader.load(row, LARGE_BYTES)).await
-                    }
-                    View::Degraded => through(cache, DEGRADED.key(&row), policy, loader.load(row, 0)).await,
+            Subject::Larder { cache, loader, loads_first, .. } => {
+                let loads_first = *loads_first;
+                let (policy, id) = (Policy::new(), (row / GROUP, row));
+                let (key, policy) = match view {
+                    View::Kept => (KEPT.key(&row), policy),
+                    View::Strict => (STRICT.key(&row), policy),
+                    View::Tagged => (TAGGED.key(&row), policy.tag(tag(row))),
+                    View::Scoped => (SCOPED.key(&id), policy),
+                    View::Large => (LARGE.key(&row), policy),
+                    View::Degraded => (DEGRADED.key(&row), policy),
                     View::Listed => unreachable!("it is the CRM's"),
-                }
+                };
+                let load = loader.load(row, if view == View::Large { LARGE_BYTES } else { 0 });
+                let read = match loads_first {
+                    false => cache.read_through(key, policy, || load).await?,
+                    true => {
+                        let loaded = load.await?;
+                        cache.read_through(key, policy, || std::future::ready(Ok(loaded))).await?
+                    }
+                };
+                Ok(Answer::of(view, read))
             }
             Subject::Crm(crm) => crm.read(view, row).await,
             Subject::Naive { redis, loader } => {
                 let (mut redis, name) = (redis.clone(), naive_name(row));
                 let cached: Option<String> = redis.get(&name).await.unwrap_or_default();
                 if let Some(value) = cached.and_then(|text| serde_json::from_str::<Value>(&text).ok()) {
-                    return Ok(Answer { value: Arc::new(value), promise: Promise::Strict });
+                    let (value, promise, origin) = (Arc::new(value), Promise::Strict, Origin::Redis);
+                    return Ok(Answer { value, promise, origin });
                 }
                 let value = loader.load(row, 0).await?;
                 let text = serde_json::to_string(&value).map_err(|_error| Failed)?;
                 let seconds = LIFE.as_millis() / 1_000;
                 redis.set_ex::<_, _, ()>(&name, text, seconds).await.ok(); // as textbooks do: a cache may fail
-                Ok(Answer { value: Arc::new(value), promise: Promise::Strict })
+                Ok(Answer { value: Arc::new(value), promise: Promise::Strict, origin: Origin::Loaded })
             }
             Subject::Peer { peer, promise, .. } => {
                 let value = peer.read(row).await?;
-                Ok(Answer { value, promise: *promise })
+                Ok(Answer { value, promise: *promise, origin: Origin::Loaded }) // they do not tell
             }
         }
     }
@@ -233,7 +240,7 @@ impl Subject {
             Ok(loaded)
         };
         let values = cache.get_or_set_many(rows, |row| STRICT.key(row), Policy::new(), load).await;
-        let strict = |value| Answer { value, promise: Promise::Strict };
+        let strict = |value| Answer { value, promise: Promise::Strict, origin: Origin::Loaded }; // it is not told
         Some(
             values
                 .and_then(|values| values.into_iter().map(|value| value.map(strict).ok_or(Failed)).collect()),
@@ -243,7 +250,9 @@ impl Subject {
     /// Looks for a row without loading it.
     pub(crate) async fn look(&self, row: u64) -> Option<Answer> {
         match self {
-            Subject::Larder { cache, .. } => cache.lookup(KEPT.key(&row)).await.map(Answer::from),
+            Subject::Larder { cache, .. } => {
+                cache.lookup(KEPT.key(&row)).await.map(|read| Answer::of(View::Kept, read))
+            }
             Subject::Crm(_) | Subject::Naive { .. } | Subject::Peer { .. } => None,
         }
     }
@@ -375,13 +384,4 @@ fn tag(row: u64) -> Tag {
 
 fn naive_name(row: u64) -> String {
     format!("row:{row}")
-}
-
-async fn through(
-    cache: &CacheService,
-    key: Key<'_, Value>,
-    policy: Policy,
-    load: impl Future<Output = Result<Value, Failed>>,
-) -> Result<Answer, Failed> {
-    cache.read_through(key, policy, || load).await.map(Answer::from)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::judge::{Judged, Promise, Seen, Wrong};
+use crate::judge::{Judged, Origin, Promise, Seen, Wrong};
 
 /// Counts of reads and writes, since the last time they were asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -20,11 +20,19 @@ pub(crate) struct Tally {
     /// Reads of both kinds within 100 ms of a removal.
     pub(crate) strict_at_risk: u64,
     pub(crate) local_at_risk: u64,
+    /// Reads that were answered by what lay in Redis, and those of them within 100 ms of a removal.
+    pub(crate) found: u64,
+    pub(crate) found_at_risk: u64,
     /// Reads without an answer: the database gave none.
     pub(crate) failed: u64,
     /// By what is wrong with them.
     pub(crate) stale_strict: u64,
     pub(crate) stale_local: u64,
+    /// Those that missed what had been committed long before, and those that found less in Redis than before.
+    pub(crate) overdue: u64,
+    pub(crate) backwards: u64,
+    /// Reads that did not end.
+    pub(crate) hanging: u64,
     /// Those that were never committed, or are of another row.
     pub(crate) never_committed: u64,
     /// Changes of a row that has one writer, which that writer did not find.
@@ -61,6 +69,10 @@ impl Tally {
             Promise::Local if judged.at_risk => self.local_at_risk += 1,
             _ => {}
         }
+        if seen.origin == Origin::Redis {
+            self.found += 1;
+            self.found_at_risk += u64::from(judged.at_risk);
+        }
         if seen.promise == Promise::Local && judged.behind_ns > 0 {
             self.behind_us.record(judged.behind_ns / 1_000);
         }
@@ -68,13 +80,22 @@ impl Tally {
             self.behind_durable_us.record(judged.behind_durable_ns / 1_000);
         }
         self.longest_read_us = self.longest_read_us.max((seen.end_ns - seen.start_ns) / 1_000);
-        match (judged.wrong, seen.promise) {
-            (Some(Wrong::Stale), Promise::Local) => self.stale_local += 1,
-            (Some(Wrong::Stale), _) => self.stale_strict += 1,
-            (Some(Wrong::NeverCommitted | Wrong::AnotherRow), _) => self.never_committed += 1,
-            (Some(Wrong::Lost), _) => self.lost += 1,
-            (None, _) => {}
+        if let Some(wrong) = judged.wrong {
+            self.count_wrong(wrong, seen.promise);
         }
+    }
+
+    /// Counts what is wrong with a read, or with what came of a change.
+    pub(crate) fn count_wrong(&mut self, wrong: Wrong, promise: Promise) {
+        *match wrong {
+            Wrong::Stale if promise == Promise::Local => &mut self.stale_local,
+            Wrong::Stale => &mut self.stale_strict,
+            Wrong::Overdue => &mut self.overdue,
+            Wrong::Backwards => &mut self.backwards,
+            Wrong::NeverCommitted | Wrong::AnotherRow => &mut self.never_committed,
+            Wrong::Lost => &mut self.lost,
+            Wrong::Hanging => &mut self.hanging,
+        } += 1;
     }
 
     /// Counts a change that was acknowledged.
@@ -95,7 +116,8 @@ impl Tally {
     }
 
     pub(crate) fn violations(&self) -> u64 {
-        self.stale_strict + self.stale_local + self.never_committed + self.lost
+        let stale = self.stale_strict + self.stale_local + self.overdue + self.backwards;
+        stale + self.hanging + self.never_committed + self.lost
     }
 
     pub(crate) fn writes(&self) -> u64 {
@@ -113,25 +135,59 @@ impl Tally {
         }
     }
 
-    fn sums(&mut self) -> [&mut u64; 17] {
+    /// What is added up one by one. Each field stands here, so that none is forgotten.
+    fn sums(&mut self) -> [&mut u64; 22] {
+        let Tally {
+            strict,
+            local,
+            labelled,
+            strict_at_risk,
+            local_at_risk,
+            found,
+            found_at_risk,
+            failed,
+            stale_strict,
+            stale_local,
+            overdue,
+            backwards,
+            hanging,
+            never_committed,
+            lost,
+            behind_us: _,
+            behind_durable_us: _,
+            longest_read_us: _,
+            applied,
+            durable,
+            unsure,
+            rolled_back,
+            announced_us: _,
+            loads,
+            misses,
+            hits,
+        } = self;
         [
-            &mut self.strict,
-            &mut self.local,
-            &mut self.labelled,
-            &mut self.strict_at_risk,
-            &mut self.local_at_risk,
-            &mut self.failed,
-            &mut self.stale_strict,
-            &mut self.stale_local,
-            &mut self.never_committed,
-            &mut self.lost,
-            &mut self.applied,
-            &mut self.durable,
-            &mut self.unsure,
-            &mut self.rolled_back,
-            &mut self.loads,
-            &mut self.misses,
-            &mut self.hits,
+            strict,
+            local,
+            labelled,
+            strict_at_risk,
+            local_at_risk,
+            found,
+            found_at_risk,
+            failed,
+            stale_strict,
+            stale_local,
+            overdue,
+            backwards,
+            hanging,
+            never_committed,
+            lost,
+            applied,
+            durable,
+            unsure,
+            rolled_back,
+            loads,
+            misses,
+            hits,
         ]
     }
 }
@@ -195,6 +251,27 @@ impl From<Distribution> for BTreeMap<u64, u64> {
 #[cfg(test)]
 mod tests {
     use super::Tally;
+    use crate::judge::{Promise, Wrong};
+
+    #[test]
+    fn whatever_is_wrong_is_a_violation() {
+        let wrongs = [
+            Wrong::Stale,
+            Wrong::Overdue,
+            Wrong::Backwards,
+            Wrong::NeverCommitted,
+            Wrong::AnotherRow,
+            Wrong::Lost,
+            Wrong::Hanging,
+        ];
+        for (wrong, promise) in wrongs.into_iter().flat_map(|wrong| {
+            [(wrong, Promise::Strict), (wrong, Promise::Local), (wrong, Promise::Labelled { age_ns: 1 })]
+        }) {
+            let mut tally = Tally::default();
+            tally.count_wrong(wrong, promise);
+            assert_eq!(tally.violations(), 1, "{wrong:?}, {promise:?}");
+        }
+    }
 
     #[test]
     fn tallies_add_up_also_when_they_were_sent() {

@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -23,7 +23,7 @@ use crate::clock::{now_ns, patiently};
 use crate::crm::{Crm, Patched};
 use crate::database;
 use crate::history::{Change, History};
-use crate::judge::{Judged, Promise, Seen, Wrong, judge};
+use crate::judge::{Judged, Known, Origin, Promise, Seen, Wrong, judge};
 use crate::loader::{Failed, Value};
 use crate::rule::Rule;
 use crate::subject::{Kind, Subject};
@@ -49,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) processes: u64,
     /// Whether it changes rows.
     pub(crate) writes: bool,
+    /// When the run began.
+    pub(crate) begun_ns: u64,
 }
 
 /// What it is asked.
@@ -69,8 +71,11 @@ pub(crate) enum Order {
 pub(crate) enum Word {
     Report(Box<Tally>),
     Rests,
-    /// What differs from the database, in words.
-    Compared(Vec<String>),
+    /// What differs from the database, in words; and how many of the answers that were compared had not been loaded for that.
+    Compared {
+        differs: Vec<String>,
+        found: u64,
+    },
 }
 
 /// The file in a run's folder that all processes share.
@@ -82,6 +87,8 @@ pub(crate) const VIOLATIONS: &str = "violations.jsonl";
 /// What is written there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Violation {
+    /// When the read began, in seconds since the run did.
+    pub(crate) at_s: f64,
     pub(crate) process: String,
     pub(crate) view: View,
     pub(crate) seen: Seen,
@@ -112,6 +119,15 @@ const AGAIN_WITHIN_MS: u64 = 6;
 /// 50 ms: after which a change is asked for again that was not answered.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
+/// 10 seconds: how long a read of larder may take at most, whatever fails and whoever dies meanwhile. Its process may have stood still for five of
+/// them, a load of one that is gone is waited for two, and a call to Redis takes half of one.
+const HANGS_NS: u64 = 10_000_000_000;
+
+/// Every fourth row is changed by a fortieth as often as others, every half a minute or so: what its removal has missed, no later one makes good
+/// soon.
+const COLD: u64 = 4;
+const COLD_IS_CHANGED: u32 = 40;
+
 /// 20 seconds: how long a process may take to hear of all that was changed, once everything works.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(20);
 
@@ -122,6 +138,10 @@ struct Works {
     tally: Mutex<Tally>,
     /// Of each row, the newest version of which this process was told that it is in force, and when.
     own: Vec<Mutex<(u64, u64)>>,
+    /// Of each row, by each view, the newest version that this process has found in Redis, and when.
+    found: Mutex<BTreeMap<(View, u64), (u64, u64)>>,
+    /// Since when each reader waits for an answer, 0 if it does not.
+    waits_since_ns: Vec<AtomicU64>,
     /// Of the rows that this process alone changes, the version and the nonce that it has made last.
     made: Mutex<BTreeMap<u64, (u64, u64)>>,
     writers_rest: AtomicBool,
@@ -136,6 +156,8 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
     let (seed, writers) = (settings.seed, if settings.writes { WRITERS } else { 0 });
     let works = Arc::new(Works {
         own: (0..settings.rows).map(|_| Mutex::default()).collect(),
+        found: Mutex::default(),
+        waits_since_ns: (0..READERS).map(|_| AtomicU64::default()).collect(),
         settings,
         subject,
         history,
@@ -149,7 +171,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
     for task in 0..READERS + writers {
         let (works, rng) = (Arc::clone(&works), StdRng::seed_from_u64(seed ^ task << 32));
         if task < READERS {
-            reading.lock().spawn(async move { works.read(rng).await });
+            reading.lock().spawn(async move { works.read(task as usize, rng).await });
         } else {
             writing.lock().spawn(async move {
                 match &works.subject {
@@ -175,7 +197,7 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
                     end(&reading).await;
                     Word::Rests
                 }
-                Order::Compare => Word::Compared(works.compare().await),
+                Order::Compare => works.compare().await,
             };
             serde_json::to_string(&word).expect("words are plain data")
         }
@@ -203,52 +225,80 @@ async fn end(tasks: &Mutex<JoinSet<()>>) {
 
 impl Works {
     fn report(&self) -> Tally {
+        self.look_for_hanging();
         let mut tally = std::mem::take(&mut *self.tally.lock());
         (tally.hits, tally.misses, tally.loads) = self.subject.counted();
         tally
     }
 
+    /// Reads that have not ended for too long, each once: what died while somebody waited for it leaves nobody waiting. Of larder alone; others
+    /// may take as long as they say.
+    fn look_for_hanging(&self) {
+        let now_ns = now_ns();
+        for since in self.waits_since_ns.iter().filter(|_| self.settings.kind == Kind::Larder) {
+            let start_ns = since.load(Ordering::Acquire);
+            if start_ns != 0 && now_ns.saturating_sub(start_ns) > HANGS_NS {
+                since.store(0, Ordering::Release);
+                self.accuse(Wrong::Hanging, u64::MAX, 0, start_ns);
+            }
+        }
+    }
+
+    /// Notes what is wrong without a read that has answered so.
+    fn accuse(&self, wrong: Wrong, row: u64, version: u64, start_ns: u64) {
+        let (promise, origin) = (Promise::Strict, Origin::Loaded);
+        let seen = Seen { row, version, nonce: 0, promise, origin, start_ns, end_ns: now_ns() };
+        self.tally.lock().count_wrong(wrong, promise);
+        self.write_down(View::Kept, seen, wrong, 0);
+    }
+
     /// Reads until it is to rest.
-    async fn read(&self, mut rng: StdRng) {
-        let subject = &self.subject;
+    async fn read(&self, reader: usize, mut rng: StdRng) {
+        let reader = &self.waits_since_ns[reader];
         while !self.rests.load(Ordering::Acquire) {
-            match rng.random_range(0..100) {
-                0..70 => {
-                    let (views, mut misses) = (subject.local_views(), 0);
-                    for read in 0..subject.burst() {
-                        if read % YIELD_EVERY == 0 {
-                            tokio::task::yield_now().await;
-                        }
-                        let view = *views.choose(&mut rng).unwrap_or(&View::Strict);
-                        misses += usize::from(!self.read_one(view, self.row(&mut rng), None).await);
-                        if misses == BURST_MISSES {
-                            break;
-                        }
+            self.turn(reader, &mut rng).await;
+            sleep(Duration::from_millis(rng.random_range(REST_MS))).await;
+        }
+    }
+
+    /// One turn of a reader: reads by one of the ways that there are.
+    async fn turn(&self, reader: &AtomicU64, rng: &mut StdRng) {
+        let subject = &self.subject;
+        match rng.random_range(0..100) {
+            0..70 => {
+                let (views, mut misses) = (subject.local_views(), 0);
+                for read in 0..subject.burst() {
+                    if read % YIELD_EVERY == 0 {
+                        tokio::task::yield_now().await;
                     }
-                }
-                70..85 => {
-                    let view = *subject.strict_views().choose(&mut rng).expect("there are views");
-                    self.read_one(view, self.row(&mut rng), None).await;
-                }
-                85..92 => {
-                    let start_ns = now_ns();
-                    if subject.sync().await {
-                        let view = *subject.local_views().choose(&mut rng).unwrap_or(&View::Strict);
-                        self.read_one(view, self.row(&mut rng), Some(start_ns)).await;
-                    }
-                }
-                92..97 => {
-                    let rows: Vec<u64> = (0..4).map(|_| self.row(&mut rng)).collect();
-                    self.read_many(&rows).await;
-                }
-                _ => {
-                    let (row, start_ns) = (self.row(&mut rng), now_ns());
-                    if let Some(answer) = subject.look(row).await {
-                        self.judge(View::Kept, row, start_ns, &answer);
+                    let view = *views.choose(rng).unwrap_or(&View::Strict);
+                    misses += usize::from(!self.read_one(reader, view, self.row(rng), None).await);
+                    if misses == BURST_MISSES {
+                        break;
                     }
                 }
             }
-            sleep(Duration::from_millis(rng.random_range(REST_MS))).await;
+            70..85 => {
+                let view = *subject.strict_views().choose(rng).expect("there are views");
+                self.read_one(reader, view, self.row(rng), None).await;
+            }
+            85..92 => {
+                let start_ns = now_ns();
+                if waited(reader, subject.sync()).await {
+                    let view = *subject.local_views().choose(rng).unwrap_or(&View::Strict);
+                    self.read_one(reader, view, self.row(rng), Some(start_ns)).await;
+                }
+            }
+            92..97 => {
+                let rows: Vec<u64> = (0..4).map(|_| self.row(rng)).collect();
+                self.read_many(reader, &rows).await;
+            }
+            _ => {
+                let (row, start_ns) = (self.row(rng), now_ns());
+                if let Some(answer) = waited(reader, subject.look(row)).await {
+                    self.judge(View::Kept, row, start_ns, &answer);
+                }
+            }
         }
     }
 
@@ -258,9 +308,9 @@ impl Works {
 
     /// Reads a row and judges the answer; a read that `sync` went before is held to what it is by the start of that.
     /// Answers whether it was a hit in the process.
-    async fn read_one(&self, view: View, row: u64, synced_ns: Option<u64>) -> bool {
+    async fn read_one(&self, reader: &AtomicU64, view: View, row: u64, synced_ns: Option<u64>) -> bool {
         let start_ns = synced_ns.unwrap_or_else(now_ns);
-        match self.subject.read(view, row).await {
+        match waited(reader, self.subject.read(view, row)).await {
             Ok(mut answer) => {
                 let is_local = answer.promise != Promise::Strict;
                 if synced_ns.is_some() && answer.promise == Promise::Local {
@@ -277,9 +327,9 @@ impl Works {
     }
 
     /// Reads some rows by one call, where there is one.
-    async fn read_many(&self, rows: &[u64]) {
+    async fn read_many(&self, reader: &AtomicU64, rows: &[u64]) {
         let start_ns = now_ns();
-        match self.subject.read_many(rows).await {
+        match waited(reader, self.subject.read_many(rows)).await {
             Some(Ok(answers)) => {
                 let answers = rows.iter().zip(answers);
                 answers.for_each(|(row, answer)| self.judge(View::Strict, *row, start_ns, &answer));
@@ -287,7 +337,7 @@ impl Works {
             Some(Err(Failed)) => self.tally.lock().failed += 1,
             None => {
                 for row in rows {
-                    self.read_one(View::Strict, *row, None).await;
+                    self.read_one(reader, View::Strict, *row, None).await;
                 }
             }
         }
@@ -296,37 +346,70 @@ impl Works {
     fn judge(&self, view: View, row: u64, start_ns: u64, answer: &Answer) {
         let end_ns = now_ns();
         let Value { version, nonce, .. } = *answer.value;
-        let seen = Seen { row, version, nonce, promise: answer.promise, start_ns, end_ns };
+        let Answer { promise, origin, .. } = *answer;
+        let seen = Seen { row, version, nonce, promise, origin, start_ns, end_ns };
         let judged = match answer.value.row == row {
-            true => self.judged(&seen),
+            true => self.judged(view, &seen),
             false => Judged { wrong: Some(Wrong::AnotherRow), ..Judged::default() },
         };
         self.tally.lock().count(&seen, &judged);
         if let Some(wrong) = judged.wrong {
-            self.write_down(&Violation {
-                process: self.settings.name.clone(),
+            let of_its_commit = wrong == Wrong::Overdue;
+            self.write_down(
                 view,
                 seen,
                 wrong,
-                behind_ns: judged.behind_ns,
-            });
+                if of_its_commit { judged.behind_committed_ns } else { judged.behind_ns },
+            );
         }
     }
 
-    fn judged(&self, seen: &Seen) -> Judged {
-        let (version, at_ns) = *self.own[seen.row as usize].lock();
-        let own = if at_ns < seen.start_ns { version } else { 0 };
-        judge(seen, own, &self.history.changes(seen.row).expect("the history can be read"))
+    fn judged(&self, view: View, seen: &Seen) -> Judged {
+        let before = |(version, at_ns): (u64, u64)| if at_ns < seen.start_ns { version } else { 0 };
+        let own = before(*self.own[seen.row as usize].lock());
+        let found = if seen.origin == Origin::Redis { before(self.find(view, seen)) } else { 0 };
+        let changes = self.history.changes(seen.row).expect("the history can be read");
+        let judged = judge(seen, Known { own, found }, &changes);
+        // Whoever sees a change knows that it was committed, though its writer may be gone.
+        let is_news = |change: &&Change| change.version == seen.version && change.committed_ns == 0;
+        if judged.wrong.is_none() && changes.known.iter().any(|change| is_news(&change)) {
+            self.history.committed(seen.row, seen.version, seen.end_ns).expect("the history can be written");
+        }
+        judged
     }
 
-    fn write_down(&self, violation: &Violation) {
+    /// The newest version that was found in Redis, by this view, before; from now on it is the one that is seen, if that is newer.
+    fn find(&self, view: View, seen: &Seen) -> (u64, u64) {
+        let mut found = self.found.lock();
+        let newest = found.entry((view, seen.row)).or_default();
+        let before = *newest;
+        if seen.version > newest.0 {
+            *newest = (seen.version, seen.end_ns);
+        }
+        before
+    }
+
+    fn write_down(&self, view: View, seen: Seen, wrong: Wrong, behind_ns: u64) {
+        let Settings { name, begun_ns, .. } = &self.settings;
+        let at_s = seen.start_ns.saturating_sub(*begun_ns) as f64 / 1e9;
+        let violation = Violation { at_s, process: name.clone(), view, seen, wrong, behind_ns };
         let mut written_down = self.written_down.lock();
         *written_down += 1;
         if *written_down <= WRITTEN_DOWN {
             let path = self.settings.folder.join(VIOLATIONS);
             let mut file = OpenOptions::new().append(true).create(true).open(path).expect("it can be opened");
-            let line = serde_json::to_string(violation).expect("it is plain data");
+            let line = serde_json::to_string(&violation).expect("it is plain data");
             file.write_all(format!("{line}\n").as_bytes()).expect("it can be written");
+        }
+    }
+
+    /// A row that is to be changed.
+    fn row_to_change(&self, rng: &mut StdRng) -> u64 {
+        loop {
+            let row = self.row(rng);
+            if is_due(row, rng) {
+                return row;
+            }
         }
     }
 
@@ -338,7 +421,7 @@ impl Works {
                 Some(row) => vec![row],
                 None => {
                     let count = if rng.random_ratio(1, 8) { 3 } else { 1 };
-                    let mut rows: Vec<u64> = (0..count).map(|_| self.row(&mut rng)).collect();
+                    let mut rows: Vec<u64> = (0..count).map(|_| self.row_to_change(&mut rng)).collect();
                     // In one order, so that no two changes wait for each other.
                     rows.sort_unstable();
                     rows.dedup();
@@ -370,6 +453,9 @@ impl Works {
         while let Some(row) = rows.choose(&mut rng)
             && !self.writers_rest.load(Ordering::Acquire)
         {
+            if !is_due(*row, &mut rng) {
+                continue;
+            }
             let version = self.made.lock().get(row).map_or(0, |(version, _)| *version);
             let nonce = rng.random_range(1..1 << 52);
             let change = Change { version: version + 1, nonce, ..Change::default() };
@@ -383,18 +469,14 @@ impl Works {
             }
             match patched {
                 Patched::Acknowledged { is_applied } => {
+                    self.history.committed(*row, version + 1, now_ns()).expect("the history can be written");
                     self.acknowledged(*row, change, is_applied).expect("the history can be written");
                     self.tally.lock().count_change(is_applied);
                 }
                 // By a request of before, whose answer did not come.
                 Patched::Overtaken if !is_known => self.tally.lock().unsure += 1,
                 Patched::Overtaken | Patched::Wrong | Patched::Unknown => {
-                    let end_ns = now_ns();
-                    let promise = Promise::Strict;
-                    let seen = Seen { row: *row, version: version + 1, nonce, promise, start_ns, end_ns };
-                    self.tally.lock().lost += 1;
-                    let (process, wrong) = (self.settings.name.clone(), Wrong::Lost);
-                    self.write_down(&Violation { process, view: View::Kept, seen, wrong, behind_ns: 0 });
+                    self.accuse(Wrong::Lost, *row, version + 1, start_ns);
                     return;
                 }
             }
@@ -447,6 +529,9 @@ impl Works {
             return Ok(());
         }
         let committed_ns = now_ns();
+        for (row, change) in &changes {
+            self.history.committed(*row, change.version, committed_ns)?;
+        }
         let is_applied = self.subject.announce(due, true).await >= Acknowledged::Applied;
         let announced_ns = now_ns();
         for (row, change) in changes {
@@ -459,7 +544,7 @@ impl Works {
     }
 
     /// Compares every view of every row with the database, when nobody writes any more.
-    async fn compare(&self) -> Vec<String> {
+    async fn compare(&self) -> Word {
         let mut differs = Vec::new();
         if !self.subject.caught_up(CATCH_UP_LIMIT).await {
             differs.push(format!("{}: it has not caught up within {CATCH_UP_LIMIT:?}", self.settings.name));
@@ -467,7 +552,8 @@ impl Works {
         let truth = match self.subject.truth().await {
             Ok(truth) => truth,
             Err(error) => {
-                return vec![format!("{}: the database does not answer: {error}", self.settings.name)];
+                let differs = vec![format!("{}: the database does not answer: {error}", self.settings.name)];
+                return Word::Compared { differs, found: 0 };
             }
         };
         for (row, made) in &*self.made.lock() {
@@ -482,7 +568,11 @@ impl Works {
             differs.push(format!("{}: it cannot be told of all changes", self.settings.name));
         }
         let rows = (0..).zip(truth).map(|(row, truth)| self.compare_row(row, truth));
-        differs.extend(join_all(rows).await.into_iter().flatten());
+        let mut found = 0;
+        for (more, of_row) in join_all(rows).await {
+            differs.extend(more);
+            found += of_row;
+        }
         match self.subject.waiting().await {
             Some(0) => {}
             Some(waiting) => {
@@ -490,14 +580,17 @@ impl Works {
             }
             None => differs.push(format!("{}: it does not say how many changes wait", self.settings.name)),
         }
-        differs
+        Word::Compared { differs, found }
     }
 
-    async fn compare_row(&self, row: u64, (version, nonce): (u64, u64)) -> Vec<String> {
-        let mut differs = Vec::new();
+    /// What differs of a row, and how many answers were there already.
+    async fn compare_row(&self, row: u64, (version, nonce): (u64, u64)) -> (Vec<String>, u64) {
+        let (mut differs, mut found) = (Vec::new(), 0);
         let name = &self.settings.name;
         for view in [self.subject.local_views(), self.subject.strict_views()].into_iter().flatten() {
-            match self.subject.read(*view, row).await {
+            let answer = self.subject.read(*view, row).await;
+            found += u64::from(answer.as_ref().is_ok_and(|answer| answer.origin != Origin::Loaded));
+            match answer {
                 Ok(answer) if (answer.value.version, answer.value.nonce) == (version, nonce) => {}
                 Ok(answer) => differs.push(format!(
                     "{name}: {view:?} of row {row} is version {} instead of {version}",
@@ -506,6 +599,19 @@ impl Works {
                 Err(Failed) => differs.push(format!("{name}: {view:?} of row {row} cannot be read")),
             }
         }
-        differs
+        (differs, found)
     }
+}
+
+/// Waits for an answer, and shows since when.
+async fn waited<T>(reader: &AtomicU64, answer: impl Future<Output = T>) -> T {
+    reader.store(now_ns(), Ordering::Release);
+    let answer = answer.await;
+    reader.store(0, Ordering::Release);
+    answer
+}
+
+/// Whether a row that was drawn is changed: a cold one is so only now and then.
+fn is_due(row: u64, rng: &mut StdRng) -> bool {
+    !row.is_multiple_of(COLD) || rng.random_ratio(1, COLD_IS_CHANGED)
 }

@@ -134,6 +134,12 @@ impl Worker {
         answer.await.ok()
     }
 
+    /// Whether it has ended, by itself or otherwise.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.asked.lock().is_none()
+    }
+
     /// Kills it with `SIGKILL`, and waits until it is gone.
     ///
     /// # Cancel safety

@@ -76,6 +76,17 @@ fn the_cache_aside_of_textbooks_is_found_and_each_violation_is_written_down() {
 }
 
 #[test]
+fn a_rule_that_is_taken_out_is_missed() {
+    testkit::run_within(LIMIT, async {
+        for rule in ["fill-compare", "late-snapshot", "token-check"] {
+            let ran =
+                freshness(&format!("run --minutes 1 --faults none --without {rule} --stop-at-first")).await;
+            assert!(!ran.passed && ran.said.contains("\"wrong\":\"Stale\""), "{rule}: {}", ran.closing);
+        }
+    });
+}
+
+#[test]
 fn what_cannot_be_run_is_said_with_what_can() {
     testkit::run_within(LIMIT, async {
         let ran = freshness("run --subject crm --without local-lease").await;
