@@ -92,9 +92,10 @@ pub struct Page<T> {
 }
 
 /// A `SELECT` whose conditions depend on the request. Its values are all bound, never written into the text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Select {
     columns: &'static str,
+    id: &'static str,
     from: &'static str,
     joins: &'static str,
     conditions: String,
@@ -104,12 +105,14 @@ pub(crate) struct Select {
 impl Select {
     /// `SELECT columns FROM from`, without conditions yet.
     pub(crate) fn new(columns: &'static str, from: &'static str) -> Self {
-        Self { columns, from, joins: "", conditions: String::new(), values: Vec::new() }
+        Self { columns, id: "id", from, joins: "", conditions: String::new(), values: Vec::new() }
     }
 
-    /// Adds what is joined to each row without adding or removing any: rows are counted without it.
-    pub(crate) const fn joining(mut self, joins: &'static str) -> Self {
+    /// Adds what is joined to each row without adding or removing any, and what the id of a row is called then: rows are counted
+    /// without it.
+    pub(crate) const fn joining(mut self, joins: &'static str, id: &'static str) -> Self {
         self.joins = joins;
+        self.id = id;
         self
     }
 
@@ -134,15 +137,14 @@ impl Select {
     pub(crate) async fn behind<T>(
         self,
         statements: &mut impl Statements,
-        id: &'static str,
         behind: Option<&str>,
         limit: u32,
     ) -> Result<Vec<T>, Error>
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        let greater = format!("{id} >");
-        let Self { columns, from, joins, conditions, values } = self.and_if(&greater, behind, "");
+        let greater = format!("{} >", self.id);
+        let Self { columns, id, from, joins, conditions, values } = self.and_if(&greater, behind, "");
         let rows = format!("SELECT {columns} FROM {from}{joins}{conditions} ORDER BY {id} LIMIT {limit}");
         let mut rows = sqlx::query_as::<_, T>(AssertSqlSafe(rows));
         for value in values {
@@ -161,7 +163,7 @@ impl Select {
     where
         T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
     {
-        let Self { columns, from, joins, conditions, values } = self;
+        let Self { columns, from, joins, conditions, values, .. } = self;
         // As numbers in the text: PostgreSQL would plan anew each time what it is not told how much of it is wanted.
         let behind = u64::from(page.saturating_sub(1)) * u64::from(per_page);
         // The count stands in a row also where the page is empty. Their order is that of the page, which what is around it need not keep.

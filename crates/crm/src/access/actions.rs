@@ -26,7 +26,7 @@ use std::time::Duration;
 const MAX_EMAIL_BYTES: usize = 254;
 
 /// How long an operator's token lasts that one command makes for itself.
-const ERRAND: Duration = Duration::from_secs(60);
+pub const ERRAND: Duration = Duration::from_secs(60);
 
 /// A browser that has signed in.
 pub(super) struct SignedIn {
@@ -390,14 +390,14 @@ pub async fn issue(database: &Database, user: &UserId) -> Result<Token, Error> {
     Ok(token)
 }
 
-/// A token of the operator, for a command that has the database in hand and asks a server that has it too. It lasts a minute.
+/// A token of the operator, for a command that has the database in hand and asks a server that has it too.
 ///
 /// # Errors
 /// What the database reports.
 ///
 /// # Cancel safety
 /// Nothing has happened if it is dropped before its end.
-pub async fn operator_token(database: &Database) -> Result<Token, Error> {
+pub async fn operator_token(database: &Database, lasts: Duration) -> Result<Token, Error> {
     let (token, now) = (Token::new(), Moment::now());
     let row = SessionRow {
         id: token.id(),
@@ -406,7 +406,7 @@ pub async fn operator_token(database: &Database) -> Result<Token, Error> {
         access_epoch: 0,
         name: None,
         created_at: now,
-        expires_at: now.plus(ERRAND),
+        expires_at: now.plus(lasts),
     };
     let mut change = database.change().await?;
     let written = store::begin(&mut change, &row).await?;

@@ -6,7 +6,7 @@ mod model;
 mod routes;
 mod store;
 
-pub use actions::{Home, add_user, issue, operator_token, set_password};
+pub use actions::{ERRAND, Home, add_user, issue, operator_token, set_password};
 pub use cache::{SESSION, register};
 pub use model::{
     Credential, MadePassword, MadeToken, Me, NewToken, PasswordChange, PasswordKind, Session, SessionKind,

@@ -4,6 +4,7 @@ mod backup;
 mod check_config;
 mod import;
 mod migrate;
+mod operator_token;
 mod serve;
 mod user;
 mod warm;
@@ -52,7 +53,7 @@ Under /api:
   GET, PATCH, DELETE          activities/{id}
   GET                         users/{id}/stats
   POST                        users/{id}/password, for admins: makes one
-  PATCH                       products/{id}, for the operator
+  PATCH                       products/{id}, for the operator: `crm operator-token`
 All of it, to read and to try: /api/docs
 Lists take page, per_page (at most 200), sort (-name for the reverse), q (words to search for) and filters.";
 
@@ -92,6 +93,9 @@ enum Command {
     /// Ask the running server to load companies and their pipelines into its cache
     #[command(long_about = warm::LONG_ABOUT)]
     Warm(warm::Arguments),
+    /// Print a token of the operator, who changes the price list
+    #[command(long_about = operator_token::LONG_ABOUT, after_long_help = operator_token::EXAMPLES)]
+    OperatorToken(operator_token::Arguments),
     /// Show the settings that hold, and what is wrong with them
     CheckConfig,
 }
@@ -164,6 +168,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Restored => runtime.block_on(backup::restored(&settings)),
         Command::Migrate => runtime.block_on(migrate::run(&settings)),
         Command::Warm(arguments) => runtime.block_on(warm::run(&settings, &arguments)),
+        Command::OperatorToken(arguments) => runtime.block_on(operator_token::run(&settings, &arguments)),
         Command::CheckConfig => check_config::run(&settings),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -34,7 +34,7 @@ pub(super) async fn run(settings: &Settings, arguments: &Arguments) -> Result<()
     let begun = std::time::SystemTime::now();
     // Whoever has the database of a server may ask it.
     let database = open(settings).await?;
-    let token = access::operator_token(&database).await?;
+    let token = access::operator_token(&database, access::ERRAND).await?;
     database.close().await;
     let result = ask(settings.listen, &token, arguments.concurrency, |progress| {
         bar.set_length(u64::try_from(progress.of).unwrap_or(u64::MAX));

@@ -47,19 +47,11 @@ pub async fn list(
 pub(super) async fn export(
     app: &Arc<App>,
     caller: &Caller,
-    company: CompanyId,
-    query: ContactQuery,
+    company: &CompanyId,
+    query: &ContactQuery,
 ) -> Result<Csv, Error> {
-    caller.within(&company, "company")?;
-    let (app, asked) = (Arc::clone(app), Arc::new((company, query)));
-    Csv::of("contacts.csv", move |behind| {
-        let (app, asked) = (Arc::clone(&app), Arc::clone(&asked));
-        async move {
-            let mut snapshot = app.database.snapshot().await?;
-            store::behind(&mut snapshot, &asked.0, &asked.1, behind.as_deref()).await
-        }
-    })
-    .await
+    caller.within(company, "company")?;
+    Csv::of::<Contact>(app, "contacts.csv", store::selected(company, query)).await
 }
 
 /// One contact.

@@ -6,7 +6,7 @@ use crate::caller::{CompanyId, UserId};
 use crate::companies;
 use crate::database::{Change, Statements};
 use crate::error::Error;
-use crate::http::csv::{BATCH, Record};
+use crate::http::csv::Record;
 use crate::page::{Page, Select};
 use crate::time::Moment;
 use crate::words::search_pattern;
@@ -90,21 +90,8 @@ pub async fn page(
         .await
 }
 
-/// The contacts of a company behind the one of this id, in the order of their ids, as a file takes them.
-///
-/// # Errors
-/// What the database reports.
-pub(super) async fn behind(
-    statements: &mut impl Statements,
-    company: &CompanyId,
-    query: &ContactQuery,
-    behind: Option<&str>,
-) -> Result<Vec<Contact>, Error> {
-    selected(company, query).behind(statements, "id", behind, BATCH).await
-}
-
 /// Which of a company's contacts.
-fn selected(company: &CompanyId, query: &ContactQuery) -> Select {
+pub(super) fn selected(company: &CompanyId, query: &ContactQuery) -> Select {
     Select::new(columns!(), "contacts")
         .and("company_id =", company.as_str(), "")
         .and_if("kind =", query.kind.map(|kind| kind.word()), "")

@@ -68,7 +68,7 @@ async fn export(
     mut params: Params,
 ) -> Result<Csv, Error> {
     params.refuse(&["page", "per_page", "sort"]);
-    actions::export(&app, &caller, company, query(params)?).await
+    actions::export(&app, &caller, &company, &query(params)?).await
 }
 
 /// One deal, with the names of what it refers to.

@@ -5,7 +5,7 @@ use super::model::{Deal, DealId, DealQuery, DealSort, DealView, Named};
 use crate::caller::{CompanyId, UserId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
-use crate::http::csv::{BATCH, Record};
+use crate::http::csv::Record;
 use crate::page::{Page, Select};
 use crate::time::{Day, Moment};
 use crate::words::search_pattern;
@@ -142,23 +142,10 @@ pub async fn page(
     selected(company, query).page(statements, &format!("{order}, d.id {direction}"), query.paging).await
 }
 
-/// The deals of a company behind the one of this id, in the order of their ids, as a file takes them.
-///
-/// # Errors
-/// What the database reports.
-pub(super) async fn behind(
-    statements: &mut impl Statements,
-    company: &CompanyId,
-    query: &DealQuery,
-    behind: Option<&str>,
-) -> Result<Vec<DealView>, Error> {
-    selected(company, query).behind(statements, "d.id", behind, BATCH).await
-}
-
 /// Which of a company's deals.
-fn selected(company: &CompanyId, query: &DealQuery) -> Select {
+pub(super) fn selected(company: &CompanyId, query: &DealQuery) -> Select {
     Select::new(view_columns!(), "deals d")
-        .joining(view_joins!())
+        .joining(view_joins!(), "d.id")
         .and("d.company_id =", company.as_str(), "")
         .and_if("d.stage =", query.stage.map(|stage| stage.word()), "")
         .and_if("d.owner_id =", query.owner.as_ref().map(|owner| owner.as_str()), "")

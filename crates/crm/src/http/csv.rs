@@ -1,22 +1,28 @@
 //! Lists as CSV (RFC 4180): sent a batch of rows at a time, of any length, without holding a connection to the database meanwhile.
 
+use crate::app::App;
+use crate::database::{Single, State};
 use crate::error::Error;
+use crate::page::Select;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use sqlx::FromRow;
+use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use utoipa::IntoResponses;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, RefOr, Response as Answer, ResponseBuilder};
 
 /// Rows that are read at a time: some hundred kilobytes.
-pub(crate) const BATCH: u32 = 1_000;
+const BATCH: u32 = 1_000;
 
 const TYPE: &str = "text/csv; charset=utf-8";
 
 /// A row as a record of a CSV file.
-pub(crate) trait Record: Send + 'static {
+pub(crate) trait Record: for<'r> FromRow<'r, AnyRow> + Send + Unpin + 'static {
     /// The names of the columns.
     const COLUMNS: &'static [&'static str];
 
@@ -35,37 +41,41 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// The file of this name, of the rows that `next` reads: those behind an id, or the first ones, at most [`BATCH`]. The first of
-    /// them are read before anything is answered, so that who may not have them is told so.
+    /// The file of this name, of rows in the order of their ids. The first of them are read before anything is answered, so that who
+    /// may not have them is told so.
     ///
     /// # Errors
-    /// What `next` reports at first; later it cuts the file off, in the middle of a chunk, so that nobody takes it for whole.
-    pub(crate) async fn of<T: Record, Fut>(
+    /// What the database reports at first; later it cuts the file off, in the middle of a chunk, so that nobody takes it for whole.
+    pub(crate) async fn of<T: Record>(
+        app: &Arc<App>,
         name: &'static str,
-        next: impl Fn(Option<String>) -> Fut + Send + 'static,
-    ) -> Result<Self, Error>
-    where
-        Fut: Future<Output = Result<Vec<T>, Error>> + Send,
-    {
-        let first = next(None).await?;
+        rows: Select,
+    ) -> Result<Self, Error> {
+        let first = batch::<T>(app, &rows, None).await?;
         let mut file = encoded([T::COLUMNS.iter().map(|column| (*column).to_owned()).collect()])?;
         file.extend(encoded(first.iter().map(T::cells))?);
-        let behind = behind(&first);
-        let rest = stream::try_unfold((next, behind), async |(next, behind)| {
-            let Some(behind) = behind else { return Ok::<_, Error>(None) };
-            let rows = next(Some(behind)).await;
-            let rows = rows.inspect_err(|error| tracing::warn!(%error, "a file was cut off"))?;
-            let chunk = Bytes::from(encoded(rows.iter().map(T::cells))?);
-            let behind = self::behind(&rows);
-            Ok(Some((chunk, (next, behind))))
+        let last = last_of_full(&first);
+        let rest = stream::try_unfold((Arc::clone(app), rows, last), async |(app, rows, last)| {
+            let Some(last) = last else { return Ok::<_, Error>(None) };
+            let batch = batch::<T>(&app, &rows, Some(&last)).await;
+            let batch = batch.inspect_err(|error| tracing::warn!(%error, "a file was cut off"))?;
+            let chunk = Bytes::from(encoded(batch.iter().map(T::cells))?);
+            let last = last_of_full(&batch);
+            Ok(Some((chunk, (app, rows, last))))
         });
         let chunks = stream::StreamExt::chain(stream::iter([Ok(Bytes::from(file))]), rest);
         Ok(Self { name, body: Body::from_stream(chunks) })
     }
 }
 
+/// The rows behind the one of this id, or the first ones, at most [`BATCH`].
+async fn batch<T: Record>(app: &App, rows: &Select, behind: Option<&str>) -> Result<Vec<T>, Error> {
+    let mut single = Single::open(&app.database).await?;
+    rows.clone().behind(&mut single, behind, BATCH).await
+}
+
 /// Behind what the next batch begins, if there can be one.
-fn behind<T: Record>(rows: &[T]) -> Option<String> {
+fn last_of_full<T: Record>(rows: &[T]) -> Option<String> {
     let is_full = rows.len() >= BATCH as usize;
     rows.last().filter(|_| is_full).map(|last| last.id().to_owned())
 }

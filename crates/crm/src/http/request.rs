@@ -38,7 +38,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Operator {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Error> {
         let operator = parts.extensions.get::<Self>().copied();
-        operator.ok_or(Error::Forbidden("this is for whoever runs the service: use its `crm` command"))
+        operator.ok_or(Error::Forbidden(
+            "this is for whoever runs the service: `crm operator-token` makes a token for that",
+        ))
     }
 }
 

@@ -61,7 +61,7 @@ async fn export(
     mut params: Params,
 ) -> Result<Csv, Error> {
     params.refuse(&["page", "per_page", "sort"]);
-    actions::export(&app, &caller, company, query(params)?).await
+    actions::export(&app, &caller, &company, &query(params)?).await
 }
 
 /// One user.

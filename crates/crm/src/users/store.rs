@@ -5,7 +5,7 @@ use super::model::{User, UserQuery, UserSort};
 use crate::caller::{CompanyId, UserId};
 use crate::database::{Change, Statements};
 use crate::error::Error;
-use crate::http::csv::{BATCH, Record};
+use crate::http::csv::Record;
 use crate::page::{Page, Select};
 use crate::time::Moment;
 use crate::words::search_pattern;
@@ -99,21 +99,8 @@ pub async fn page(
         .await
 }
 
-/// The users of a company behind the one of this id, in the order of their ids, as a file takes them.
-///
-/// # Errors
-/// What the database reports.
-pub(super) async fn behind(
-    statements: &mut impl Statements,
-    company: &CompanyId,
-    query: &UserQuery,
-    behind: Option<&str>,
-) -> Result<Vec<User>, Error> {
-    selected(company, query).behind(statements, "id", behind, BATCH).await
-}
-
 /// Which of a company's users.
-fn selected(company: &CompanyId, query: &UserQuery) -> Select {
+pub(super) fn selected(company: &CompanyId, query: &UserQuery) -> Select {
     // All bound values are text; `active` is the only number, so it is compared as text.
     let active = query.active.map(|active| active.as_number().to_string());
     Select::new(columns!(), "users")

@@ -119,6 +119,31 @@ fn a_killed_process_leaves_nothing_that_is_in_the_way() {
     });
 }
 
+#[test]
+fn who_has_the_database_in_hand_is_the_operator() {
+    testkit::run_within(LIMIT, async {
+        let desk = Desk::new();
+        let serving = Serving::start(desk.directory(), &[]);
+        let made = desk.crm().args(["operator-token", "--minutes=1"]).output().unwrap();
+        let token = String::from_utf8(made.stdout).unwrap();
+        let products = format!("http://{}/api/products", serving.address);
+        let read = async || -> serde_json::Value {
+            client().get(&products).bearer_auth(token.trim_end()).send().await.unwrap().json().await.unwrap()
+        };
+        let id = read().await[0]["id"].as_str().unwrap().to_owned();
+        let changed = client().patch(format!("{products}/{id}")).bearer_auth(token.trim_end());
+        let changed = changed.json(&json!({"list_price_cents": 4711})).send().await.unwrap();
+        assert!(changed.status().is_success(), "{}", changed.text().await.unwrap());
+        assert_eq!(read().await[0]["list_price_cents"], 4711);
+        assert!(serving.terminate());
+        for minutes in ["0", "1441", "soon"] {
+            let refused =
+                refused(&desk.crm().args(["operator-token", "--minutes", minutes]).output().unwrap());
+            assert!(refused.contains("--minutes <COUNT>"), "{refused}");
+        }
+    });
+}
+
 /// Memory that goes up by megabytes when the system gets to it looks like a leak.
 #[cfg(target_os = "linux")]
 #[test]

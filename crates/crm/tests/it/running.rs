@@ -247,7 +247,7 @@ impl Running {
 
     /// Sends a request as the operator.
     pub(crate) async fn operate(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
-        let token = access::operator_token(&self.app.database).await.unwrap();
+        let token = access::operator_token(&self.app.database, access::ERRAND).await.unwrap();
         self.send(method, path, body, &[("authorization", &bearer(&token))]).await
     }
 

@@ -85,7 +85,8 @@ fn processes_that_start_at_once_fill_an_empty_database_once() {
             starting.into_iter().map(|server| server.join().unwrap()).collect()
         });
         let settings = DatabaseUrl::parse(&crate::ground::url_of(directory.path())).unwrap();
-        let token = access::operator_token(&Database::open(&settings).await.unwrap()).await.unwrap();
+        let token =
+            access::operator_token(&Database::open(&settings).await.unwrap(), access::ERRAND).await.unwrap();
         for server in &servers {
             let url = format!("http://{}/api/companies", server.address);
             let shown = client().get(url).bearer_auth(token.expose()).send().await.unwrap();

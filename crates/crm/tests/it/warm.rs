@@ -21,7 +21,7 @@ fn warmed_companies_and_pipelines_are_hits() {
     testkit::run(async {
         let data = Data::demo().await;
         let server = data.serve(Switch::On).await;
-        let token = access::operator_token(&data.database).await.unwrap();
+        let token = access::operator_token(&data.database, access::ERRAND).await.unwrap();
         let mut steps = Vec::new();
         let summary =
             ask(server.address, &token, CONCURRENCY, |progress| steps.push((progress.done, progress.of)))
@@ -43,7 +43,7 @@ fn without_a_server_or_a_cache_the_reason_is_told() {
     testkit::run(async {
         let data = Data::demo().await;
         let server = data.serve(Switch::Off).await;
-        let token = access::operator_token(&data.database).await.unwrap();
+        let token = access::operator_token(&data.database, access::ERRAND).await.unwrap();
         let refused = ask(server.address, &token, CONCURRENCY, |_| {}).await.unwrap_err().to_string();
         assert!(refused.contains("CRM_CACHE=on"), "{refused}");
         let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
