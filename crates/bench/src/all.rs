@@ -7,7 +7,7 @@ use bench::machine::{self, Place};
 use clap::Args;
 
 use crate::node::Peers;
-use crate::record::{Sample, Summary, csv, summaries};
+use crate::record::{Sample, Summary, save, summaries};
 use crate::remote::{elementary, fills, front, ground, hits as remote_hits, patterns};
 use crate::stage::Stage;
 use crate::{
@@ -64,17 +64,16 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn write(samples: &[Sample], options: &Options, folder: &Path) -> Result<(), Failure> {
-    std::fs::write(folder.join("raw.csv"), csv(samples))?;
+    save(folder, samples)?;
     let others = machine::REMOTE.into_iter().filter(|name| !machine::LOCAL.contains(name));
     let versions: Vec<&str> = machine::LOCAL.into_iter().chain(others).collect();
     let mut text = String::from("# What the README claims of speed, measured\n\n");
     writeln!(
         text,
-        "Made by `cargo xtask bench all --rounds {}{}`. Every measurement is in [raw.csv](raw.csv); what was measured how, all tables and the plots stand in \
+        "Made by `{}`. Every measurement is in [raw.csv](raw.csv); what was measured how, all tables and the plots stand in \
          [local](local/README.md), [remote](remote/README.md), [outbox](outbox/README.md) and [stampede](stampede/README.md).\n\n{}\n- {}, profile \
          `release` (thin LTO)\n- {}; {}\n",
-        options.rounds,
-        if options.peers.peers { " --peers" } else { "" },
+        machine::command(),
         machine::line(),
         machine::rustc(),
         machine::version_of("redis-server").unwrap_or_default(),

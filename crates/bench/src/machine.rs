@@ -63,6 +63,26 @@ impl Place {
     }
 }
 
+/// How the measurements of this process are made again, as `cargo xtask bench all --peers`.
+pub fn command() -> String {
+    shown_command(std::env::args().skip(1))
+}
+
+/// Without the folders and files that are of this machine.
+fn shown_command(mut arguments: impl Iterator<Item = String>) -> String {
+    let mut shown = "cargo xtask bench".to_owned();
+    while let Some(argument) = arguments.next() {
+        let (name, value) =
+            argument.split_once('=').map_or((&*argument, None), |(name, value)| (name, Some(value)));
+        if !["--folder", "--seed-cache", "--reference"].contains(&name) {
+            shown = format!("{shown} {argument}");
+        } else if value.is_none() {
+            arguments.next(); // its value
+        }
+    }
+    shown
+}
+
 /// The folder of a run as it is shown: from the root of the repository, if it lies there.
 pub fn shown(folder: &Path) -> String {
     folder.strip_prefix(testkit::workspace_root()).unwrap_or(folder).display().to_string()
@@ -87,4 +107,20 @@ pub fn versions(of: &[&str]) -> String {
         Some(format!("{name} {}", after.split('"').next()?))
     };
     of.iter().filter_map(version).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_without_what_is_of_this_machine() {
+        for (given, shown) in [
+            ("", "cargo xtask bench"),
+            ("all --peers --folder /somewhere", "cargo xtask bench all --peers"),
+            ("crm --seed-cache=/a/b.mjs --reference /c --rounds=5", "cargo xtask bench crm --rounds=5"),
+        ] {
+            assert_eq!(shown_command(given.split_whitespace().map(str::to_owned)), shown);
+        }
+    }
 }

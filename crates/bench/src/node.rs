@@ -74,6 +74,16 @@ pub(crate) fn prepare(others: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// An adapter of `bench/peers`, with the cache of this name over the Redis at this URL.
+pub(crate) fn adapter(file: &str, subject: &str, redis: &str, seed_cache: Option<&Path>) -> Command {
+    let mut command = Command::new("node");
+    command.arg(peers().join(file)).args(["--subject", subject, "--redis", redis]);
+    if let Some(file) = seed_cache {
+        command.arg("--seed-cache").arg(file);
+    }
+    command
+}
+
 /// Runs a command whose output goes to standard error: standard output is for the table.
 pub(crate) fn must_succeed(command: &mut Command, name: &str) -> Result<(), Failure> {
     let status = command.stdout(io::stderr()).status();
@@ -93,11 +103,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 impl Node {
     /// Of the cache of this name, over the Redis at this URL.
     pub(crate) fn start(subject: &str, redis: &str, seed_cache: Option<&Path>) -> Result<Self, Failure> {
-        let mut command = Command::new("node");
-        command.arg(peers().join("operations.mjs")).args(["--subject", subject, "--redis", redis]);
-        if let Some(file) = seed_cache {
-            command.arg("--seed-cache").arg(file);
-        }
+        let mut command = adapter("operations.mjs", subject, redis, seed_cache);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let orders = child.stdin.take().ok_or("standard input is a pipe")?;
         let lines = BufReader::new(child.stdout.take().ok_or("standard output is a pipe")?).lines();

@@ -1,5 +1,9 @@
 //! What was measured, and what is said of it.
 
+use std::path::Path;
+
+use crate::Failure;
+
 /// What a number is about. The words are those of the tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Case {
@@ -77,14 +81,15 @@ fn median(mut values: Vec<f64>) -> f64 {
     }
 }
 
-/// All of it, one line a measurement.
-pub(crate) fn csv(samples: &[Sample]) -> String {
-    let line = |Sample { case, round, value }: &Sample| {
-        let Case { group, set, side, entries, unit } = case;
-        format!("{group},{set},{side},{entries},{round},{value:.3},{unit}\n")
-    };
-    let header = "group,set,side,entries,round,value,unit\n".to_owned();
-    samples.iter().map(line).fold(header, |csv, line| csv + &line)
+/// Writes all of it to `raw.csv` in a folder, one line a measurement.
+pub(crate) fn save(folder: &Path, samples: &[Sample]) -> Result<(), Failure> {
+    let mut file = csv::Writer::from_path(folder.join("raw.csv"))?;
+    file.write_record(["group", "set", "side", "entries", "round", "value", "unit"])?;
+    for Sample { case: Case { group, set, side, entries, unit }, round, value } in samples {
+        let (entries, round, value) = (entries.to_string(), round.to_string(), format!("{value:.3}"));
+        file.write_record([group, &**set, side, &entries, &round, &value, unit])?;
+    }
+    Ok(file.flush()?)
 }
 
 #[cfg(test)]
@@ -109,6 +114,9 @@ mod tests {
 
     #[test]
     fn a_line_of_csv_for_each_measurement() {
-        assert_eq!(csv(&[sample("a", 1, 2.5)]).lines().nth(1), Some("g,s,a,1,1,2.500,ns"));
+        let folder = tempfile::tempdir().expect("a folder");
+        save(folder.path(), &[sample("a, of two tiers", 1, 2.5)]).expect("it is written");
+        let lines = std::fs::read_to_string(folder.path().join("raw.csv")).expect("it is there");
+        assert_eq!(lines.lines().nth(1), Some("g,s,\"a, of two tiers\",1,1,2.500,ns"));
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::record::{Sample, Summary, csv, summaries};
+use crate::record::{Sample, Summary, save, summaries};
 use crate::stage::WORKERS;
 use bench::machine;
 
@@ -54,7 +54,7 @@ const GROUPS: [(&str, &str, &str, &str); 5] = [
 /// Writes the folder.
 pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(place)?;
-    std::fs::write(place.join("raw.csv"), csv(samples))?;
+    save(place, samples)?;
     for (file, title, group) in [
         ("growth.svg", "One hit, in nanoseconds", growth::GROUP),
         ("removal.svg", "Removal of all entries, in nanoseconds", removal::GROUP),
@@ -69,7 +69,7 @@ pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(
 
 fn readme(samples: &[Sample], rounds: usize) -> Result<String, Failure> {
     let mut text = String::from("# larder's in-process tier beside the bare parts\n\n");
-    writeln!(text, "Made by `cargo xtask bench`. Every measurement is in [raw.csv](raw.csv).\n")?;
+    writeln!(text, "Made by `{}`. Every measurement is in [raw.csv](raw.csv).\n", machine::command())?;
     writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
     writeln!(text, "- {}", machine::versions(&machine::LOCAL))?;

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::data;
 use crate::node::{Node, Peers};
-use crate::record::{Case, Sample, Summary, csv, summaries};
+use crate::record::{Case, Sample, Summary, save, summaries};
 use crate::remote::peers::{Amalgam, MultiTier, lives};
 use crate::sides::LIFETIME;
 use crate::stage::now;
@@ -311,13 +311,14 @@ async fn ask(cache: &Cache, name: &str, loads: &Arc<AtomicU64>) -> bool {
 
 fn write(samples: &[Sample], cases: &[Case], times: usize, folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("raw.csv"), csv(samples))?;
+    save(folder, samples)?;
     let mut text = String::from("# How often a cold key is loaded that many ask for at once\n\n");
     writeln!(
         text,
-        "Made by `cargo xtask bench stampede`. Every measurement is in [raw.csv](raw.csv).\n\n{}\n- {}, profile `release` (thin LTO)\n- {}; {}\n\
+        "Made by `{}`. Every measurement is in [raw.csv](raw.csv).\n\n{}\n- {}, profile `release` (thin LTO)\n- {}; {}\n\
          - {times} stampedes of each after one to warm up, all in turn, each on a name that nobody has used: {CALLERS} callers at once, in one \
          process or spread over four, and a load of {} ms. Two cores serve all of them.\n",
+        machine::command(),
         machine::line(),
         machine::rustc(),
         machine::version_of("redis-server").unwrap_or_default(),

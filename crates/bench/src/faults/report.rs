@@ -7,7 +7,7 @@ use super::case::{CHANGED, Outcome, ROWS};
 use super::name_of;
 use super::table::{distinct, heading, millis};
 use crate::bars::Bars;
-use crate::record::{Case, Sample, csv};
+use crate::record::{Case, Sample, save};
 use bench::machine::{self, Place};
 
 use crate::Failure;
@@ -43,7 +43,7 @@ pub(crate) fn write(
     let place = place.folder("-faults");
     std::fs::create_dir_all(&place)?;
     let samples: Vec<Sample> = outcomes.iter().flat_map(samples).collect();
-    std::fs::write(place.join("raw.csv"), csv(&samples))?;
+    save(&place, &samples)?;
     for (file, title, value) in PLOTS {
         std::fs::write(place.join(file), draw(title, outcomes, value)?)?;
     }
@@ -107,8 +107,9 @@ fn readme(outcomes: &[Outcome], table: &str, hold: Duration) -> Result<String, F
     let mut text = format!("# {}\n\n", heading(&subjects));
     writeln!(
         text,
-        "Made by `cargo run --release -p bench -- faults`. Every number is in [raw.csv](raw.csv); what they mean stands in \
-         docs/faults.md.\n"
+        "Made by `{}`. Every number is in [raw.csv](raw.csv); what they mean stands in \
+         docs/faults.md.\n",
+        machine::command()
     )?;
     writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;

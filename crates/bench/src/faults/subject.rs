@@ -113,11 +113,7 @@ pub(crate) async fn start(
             Ok(Running { subject: Box::new(subject), _process: process })
         }
         Name::Ioredis | Name::IoredisFailfast | Name::Bento | Name::BentoL2 => {
-            let mut command = Command::new("node");
-            command.arg(node::peers().join("serve.mjs")).args(["--subject", name.as_str(), "--redis", redis]);
-            if let Some(file) = seed_cache {
-                command.arg("--seed-cache").arg(file);
-            }
+            let mut command = node::adapter("serve.mjs", name.as_str(), redis, seed_cache).into();
             let process = Process::start(&mut command).await?;
             Ok(Running { subject: Box::new(Rows { base: process.base()?.to_owned() }), _process: process })
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::cost;
 use super::lag::{Lag, RATE};
 use crate::faults::distinct;
-use crate::record::{Sample, csv, summaries};
+use crate::record::{Sample, save, summaries};
 use bench::machine;
 
 use crate::Failure;
@@ -19,7 +19,7 @@ pub(crate) fn write(
     place: &Path,
 ) -> Result<(), Failure> {
     std::fs::create_dir_all(place)?;
-    std::fs::write(place.join("raw.csv"), csv(costs))?;
+    save(place, costs)?;
     std::fs::write(place.join("README.md"), readme(costs, lags, settings)?)?;
     Ok(())
 }
@@ -28,7 +28,8 @@ fn readme(costs: &[Sample], lags: &[Lag], (rounds, seconds): (usize, u64)) -> Re
     let mut text = String::from("# What an outbox costs, and how soon others hear of a change\n\n");
     writeln!(
         text,
-        "Made by `cargo xtask bench outbox`. Every measurement of the cost is in [raw.csv](raw.csv).\n"
+        "Made by `{}`. Every measurement of the cost is in [raw.csv](raw.csv).\n",
+        machine::command()
     )?;
     writeln!(text, "{}", machine::line())?;
     writeln!(

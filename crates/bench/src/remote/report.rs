@@ -7,7 +7,7 @@ use std::path::Path;
 use super::ground::{CPU, P50, P99, RATE, SERVER, SERVER_CPU};
 use super::hits::in_words;
 use super::{batches, elementary, fills, front, hits, patterns, scripts};
-use crate::record::{Sample, Summary, csv, summaries};
+use crate::record::{Sample, Summary, save, summaries};
 use bench::machine;
 
 use crate::{Failure, plot};
@@ -102,7 +102,7 @@ const PLOTS: [Plot; 2] = [
 /// Writes the folder.
 pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(place)?;
-    std::fs::write(place.join("raw.csv"), csv(samples))?;
+    save(place, samples)?;
     let mut text = head(rounds)?;
     text += &bars(samples)?;
     for (file, title, group, axis, unit) in PLOTS {
@@ -118,7 +118,7 @@ pub(crate) fn write(samples: &[Sample], rounds: usize, place: &Path) -> Result<(
 
 fn head(rounds: usize) -> Result<String, Failure> {
     let mut text = String::from("# larder over Redis beside the bare client\n\n");
-    writeln!(text, "Made by `cargo xtask bench remote`. Every measurement is in [raw.csv](raw.csv).\n")?;
+    writeln!(text, "Made by `{}`. Every measurement is in [raw.csv](raw.csv).\n", machine::command())?;
     writeln!(
         text,
         "{}\n\

@@ -13,7 +13,7 @@ use super::subject::Who;
 use super::{POSTGRES, Run};
 use crate::Failure;
 use crate::bars::Bars;
-use crate::record::{Sample, Summary, csv};
+use crate::record::{Sample, Summary, save};
 
 /// The subjects in the order of the tables.
 const ORDER: [Who; 7] = [
@@ -38,7 +38,7 @@ const SHOWN_FROM: f64 = 0.8;
 
 pub(super) fn write(run: &Run, settings: (usize, u64), folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("raw.csv"), csv(&run.samples))?;
+    save(folder, &run.samples)?;
     for (file, title, unit, lowest) in PLOTS {
         std::fs::write(folder.join(file), plot(&run.samples, title, unit, lowest)?)?;
     }
@@ -61,11 +61,7 @@ fn plot(samples: &[Sample], title: &str, unit: &'static str, lowest: f64) -> Res
 
 fn readme(run: &Run, (rounds, seconds): (usize, u64)) -> Result<String, Failure> {
     let mut text = String::from("# The CRM over HTTP, signed in, with its data in PostgreSQL\n\n");
-    let peers = if run.reference.is_some() { " --peers" } else { "" };
-    writeln!(
-        text,
-        "Made by `cargo xtask bench crm --rounds {rounds} --seconds {seconds}{peers}`. Every measurement is in [raw.csv](raw.csv).\n"
-    )?;
+    writeln!(text, "Made by `{}`. Every measurement is in [raw.csv](raw.csv).\n", machine::command())?;
     text += &settings(run, rounds, seconds)?;
     writeln!(
         text,

@@ -363,7 +363,7 @@ fn readme(outcome: &Outcome, findings: &[String]) -> Result<String, Failure> {
     let Outcome { capacity, per_second, took, tally, faults, looks, tasks } = outcome;
     let mut text = String::from("# The CRM under load, while what is behind it fails\n\n");
     let minutes = took.as_secs_f64() / 60.0;
-    writeln!(text, "Made by `cargo xtask bench soak --minutes {minutes:.0}`.\n")?;
+    writeln!(text, "Made by `{}`.\n", machine::command())?;
     writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
     writeln!(
