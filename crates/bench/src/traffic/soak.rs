@@ -360,9 +360,8 @@ fn write(outcome: &Outcome, findings: &[String], folder: &Path) -> Result<(), Fa
 }
 
 fn readme(outcome: &Outcome, findings: &[String]) -> Result<String, Failure> {
-    let Outcome { capacity, per_second, took, tally, faults, looks, tasks } = outcome;
+    let Outcome { capacity, per_second, tally, faults, looks, tasks, .. } = outcome;
     let mut text = String::from("# The CRM under load, while what is behind it fails\n\n");
-    let minutes = took.as_secs_f64() / 60.0;
     writeln!(text, "Made by `{}`.\n", machine::command())?;
     writeln!(text, "{}", machine::line())?;
     writeln!(text, "- {}, profile `release` (thin LTO)", machine::rustc())?;
