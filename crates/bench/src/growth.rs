@@ -8,6 +8,7 @@ use crate::Failure;
 use crate::data::{self, Item};
 use crate::hits::BASELINE;
 use crate::record::{Case, Sample};
+use crate::remote::peers::Amalgam;
 use crate::sides::{ByKey, ByName, Get, Map, Moka, Quick, QuickNamed, Side, Tags};
 use crate::stage::{Entrant, Stage};
 
@@ -36,6 +37,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Vec<Sample>, Failure> {
         set.enter(&mut all, BASELINE, Quick::new())?;
         set.enter(&mut all, "quick_cache + deadline, name made", QuickNamed(Quick::new()))?;
         set.enter(&mut all, "moka", Moka::new())?;
+        set.enter(&mut all, "amalgam-cache", Amalgam::alone()?)?;
         set.enter(&mut all, "papaya, no deadline", Map::new())?;
         set.enter(&mut all, "larder get, name", Get::<_, ByName>::new(&NUMBER, Tags::None)?)?;
         set.enter(&mut all, "larder get, key, 2 tags", Get::<_, ByKey>::new(&NUMBER, Tags::Two)?)?;

@@ -30,14 +30,28 @@ fn load() -> String {
     load.split(' ').next().filter(|load| !load.is_empty()).unwrap_or("unknown").to_owned()
 }
 
-/// The line of a run's README that says on what it was measured, and how busy that was.
+/// The lines of a run's README that say on what it was measured, how busy that was, and what.
 pub fn line() -> String {
     format!(
-        "- processor: {}, {} cores; Linux load in the last minute of the run: {}",
+        "- processor: {}, {} cores; Linux load in the last minute of the run: {}\n- commit {}",
         processor(),
         cores(),
-        load()
+        load(),
+        commit().unwrap_or_else(|| "unknown".to_owned())
     )
+}
+
+/// The commit of the repository, and whether the code is another one by now.
+fn commit() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let output =
+            Command::new("git").current_dir(testkit::workspace_root()).args(arguments).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short=10", "HEAD"])?;
+    let code = ["crates", "bench/peers", "Cargo.toml", "Cargo.lock"];
+    let changed = git(&[&["status", "--porcelain", "--untracked-files=no", "--"], &code[..]].concat())?;
+    Some(if changed.is_empty() { commit } else { format!("{commit}, with changes") })
 }
 
 /// Where a run is written to.

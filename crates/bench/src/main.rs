@@ -1,4 +1,4 @@
-//! `bench all`: what follows but the faults, in one run, with the bars that it should hold; that goes to `bench/runs/DATE-HOST/`.
+//! `bench all`: `local`, `remote`, `stampede` and `outbox` in one run, with the bars that it should hold; that goes to `bench/runs/DATE-HOST/`.
 //!
 //! `bench local`: elementary operations of larder's in-process tier, beside a bare map with a deadline, other caches and a
 //! bare concurrent map, in one run; what it measured goes to `bench/runs/DATE-HOST-local/`.
@@ -55,9 +55,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Suite {
-    /// All but the faults, one suite after the other, and what they say of the bars. Takes about a quarter of an hour.
+    /// `local`, `remote`, `stampede` and `outbox`, one after the other, and what they say of the bars. Takes about a quarter of an hour.
     ///
-    /// Needs what the suites need; with `--peers` also node and npm. Build with `--release`.
+    /// What is asked over HTTP (`crm`, `soak`, `faults`) has runs of its own. Needs what the suites need; with `--peers` also node and npm. Build with `--release`.
     All(all::Options),
     /// The in-process tier: hits, fills, sets, removals, growth, memory. Takes a few minutes.
     ///
@@ -79,8 +79,8 @@ enum Suite {
     /// Reads and writes over HTTP while Redis fails in twelve ways, of larder, of the CRM and of caches on Node.
     ///
     /// Needs redis-server; the subjects on Node also need node (20.6 or newer) and npm, which installs them from
-    /// bench/peers/package-lock.json. Writes its table to standard output, and all of it to bench/runs/. Takes about ten
-    /// minutes. docs/faults.md says what the columns mean.
+    /// bench/peers/package-lock.json. Writes its table to standard output, and all of it to bench/runs/. Takes about a
+    /// quarter of an hour. docs/faults.md says what the columns mean.
     Faults(faults::Faults),
     /// Requests per second and latency of the CRM, signed in, on PostgreSQL: cache off, in-process, over Redis, both tiers. Takes about a
     /// quarter of an hour.

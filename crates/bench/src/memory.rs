@@ -10,6 +10,7 @@ use crate::data::{self, Item};
 use crate::growth::{NUMBER, number};
 use crate::hits::BASELINE;
 use crate::record::{Case, Sample};
+use crate::remote::peers::Amalgam;
 use crate::sides::{ByKey, ByName, Get, Map, Moka, Quick, Side, Tags};
 use crate::stage::{Entrant, Stage};
 
@@ -17,9 +18,6 @@ pub(crate) const GROUP: &str = "memory";
 
 /// Fewer entries drown in what the process itself takes.
 const SIZES: [usize; 3] = [10_000, 100_000, 1_000_000];
-
-/// How often each is taken: it hardly varies.
-const ROUNDS: usize = 3;
 
 /// Fill one cache and print by how many bytes the resident memory has grown.
 #[derive(Args, Clone, Debug)]
@@ -34,18 +32,21 @@ pub(crate) struct Memory {
 enum Which {
     Quick,
     Moka,
+    Amalgam,
     Map,
     Name,
     Tagged,
 }
 
 impl Which {
-    const ALL: [Which; 5] = [Which::Quick, Which::Moka, Which::Map, Which::Name, Which::Tagged];
+    const ALL: [Which; 6] =
+        [Which::Quick, Which::Moka, Which::Amalgam, Which::Map, Which::Name, Which::Tagged];
 
     fn side(self) -> &'static str {
         match self {
             Which::Quick => BASELINE,
             Which::Moka => "moka",
+            Which::Amalgam => "amalgam-cache",
             Which::Map => "papaya, no deadline",
             Which::Name => "larder, name",
             Which::Tagged => "larder, key, 2 tags",
@@ -65,7 +66,7 @@ pub(crate) fn measure(stage: &Stage) -> Result<Vec<Sample>, Failure> {
             });
         }
     }
-    Stage::new(ROUNDS.min(stage.rounds))?.interleave(GROUP, &all)
+    stage.interleave(GROUP, &all)
 }
 
 fn grown(which: Which, entries: usize) -> Result<f64, Failure> {
@@ -87,6 +88,10 @@ pub(crate) fn run(options: &Memory) -> Result<(), Failure> {
     let bytes = match options.side {
         Which::Quick => fill(&stage, &items, Quick::new)?,
         Which::Moka => fill(&stage, &items, Moka::new)?,
+        Which::Amalgam => {
+            let side = Amalgam::alone()?;
+            fill(&stage, &items, || side)?
+        }
         Which::Map => fill(&stage, &items, Map::new)?,
         Which::Name => {
             let side = Get::<_, ByName>::new(&NUMBER, Tags::None)?;

@@ -45,8 +45,8 @@ const GROUPS: [(&str, &str, &str, &str); 5] = [
     (
         removal::GROUP,
         "What does it cost to remove many entries at once?",
-        "All entries match. The scan removes them then and there; the others leave them to the sweep and to eviction, and \
-         cost the same at any size.",
+        "All entries match. The scan removes them then and there; the others are one step at any size, and leave \
+         them to the sweep and to eviction.",
         removal::BASELINE,
     ),
 ];
@@ -75,7 +75,7 @@ fn readme(samples: &[Sample], rounds: usize) -> Result<String, Failure> {
     writeln!(text, "- {}", machine::versions(&machine::LOCAL))?;
     writeln!(
         text,
-        "- {} rounds (memory: 3) after one to warm up; all sides in turn in each round, in rotating order, called in the \
+        "- {} rounds after one to warm up; all sides in turn in each round, in rotating order, called in the \
          same way: awaited in a Tokio runtime with {WORKERS} workers; all maps but amalgam-cache's hash with foldhash, in the variant that is \
          quick_cache's default",
         rounds

@@ -11,6 +11,7 @@ use sqlx::{Any, AnyPool};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Ground, Kind, ROWS};
+use crate::record::{Case, Sample};
 use crate::stage::now;
 use crate::{Failure, tell};
 
@@ -20,39 +21,41 @@ pub(crate) const RATE: u64 = 1_000;
 /// How often the other process is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// What was found.
-pub(crate) struct Lag {
-    pub(crate) kind: Kind,
-    pub(crate) who: &'static str,
-    pub(crate) changes: usize,
-    pub(crate) p50: Duration,
-    pub(crate) p99: Duration,
-    pub(crate) max: Duration,
-}
+pub(crate) const GROUP: &str = "lag";
 
-pub(crate) async fn measure(ground: &Ground, seconds: u64) -> Result<Vec<Lag>, Failure> {
-    let mut lags = Vec::new();
-    for kind in Kind::ALL {
-        for (who, over_redis) in [
-            ("another process, without Redis", false),
-            ("Redis, where the process that changed it says nothing", true),
-        ] {
-            let base = ground.base(kind).await?;
-            let (cache, outbox) = base.node(over_redis.then_some(&ground.redis)).await?;
-            let lag = once(&base.pool, &cache, seconds).await?;
-            lags.push(summary(kind, who, lag));
-            tell(&format!("lag, {}: {who}", kind.name()));
-            outbox.shutdown().await;
-            cache.shutdown().await;
+/// What is said of the changes of a measurement: the part of them that was heard of by then.
+pub(crate) const UNITS: [(&str, f64); 3] = [("ms, p50", 0.5), ("ms, p99", 0.99), ("ms, longest", 1.0)];
+
+/// Who is to hear, and whether that is over Redis.
+const WHO: [(&str, bool); 2] = [
+    ("another process, without Redis", false),
+    ("Redis, where the process that changed it says nothing", true),
+];
+
+/// So many seconds of changes a measurement.
+pub(crate) async fn measure(ground: &Ground, rounds: usize, seconds: u64) -> Result<Vec<Sample>, Failure> {
+    let mut samples = Vec::new();
+    for round in 1..=rounds {
+        for kind in Kind::ALL {
+            for (who, over_redis) in WHO {
+                let base = ground.base(kind).await?;
+                let (cache, outbox) = base.node(over_redis.then_some(&ground.redis)).await?;
+                let mut lags = once(&base.pool, &cache, seconds).await?;
+                lags.sort_unstable();
+                for (unit, part) in UNITS {
+                    let set = kind.name().to_owned();
+                    let case = Case { group: GROUP, set, side: who, entries: lags.len(), unit };
+                    let at = ((lags.len() as f64 - 1.0) * part) as usize;
+                    let value = lags.get(at).copied().unwrap_or_default().as_secs_f64() * 1e3;
+                    samples.push(Sample { case, round, value });
+                }
+                outbox.shutdown().await;
+                cache.shutdown().await;
+            }
         }
+        tell(&format!("{GROUP}: round {round} of {rounds}"));
     }
-    Ok(lags)
-}
-
-fn summary(kind: Kind, who: &'static str, mut lags: Vec<Duration>) -> Lag {
-    lags.sort_unstable();
-    let at = |part: f64| lags.get(((lags.len() as f64 - 1.0) * part) as usize).copied().unwrap_or_default();
-    Lag { kind, who, changes: lags.len(), p50: at(0.5), p99: at(0.99), max: at(1.0) }
+    Ok(samples)
 }
 
 /// For each change, how long after its commit the cache had no value of before.

@@ -158,8 +158,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 /// Measures it, and writes the folder.
 pub(crate) async fn measure(rounds: usize, seconds: u64, folder: &Path) -> Result<Vec<Sample>, Failure> {
     let ground = Ground::new().await;
-    let costs = cost::measure(&ground, rounds).await?;
-    let lags = lag::measure(&ground, seconds).await?;
-    report::write(&costs, &lags, (rounds, seconds), folder)?;
-    Ok(costs)
+    let mut samples = cost::measure(&ground, rounds).await?;
+    samples.extend(lag::measure(&ground, rounds, seconds).await?);
+    report::write(&samples, (rounds, seconds), folder)?;
+    Ok(samples)
 }

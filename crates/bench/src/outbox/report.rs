@@ -4,33 +4,24 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::cost;
-use super::lag::{Lag, RATE};
+use super::lag::{self, RATE, UNITS};
 use crate::faults::distinct;
-use crate::record::{Sample, save, summaries};
+use crate::record::{Sample, Summary, save, summaries};
 use bench::machine;
 
 use crate::Failure;
 
 /// Writes the folder of so many rounds, and so many seconds of changes.
-pub(crate) fn write(
-    costs: &[Sample],
-    lags: &[Lag],
-    settings: (usize, u64),
-    place: &Path,
-) -> Result<(), Failure> {
+pub(crate) fn write(samples: &[Sample], settings: (usize, u64), place: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(place)?;
-    save(place, costs)?;
-    std::fs::write(place.join("README.md"), readme(costs, lags, settings)?)?;
+    save(place, samples)?;
+    std::fs::write(place.join("README.md"), readme(samples, settings)?)?;
     Ok(())
 }
 
-fn readme(costs: &[Sample], lags: &[Lag], (rounds, seconds): (usize, u64)) -> Result<String, Failure> {
+fn readme(samples: &[Sample], (rounds, seconds): (usize, u64)) -> Result<String, Failure> {
     let mut text = String::from("# What an outbox costs, and how soon others hear of a change\n\n");
-    writeln!(
-        text,
-        "Made by `{}`. Every measurement of the cost is in [raw.csv](raw.csv).\n",
-        machine::command()
-    )?;
+    writeln!(text, "Made by `{}`. Every measurement is in [raw.csv](raw.csv).\n", machine::command())?;
     writeln!(text, "{}", machine::line())?;
     writeln!(
         text,
@@ -57,25 +48,40 @@ fn readme(costs: &[Sample], lags: &[Lag], (rounds, seconds): (usize, u64)) -> Re
          untrue is a key and two tags. `Over Redis` includes the removal there and noting that it is done, a batch each 25 ms. \
          A ratio is the median, over the rounds, of a side's number divided by that of the change alone in the same round."
     )?;
-    text += &tables(costs)?;
+    text += &tables(samples)?;
     writeln!(
         text,
-        "\n## How soon do others hear of a change?\n\n{RATE} changes a second for {} seconds, each in a transaction of its own by a \
+        "\n## How soon do others hear of a change?\n\nIn each round {RATE} changes a second for {} seconds, each in a transaction of its own by a \
          writer that announces nothing. From the answer to the commit until a look each millisecond finds the value gone. In one process \
          the relay looks every 25 ms; over Redis it leaves a change to its own process for 50 to 75 ms before it removes it \
          in its place. A process that announces its changes itself does so at once.\n",
         seconds
     )?;
-    writeln!(text, "| | | changes | p50, ms | p99, ms | longest, ms |\n|---|---|---:|---:|---:|---:|")?;
-    for Lag { kind, who, changes, p50, p99, max } in lags {
-        let ms = |duration: &std::time::Duration| duration.as_secs_f64() * 1e3;
+    text += &lags(samples)?;
+    Ok(text)
+}
+
+/// The medians of the rounds, and the longest of all.
+fn lags(samples: &[Sample]) -> Result<String, std::fmt::Error> {
+    let all = summaries(samples, lag::GROUP);
+    let mut text = String::from(
+        "| | | changes a round | p50, ms | p99, ms | longest, ms |\n|---|---|---:|---:|---:|---:|\n",
+    );
+    let [(p50, _), (p99, _), (longest, _)] = UNITS;
+    for of_p50 in all.iter().filter(|summary| summary.case.unit == p50) {
+        let case = &of_p50.case;
+        let find = |unit| {
+            let same = |other: &&Summary| {
+                (&other.case.set, other.case.side, other.case.unit) == (&case.set, case.side, unit)
+            };
+            all.iter().find(same)
+        };
+        let p99 = find(p99).map_or(f64::NAN, |summary| summary.median);
+        let longest = find(longest).map_or(f64::NAN, |summary| summary.max);
         writeln!(
             text,
-            "| {} | {who} | {changes} | {:.0} | {:.0} | {:.0} |",
-            kind.name(),
-            ms(p50),
-            ms(p99),
-            ms(max)
+            "| {} | {} | {} | {:.0} | {p99:.0} | {longest:.0} |",
+            case.set, case.side, case.entries, of_p50.median
         )?;
     }
     Ok(text)

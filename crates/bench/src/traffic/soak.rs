@@ -360,7 +360,7 @@ fn write(outcome: &Outcome, findings: &[String], folder: &Path) -> Result<(), Fa
 }
 
 fn readme(outcome: &Outcome, findings: &[String]) -> Result<String, Failure> {
-    let Outcome { capacity, per_second, tally, faults, looks, tasks, .. } = outcome;
+    let Outcome { capacity, per_second, took, tally, faults, looks, tasks } = outcome;
     let mut text = String::from("# The CRM under load, while what is behind it fails\n\n");
     writeln!(text, "Made by `{}`.\n", machine::command())?;
     writeln!(text, "{}", machine::line())?;
@@ -372,7 +372,8 @@ fn readme(outcome: &Outcome, findings: &[String]) -> Result<String, Failure> {
     )?;
     writeln!(
         text,
-        "- {} faults of {} s with {} s between them: each way in which Redis fails ([faults](../../../docs/faults.md)), and PostgreSQL killed",
+        "- {:.0} minutes with {} faults of {} s, and {} s between them: each way in which Redis fails ([faults](../../../docs/faults.md)), and PostgreSQL killed",
+        took.as_secs_f64() / 60.0,
         faults.len(),
         HOLD.as_secs(),
         REST.as_secs()
