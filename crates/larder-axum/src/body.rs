@@ -16,7 +16,8 @@ pub const NAME_BYTES: u64 = 384;
 /// The body of a read, ready to be sent: made once, stored, and served without decoding.
 ///
 /// Where the cache is in Redis it is stored as `{"owner":"…","etag":"\"…\"","json":{…}}`: the JSON stands in it as it is
-/// sent, for `redis-cli` to show, and whoever reads it back looks for its end and no further.
+/// sent, for `redis-cli` to show, and whoever reads it back looks for its end and no further. A space of bodies is therefore encoded as JSON,
+/// which is the default: from MessagePack no body is read back, and each read over Redis would load.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Body {
     /// Whose data this is, as a tenant's id; `None` for what is anybody's.

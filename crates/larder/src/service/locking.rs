@@ -43,7 +43,8 @@ impl CacheService {
     ///
     /// Locks have names of their own: a lock and an entry of the same name do not meet. They are never evicted. Several who
     /// wait are served in no particular order. A holder that outlives its `ttl` loses the lock without noticing before
-    /// [`release`](Lock::release); what must not happen twice needs a fence of its own in the database.
+    /// [`release`](Lock::release); what must not happen twice needs a fence of its own in the database. One that is for
+    /// [ever](Ttl::FOREVER) nobody gets any more when its holder dies.
     ///
     /// ```
     /// # use larder::{CacheService, Ttl};

@@ -53,7 +53,8 @@ impl CacheService {
     /// # }
     /// ```
     ///
-    /// A task that holds a permit and asks for the same key again waits for itself, until the bound on following.
+    /// A task that holds a permit and asks for the same key again waits for itself, until the bound on following. Over Redis a permit that is
+    /// held for longer than 30 s stores nothing.
     ///
     /// # Cancel safety
     /// Nothing has happened.

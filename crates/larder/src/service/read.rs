@@ -96,6 +96,9 @@ impl CacheService {
     /// Where [copies](crate::Redis::local_tier) are kept, what another process removed may be returned for a moment, for a second
     /// at most.
     ///
+    /// Over Redis a load that takes longer than 30 s is returned and not stored, since its lease has ended by then; from 2 s on another
+    /// process that waits for it may load too.
+    ///
     /// # Errors
     /// The loader's error, as it is; callers who shared the load get a clone (`Arc<E>` is one for errors that have none).
     /// Trouble of the cache is no error: the value is loaded.

@@ -21,6 +21,7 @@ pub(crate) struct House {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rule {
     NoFloor,
+    NoModule,
     NoRoom,
     Upstairs,
     Neighbour,
@@ -34,6 +35,7 @@ impl Rule {
     fn what_to_do(self) -> &'static str {
         match self {
             Self::NoFloor => "give the module a floor in crates/xtask/tests/floors.rs and in ARCHITECTURE.md",
+            Self::NoModule => "take it from its floor in crates/xtask/tests/floors.rs",
             Self::NoRoom => "put it into a room of the domain, or add a room in crates/xtask/tests/floors.rs",
             Self::Upstairs => {
                 "move what both need to a lower floor, or return a value and let the caller above act on it"
@@ -76,14 +78,23 @@ pub(crate) fn workspace_crate(house: &House) {
     let folder = format!("crates/{}/src", house.krate);
     let mut violations = Vec::new();
     let mut homeless = BTreeSet::new();
+    let mut empty: BTreeSet<&str> = house.floors.iter().copied().flatten().copied().collect();
     for source in sources::below(&folder, &[".rs"]) {
         let module = module_of(source.path.strip_prefix(&folder).unwrap_or(&source.path));
+        empty.retain(|named| module.first().is_none_or(|top| top != named));
         homeless.extend(module.first().filter(|top| house.floor(top).is_none()).cloned());
         violations.extend(file(house, &source.path, &module, &source.text));
     }
     // Whoever names a module without a floor is not at fault; that module is reported itself, and once.
     violations.retain(|found| !(found.rule == Rule::CrateRoot && homeless.contains(&found.target)));
     violations.retain(|found| found.rule != Rule::NoFloor || homeless.remove(&found.target));
+    violations.extend(empty.into_iter().map(|named| Violation {
+        rule: Rule::NoModule,
+        file: folder.clone(),
+        line: 1,
+        what: format!("there is no module `{named}`"),
+        target: named.to_owned(),
+    }));
     let violations: Vec<String> = violations.iter().map(ToString::to_string).collect();
     assert!(violations.is_empty(), "imports must run downstairs:\n{}", violations.join("\n"));
 }
