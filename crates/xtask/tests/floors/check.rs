@@ -81,7 +81,11 @@ pub(crate) fn workspace_crate(house: &House) {
     let mut empty: BTreeSet<&str> = house.floors.iter().copied().flatten().copied().collect();
     for source in sources::below(&folder, &[".rs"]) {
         let module = module_of(source.path.strip_prefix(&folder).unwrap_or(&source.path));
-        empty.retain(|named| module.first().is_none_or(|top| top != named));
+        let is_there = |named: &str| match module.first() {
+            Some(top) => top == named,
+            None => source.text.contains(&format!("mod {named} {{")), // within the root itself
+        };
+        empty.retain(|named| !is_there(named));
         homeless.extend(module.first().filter(|top| house.floor(top).is_none()).cloned());
         violations.extend(file(house, &source.path, &module, &source.text));
     }
