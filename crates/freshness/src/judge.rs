@@ -70,7 +70,7 @@ pub(crate) enum Wrong {
     AnotherRow,
     /// A change was refused that its row's only writer could make, or another one is in its place.
     Lost,
-    /// It has not ended for ten seconds.
+    /// It has not ended for twenty seconds.
     Hanging,
 }
 

@@ -158,7 +158,7 @@ fn rows(outcome: &Outcome) -> Vec<(&'static str, String)> {
             "**reads that found less in Redis than an earlier one of their process**",
             tally.backwards.to_string(),
         ),
-        ("**reads that did not end within ten seconds**", tally.hanging.to_string()),
+        ("**reads that did not end within twenty seconds**", tally.hanging.to_string()),
         ("**values that were never committed, or of another row**", tally.never_committed.to_string()),
         ("**changes that were lost, or answered wrongly** (rows with one writer)", tally.lost.to_string()),
         ("**differences from the database in the end**", outcome.differs.len().to_string()),

@@ -24,9 +24,9 @@ const YIELD_EVERY: usize = 200;
 /// 2 to 6 ms: how long a reader rests after each of its turns.
 const REST_MS: std::ops::Range<u64> = 2..6;
 
-/// 10 seconds: how long a read of larder may take at most, whatever fails and whoever dies meanwhile. Its process may have stood still for five of
-/// them, a load of one that is gone is waited for two, and a call to Redis takes half of one.
-const HANGS_NS: u64 = 10_000_000_000;
+/// 20 seconds: how long a read of larder may take at most, whatever fails and whoever dies meanwhile. Its process may have stood still for five of
+/// them, a load of one that is gone is waited for two, and a call to Redis takes half of one; the rest is for machines that do other things.
+const HANGS_NS: u64 = 20_000_000_000;
 
 impl Works {
     /// Reads that have not ended for too long, each once: what died while somebody waited for it leaves nobody waiting. Of larder alone; others

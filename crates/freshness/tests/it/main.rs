@@ -1,7 +1,8 @@
 //! The checker itself: it finds nothing where nothing is wrong, and finds what is.
 
+use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -82,6 +83,46 @@ fn a_rule_that_is_taken_out_is_missed() {
             let ran =
                 freshness(&format!("run --minutes 1 --faults none --without {rule} --stop-at-first")).await;
             assert!(!ran.passed && ran.said.contains("\"wrong\":\"Stale\""), "{rule}: {}", ran.closing);
+        }
+    });
+}
+
+/// A process that this one has started to read and write, if there is one yet.
+#[cfg(target_os = "linux")]
+fn worker_of(run: u32) -> Option<String> {
+    let tasks = fs::read_dir(format!("/proc/{run}/task")).ok()?.filter_map(Result::ok);
+    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<String> =
+        children.flat_map(|all| all.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+    let is_worker = |child: &String| {
+        fs::read(format!("/proc/{child}/cmdline")).is_ok_and(|words| words.ends_with(b"\0worker\0"))
+    };
+    children.into_iter().find(is_worker)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_ends_though_the_run_did_not_kill_it_is_told_from_those_that_it_did() {
+    testkit::run_within(LIMIT, async {
+        for ends in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder can be made");
+            let mut command = Command::new(env!("CARGO_BIN_EXE_freshness"));
+            command
+                .args(["run", "--minutes", "0.3", "--faults", "process-killed", "--folder"])
+                .arg(folder.path());
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+            let run = command.spawn().expect("it can be started");
+            let pid = run.id().expect("nobody has waited for it");
+            if ends {
+                testkit::until("a process of it runs", async || worker_of(pid).is_some()).await;
+                let worker = worker_of(pid).expect("one runs");
+                let killed = std::process::Command::new("kill").args(["-KILL", &worker]).status();
+                assert!(killed.expect("it can be started").success());
+            }
+            let Output { status, stderr, .. } = run.wait_with_output().await.expect("it can be waited for");
+            let said = String::from_utf8_lossy(&stderr).into_owned();
+            assert_eq!(status.success(), !ends, "{said}");
+            assert_eq!(said.contains("has ended by itself"), ends, "{said}");
         }
     });
 }
