@@ -68,7 +68,7 @@ fn the_cache_aside_of_textbooks_is_found_and_each_violation_is_written_down() {
         let ran = freshness("run --minutes 1 --faults none --subject naive --stop-at-first").await;
         assert!(!ran.passed, "{}", ran.closing);
         assert!(ran.closing.contains("nothing was compared"), "{}", ran.closing);
-        assert!(ran.said.contains("violation: {\"process\":"), "{}", ran.said);
+        assert!(ran.said.contains("violation: {\"at_s\":"), "{}", ran.said);
         assert!(
             ran.said.contains("cargo xtask freshness --minutes 1 --faults none --seed 1 --subject naive")
         );
