@@ -93,7 +93,8 @@ impl CacheService {
     /// A read that starts after the answer returns this version or a newer one, or loads.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, the row is written through or the entry
+    /// is removed.
     pub async fn set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Stored {
         self.inner.set_versioned(&key, value).await.unwrap_or_else(|error| {
             self.inner.report("set", key.name(), &error);
@@ -110,7 +111,8 @@ impl CacheService {
     /// that the service does not know, [`Encode`](ErrorKind::Encode) for a value that cannot be written. It is counted.
     ///
     /// # Cancel safety
-    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, it may be done or not.
+    /// It is done when it is first polled, or not at all; over Redis, dropped before its end, the row is written through or the entry
+    /// is removed.
     pub async fn try_set_versioned<T: Value>(&self, key: Key<'_, T>, value: T) -> Result<Stored, Error> {
         let set = self.inner.set_versioned(&key, value).await;
         set.inspect_err(|_| self.inner.count(key.name(), Count::Error))
