@@ -257,13 +257,15 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         let mut loaded: HashMap<K, T> = loaded.into_iter().collect();
         let mut settled = Vec::with_capacity(led.len());
         for Led { missing, loading } in led {
-            // Without a value the leave to load is dropped, and whoever follows loads for itself.
-            let Some(value) = loaded.remove(&ids[missing.at]).map(Arc::new) else { continue };
-            self.values[missing.at] = Some(Arc::clone(&value));
+            let value = loaded.remove(&ids[missing.at]).map(Arc::new);
+            self.values[missing.at] = value.clone();
             settled.push(async move {
-                if let Some(plan) = &missing.plan {
-                    let typed = keys[missing.at].typed();
-                    inner.settle(missing.name, typed, plan, loading, value).await;
+                match (value, &missing.plan) {
+                    (Some(value), Some(plan)) => {
+                        let typed = keys[missing.at].typed();
+                        inner.settle(missing.name, typed, plan, loading, value).await;
+                    }
+                    _ => loading.give_back().await, // whoever follows loads for itself
                 }
             });
         }

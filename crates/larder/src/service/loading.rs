@@ -79,6 +79,13 @@ impl Loading {
         self.leader.iter().map(Leader::id).collect()
     }
 
+    /// Ends it without a value: whoever asks next finds the way free. Dropped instead, it is given back a moment later.
+    pub(super) async fn give_back(mut self) {
+        if let Grant::Remote(lease) = &mut self.grant {
+            lease.give_back().await.ok(); // nothing is filled in; where this fails, a task tries once more
+        }
+    }
+
     /// Cuts what was captured down to these tags; `false` if one of them was not captured.
     pub(super) fn narrow_to(&mut self, tags: &[Tag]) -> bool {
         match &mut self.grant {

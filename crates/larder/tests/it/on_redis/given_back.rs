@@ -71,6 +71,24 @@ fn who_is_dropped_in_mid_load_gives_the_load_to_another_process() {
     });
 }
 
+#[test]
+fn what_a_batch_leaves_out_is_free_when_its_call_ends() {
+    testkit::run(async {
+        let server = RedisServer::start().await;
+        let proxy = FaultProxy::to(server.address()).await;
+        let cache = cache_at(&server.url_at(proxy.address()), CacheService::builder());
+        cache.ready().await;
+        let load = |_missing| async {
+            assert!(is_leased(&server, "row:1").await && is_leased(&server, "row:2").await);
+            proxy.crumble(20, Duration::from_millis(1)); // what gives them back takes a while to arrive
+            brings([(1, Row { version: 1 })]).await
+        };
+        let rows = cache.get_or_set_many(&[1, 2], |id| format!("row:{id}"), Policy::new(), load).await.unwrap();
+        assert!(rows[0].is_some() && rows[1].is_none());
+        assert!(!is_leased(&server, "row:2").await, "nobody loads it any more");
+    });
+}
+
 /// Lets callers go away at every moment of their reads, and waits for the end of their leases.
 async fn drops_callers<F>(call: impl Fn(CacheService, usize) -> F)
 where
