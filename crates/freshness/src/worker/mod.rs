@@ -97,7 +97,7 @@ pub(crate) struct Violation {
 /// 20: violations that a process writes down; more are counted.
 const WRITTEN_DOWN: u64 = 20;
 
-/// 16 readers and 3 writers in each process.
+/// 16 readers and 3 writers in each process; where larder is checked, one more reader never waits.
 const READERS: u64 = 16;
 const WRITERS: u64 = 3;
 
@@ -150,6 +150,10 @@ pub(crate) async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send
                 }
             });
         }
+    }
+    if works.settings.kind == Kind::Larder {
+        let (works, rng) = (Arc::clone(&works), StdRng::seed_from_u64(seed ^ (READERS + WRITERS) << 32));
+        reading.lock().spawn_blocking(move || works.glance(rng));
     }
     testkit::worker::serve(move |order| {
         let (works, reading, writing) = (Arc::clone(&works), Arc::clone(&reading), Arc::clone(&writing));

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -49,6 +50,22 @@ impl Works {
             self.turn(reader, &mut rng).await;
             sleep(Duration::from_millis(rng.random_range(REST_MS))).await;
         }
+    }
+
+    /// Reads until it is to rest, on a thread of its own, what answers without waiting. It goes on where that which hears of changes has not had its
+    /// turn yet, as after the process stood still: from then on it is the clock alone that ends copies.
+    pub(super) fn glance(&self, mut rng: StdRng) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("the operating system gives it a thread and an event queue").block_on(async {
+            while !self.rests.load(Ordering::Acquire) {
+                for _ in 0..YIELD_EVERY {
+                    let (row, start_ns) = (self.row(&mut rng), now_ns());
+                    let Some(Some(answer)) = self.subject.look(row).now_or_never() else { break };
+                    self.judge(View::Kept, row, start_ns, &answer);
+                }
+                sleep(Duration::from_millis(rng.random_range(REST_MS))).await;
+            }
+        });
     }
 
     /// One turn of a reader: reads by one of the ways that there are.

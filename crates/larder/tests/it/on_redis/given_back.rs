@@ -83,7 +83,8 @@ fn what_a_batch_leaves_out_is_free_when_its_call_ends() {
             proxy.crumble(20, Duration::from_millis(1)); // what gives them back takes a while to arrive
             brings([(1, Row { version: 1 })]).await
         };
-        let rows = cache.get_or_set_many(&[1, 2], |id| format!("row:{id}"), Policy::new(), load).await.unwrap();
+        let rows =
+            cache.get_or_set_many(&[1, 2], |id| format!("row:{id}"), Policy::new(), load).await.unwrap();
         assert!(rows[0].is_some() && rows[1].is_none());
         assert!(!is_leased(&server, "row:2").await, "nobody loads it any more");
     });
