@@ -16,7 +16,7 @@ use testkit::proxy::FaultProxy;
 use testkit::redis::{RedisServer, Traffic};
 
 /// How much later answers arrive: a round trip is told by it, also on a busy machine.
-const DELAY: Duration = Duration::from_millis(40);
+const DELAY: Duration = Duration::from_millis(80);
 
 /// How often each is measured: the least counts, since a heartbeat of the connection may have come between.
 const ATTEMPTS: usize = 5;

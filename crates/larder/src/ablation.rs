@@ -52,7 +52,7 @@ impl Ablations {
     }
 
     #[cfg(not(feature = "ablations"))]
-    fn with(self, _rule: Ablation) -> Self {
+    pub(crate) fn with(self, _rule: Ablation) -> Self {
         self
     }
 

@@ -5,11 +5,11 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// How long a test may take when it does not say otherwise: 60 s.
+/// How long a test may take when it does not say otherwise: 3 minutes.
 ///
-/// The slowest honest tests take a few seconds on two busy cores; ten times that is not slowness but a hang,
-/// and a minute is short enough to wait for the name of the test that hangs.
-pub const LIMIT: Duration = Duration::from_secs(60);
+/// The slowest honest tests take some ten seconds on two busy cores; ten times that is not slowness but a hang,
+/// and that is short enough to wait for the name of the test that hangs.
+pub const LIMIT: Duration = Duration::from_secs(180);
 
 /// Worker threads of a test's runtime: 4.
 ///

@@ -174,7 +174,7 @@ impl PostgresServer {
             "listen_addresses=127.0.0.1",
             "unix_socket_directories=",
             "shared_buffers=64MB",
-            "max_connections=200",
+            "max_connections=1000",
         ];
         for setting in ours.iter().chain(settings) {
             command.extend(["-c".into(), setting.into()]);

@@ -146,13 +146,13 @@ fn one_process_adds_the_months_up_anew_when_that_is_due_and_all_show_it() {
         assert_eq!(analytics::run_if_due(&one.app, Schedule::Off).await.unwrap(), None);
 
         let runs = tokio::join!(
-            analytics::run_if_due(&one.app, Schedule::Hourly),
-            analytics::run_if_due(&other.app, Schedule::Hourly)
+            analytics::run_if_due(&one.app, Schedule::Daily),
+            analytics::run_if_due(&other.app, Schedule::Daily)
         );
         let ran: Vec<Option<usize>> = vec![runs.0.unwrap(), runs.1.unwrap()];
         assert!(ran.contains(&Some(3)) && ran.contains(&None), "{ran:?}");
         assert!(computed(&one).await != before.0 && computed(&other).await != before.1);
-        assert_eq!(analytics::run_if_due(&one.app, Schedule::Hourly).await.unwrap(), None, "it is done");
+        assert_eq!(analytics::run_if_due(&one.app, Schedule::Daily).await.unwrap(), None, "it is done");
 
         let execute = async |sql: &'static str| {
             let mut change = data.database.change().await.unwrap();

@@ -145,7 +145,7 @@ async fn raw(address: std::net::SocketAddr, bytes: &[u8]) -> String {
 fn a_client_that_sends_its_headers_for_ever_or_endless_ones_is_cut_off() {
     testkit::run(async {
         let data = Data::demo().await;
-        let layer = Layer { header_limit_ms: Some(200), ..Layer::default() };
+        let layer = Layer { header_limit_ms: Some(2_000), ..Layer::default() };
         let server = data.serve_with(with(&data, layer)).await;
         let half = raw(server.address, b"GET /livez HTTP/1.1\r\nHost: localhost\r\n").await;
         assert!(!half.contains("alive"), "{half}");

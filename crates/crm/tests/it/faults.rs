@@ -306,6 +306,16 @@ impl Scene {
         let edit = json!({"title": format!("Changed while {fault}"), "value_cents": 1_234_567});
         let changed = self.servers[writer].send(Method::PATCH, &row.path, Some(&edit)).await;
         let version = changed.json()["version"].as_i64().unwrap();
+        // One that is durable only, since its process lost its connection, as it may on a machine that stands still: as soon as
+        // another process has made good for it.
+        let is_applied = changed.header("x-acknowledged") == "applied";
+        if !is_applied && seen == Seen::ByBoth && health_during(fault) != "disconnected" {
+            let other = &self.servers[1 - writer];
+            let shown = || async { other.get(&row.path).await.text == changed.text };
+            testkit::until(&format!("{fault}: it is shown by the other"), shown).await;
+            let listed = || async { other.get(&row.list).await.text.contains(&edit["title"].to_string()) };
+            testkit::until(&format!("{fault}: and in its list"), listed).await;
+        }
         row.acknowledged.fetch_max(version, Ordering::AcqRel);
         for (index, server) in self.servers.iter().enumerate() {
             if index != writer && seen == Seen::ByWriter {

@@ -11,15 +11,15 @@ async fn told_by<DB: Database>(pool: Pool<DB>) {
     Outbox::<DB>::migrate(&pool).await.unwrap(); // once more, which changes nothing
     let cache = CacheService::builder().relayed().build().unwrap();
     let outbox = Outbox::start(&pool, &cache, Settings::new()).await.unwrap();
-    cache.sync().await.unwrap();
+    testkit::until("the relay reads", async || cache.sync().await.is_ok()).await;
     cache.set("deal:a", 1, Policy::new()).await;
     let recorded = {
         let mut change = pool.begin().await.unwrap();
         let recorded = outbox.add(&mut change, changed("a")).await.unwrap();
+        assert_eq!(cache.get::<i32>("deal:a").await.as_deref(), Some(&1));
         change.commit().await.unwrap();
         recorded
     };
-    assert_eq!(cache.get::<i32>("deal:a").await.as_deref(), Some(&1));
     assert_eq!(outbox.announce(recorded).await, Acknowledged::Applied);
     assert!(cache.get::<i32>("deal:a").await.is_none());
     outbox.shutdown().await;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder::{CacheService, Invalidation, Policy, Redis, Tag};
+use larder::testing::Ablation;
+use larder::{Builder, CacheService, Invalidation, Policy, Redis, Tag};
 use larder_outbox::{Outbox, Settings};
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyPool, AssertSqlSafe};
@@ -89,17 +90,35 @@ impl Node {
         node
     }
 
-    /// One that goes on before Redis is reached.
+    /// One that goes on before Redis is reached. It waits for Redis as long as that takes.
     pub(crate) async fn start(url: &str, redis: Option<Redis>, settings: Settings) -> Node {
-        let builder = CacheService::builder().relayed();
+        let builder = CacheService::builder();
         let builder = match redis {
-            Some(redis) => builder.redis(redis),
+            Some(redis) => builder.redis(redis).without(Ablation::Deadlines),
             None => builder,
         };
-        let cache = builder.build().unwrap();
+        Node::of(builder, url, settings).await
+    }
+
+    /// One in this process alone, whose hits do not end because the machine of a test stood still for a second.
+    pub(crate) async fn patient(base: &Base) -> Node {
+        let builder = CacheService::builder().without(Ablation::LocalLease);
+        let node = Node::of(builder, &base.url, Settings::new()).await;
+        node.cache.ready().await;
+        node
+    }
+
+    /// One with a cache that is built so.
+    pub(crate) async fn of(builder: Builder, url: &str, settings: Settings) -> Node {
+        let cache = builder.relayed().build().unwrap();
         let pool = pool(url).await;
         let outbox = Outbox::start(&pool, &cache, settings).await.unwrap();
         Node { cache, outbox, pool, loads: Arc::default() }
+    }
+
+    /// Waits until it is told of all that was committed before.
+    pub(crate) async fn synced(&self) {
+        testkit::until("it is told of everything", async || self.cache.sync().await.is_ok()).await;
     }
 
     /// The stage of a deal, through the cache.

@@ -155,7 +155,7 @@ async fn another_one_removes_it(kind: Kind, over_redis: bool) {
     let mut committed = 0;
     let mut longest = Duration::ZERO;
     for point in points() {
-        other.cache.sync().await.unwrap();
+        other.synced().await;
         let before = other.read(ID).await;
         let truth = scene.kill_a_writer(point).await;
         committed += usize::from(truth != before);

@@ -113,10 +113,10 @@ fn raw_sql_of_a_stranger_is_heard_of_in_every_process() {
         for kind in KINDS {
             let base = with_triggers(kind, &Triggers::on("deals").key(&DEAL, &["id"])).await;
             let node = Node::new(&base, None).await;
-            node.cache.sync().await.unwrap();
+            node.synced().await;
             base.sql("INSERT INTO deals (id, stage) VALUES ('a', 1)").await;
             for stage in 2..10 {
-                node.cache.sync().await.unwrap();
+                node.synced().await;
                 assert_eq!(node.read("a").await, stage - 1, "{kind:?}");
                 sqlx::query(AssertSqlSafe(format!("UPDATE deals SET stage = {stage}")))
                     .execute(&base.pool)

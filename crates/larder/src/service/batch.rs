@@ -284,9 +284,14 @@ impl<'a, K: Clone + Eq + Hash, T: Value, N: AsKey<T>> Batch<'a, K, T, N> {
         if let Some((_, first)) = waits.first_mut() {
             first.pause().await;
         }
+        // Of one mind, so that what is loaded then is loaded with one call.
+        let limit = inner.settings.follow_limit;
+        let has_waited = waits.iter().any(|(_, waiting)| waiting.has_waited(limit));
         let looks = std::mem::take(waits).into_iter().map(|(missing, mut waiting)| async move {
             let ended = match missing.wanted(policy) {
-                Some(wanted) if !waiting.is_dissolved() => inner.look_again::<T>(wanted, &mut waiting).await,
+                Some(wanted) if !waiting.is_dissolved() => {
+                    inner.look_again::<T>(wanted, &mut waiting, has_waited).await
+                }
                 _ => return (missing, Ok(None)),
             };
             let Some(ended) = ended else { return (missing, Err(waiting)) };

@@ -58,17 +58,20 @@ impl Inner {
             if waiting.is_dissolved() {
                 return None;
             }
-            if let Some(ended) = self.look_again(wanted, &mut waiting).await {
+            let has_waited = waiting.has_waited(self.settings.follow_limit);
+            if let Some(ended) = self.look_again(wanted, &mut waiting, has_waited).await {
                 return self.end_waiting(wanted, waiting, ended);
             }
         }
     }
 
-    /// Asks Redis once for all who wait in this process; `None` if the load of the other process is still to be waited for.
+    /// Asks Redis once for all who wait in this process; `None` if the load of the other process is still to be waited for, which it is not
+    /// by who has waited as long as the limit.
     pub(super) async fn look_again<T: Value>(
         &self,
         wanted: Wanted<'_>,
         waiting: &mut Waiting,
+        has_waited: bool,
     ) -> Option<Ended<T>> {
         let Some(remote) = &self.remote else { return Some(Ended::Loads(Grant::None(Refusal::Unavailable))) };
         let asked = self.flights.moment();
@@ -76,7 +79,7 @@ impl Inner {
             Told::Found(read, depends_on) => return Some(Ended::Found(read, depends_on, asked)),
             Told::Granted(lease) => return Some(Ended::Loads(Grant::Remote(lease))),
             Told::Nothing(refusal) => return Some(Ended::Loads(wanted.plan.grant_of(refusal))),
-            Told::Again if waiting.since.elapsed() < self.settings.follow_limit => return None,
+            Told::Again if !has_waited => return None,
             Told::Again => return Some(Ended::Loads(Grant::None(Refusal::Superseded))),
             Told::Busy(word, capture) => (word, capture),
         };
@@ -85,7 +88,7 @@ impl Inner {
             let lease = Lease::new(remote, wanted, (word, capture), hold).complete().await;
             Some(Ended::Loads(lease.map_or_else(|trouble| self.no_grant(wanted, trouble), Grant::Remote)))
         };
-        if waiting.since.elapsed() >= self.settings.follow_limit {
+        if has_waited {
             // So many holders and claims have gone by that this caller loads whoever else does.
             return loads(capture, Hold::Nothing).await;
         }
@@ -168,6 +171,11 @@ impl Waiting {
     /// Whether a load of this process has taken the place of the one that is waited for.
     pub(super) fn is_dissolved(&self) -> bool {
         self.leader.is_dissolved()
+    }
+
+    /// Whether it has waited as long as this.
+    pub(super) fn has_waited(&self, limit: Duration) -> bool {
+        self.since.elapsed() >= limit
     }
 
     /// Whether it has waited long enough for this interval.

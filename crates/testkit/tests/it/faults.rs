@@ -41,13 +41,17 @@ fn bulk(text: &str) -> Reply {
     Reply::Bulk(text.into())
 }
 
-/// Asserts that a new client can read and write, at once, and that what it writes stays.
+/// Asserts that a new client can read and write, as fast as ever, and that what it writes stays.
 async fn assert_works(faulty: &Faulty, fault: Fault) {
-    let mut client = connect(faulty).await.expect("a healed server accepts");
-    let began = Instant::now();
-    assert!(ask(&mut client, &["SET", "deal:44", "new"]).await.is_ok(), "{fault}");
-    assert_eq!(ask(&mut client, &["GET", "deal:44"]).await, bulk("new"), "{fault}");
-    assert!(began.elapsed() < SLOW, "{fault}: a healed server took {:?}", began.elapsed());
+    // A machine that does other things may be slow once; a server that is slow is so each time.
+    until("it answers fast", async || {
+        let mut client = connect(faulty).await.expect("a healed server accepts");
+        let began = Instant::now();
+        assert!(ask(&mut client, &["SET", "deal:44", "new"]).await.is_ok(), "{fault}");
+        assert_eq!(ask(&mut client, &["GET", "deal:44"]).await, bulk("new"), "{fault}");
+        began.elapsed() < SLOW
+    })
+    .await;
 }
 
 /// Asserts what the fault does to a client that was there, and to one that comes.

@@ -206,7 +206,7 @@ fn one_way_to_the_client_executes_what_nobody_is_answered() {
             client.send(&["INCR", "counter"]).await.unwrap();
             assert_silent(client).await;
         }
-        assert_eq!(redis.command(&["GET", "counter"]).await.text(), "2");
+        until("both are executed", async || redis.command(&["GET", "counter"]).await.text() == "2").await;
     });
 }
 

@@ -10,7 +10,7 @@ use super::super::read::{Found, Intent};
 use super::super::settings::Redis;
 use super::super::trouble::Trouble;
 use super::super::{Link, Remote};
-use super::{ask, connected, fill, granted, is_up_again, kept, load, look, store};
+use super::{ask, connected, connected_with_deadlines, fill, granted, is_up_again, kept, load, look, store};
 use crate::clock::Clock;
 use crate::key::Tag;
 
@@ -88,7 +88,7 @@ fn a_removal_that_failed_begins_a_new_era_before_anything_is_served() {
         let server = RedisServer::start().await;
         let proxy = FaultProxy::to(server.address()).await;
         let limits = Redis::at(server.url_at(proxy.address())).operation_limit(Duration::from_millis(200));
-        let remote = connected(&limits).await;
+        let remote = connected_with_deadlines(&limits).await;
         removal_that_fails(&remote, &server, async || server.pause().await, async || server.resume().await)
             .await;
         let refused = async || {
@@ -135,7 +135,7 @@ fn a_slow_server_is_used_and_a_silent_one_is_not_waited_for_twice() {
         let server = RedisServer::start().await;
         let proxy = FaultProxy::to(server.address()).await;
         proxy.delay(Duration::from_millis(200));
-        let remote = connected(&Redis::at(server.url_at(proxy.address()))).await;
+        let remote = connected_with_deadlines(&Redis::at(server.url_at(proxy.address()))).await;
         store(&remote, "k", b"1").await;
         assert_eq!(look(&remote, "k").await.as_deref(), Some(&b"1"[..]));
         proxy.half_open();

@@ -16,7 +16,7 @@ use super::fill::Fresh;
 use super::read::{Ask, Capture, Found, Intent, Seen};
 use super::settings::Redis;
 use super::trouble::Trouble;
-use crate::ablation::Ablations;
+use crate::ablation::{Ablation, Ablations};
 use crate::clock::Clock;
 use crate::entry::Word;
 use crate::key::Tag;
@@ -54,9 +54,14 @@ fn local() -> Arc<Local> {
     Arc::new(Local::new(size, Ablations::default()).expect("it is large enough"))
 }
 
+/// A tier that waits for its server as long as that takes: the machine of a test may stand still for a second.
 fn kept(redis: &Redis, clock: Clock) -> Kept {
-    let remote = Remote::new(redis, local(), clock, errands(), None, Ablations::default())
-        .expect("the settings are right");
+    kept_by(redis, clock, Ablations::default().with(Ablation::Deadlines))
+}
+
+fn kept_by(redis: &Redis, clock: Clock, without: Ablations) -> Kept {
+    let remote =
+        Remote::new(redis, local(), clock, errands(), None, without).expect("the settings are right");
     let mut keeps = JoinSet::new();
     keeps.spawn(remote.clone().run());
     Kept { remote, _keeps: keeps }
@@ -64,6 +69,13 @@ fn kept(redis: &Redis, clock: Clock) -> Kept {
 
 async fn connected(redis: &Redis) -> Kept {
     let kept = kept(redis, Clock::system());
+    kept.ready().await;
+    kept
+}
+
+/// The same, which gives up a connection that does not answer in time.
+async fn connected_with_deadlines(redis: &Redis) -> Kept {
+    let kept = kept_by(redis, Clock::system(), Ablations::default());
     kept.ready().await;
     kept
 }

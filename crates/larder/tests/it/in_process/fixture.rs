@@ -18,8 +18,8 @@ pub(crate) const STATUS: &str = "in-process";
 /// How often a race is forced: a round costs microseconds here.
 pub(crate) const ROUNDS: u64 = 1_000;
 
-/// The shortest time that tells before from after: a moved clock is exact to the millisecond here. Never more than half a
-/// second, since tests subtract it from lifetimes of one.
+/// The shortest time that tells before from after: a moved clock is exact to the millisecond here. Never more than
+/// twenty seconds, since tests subtract it from lifetimes of a minute.
 pub(crate) const MOMENT: Duration = Duration::from_millis(1);
 
 /// How long a lock that was dropped may still be held: it is free at once here.

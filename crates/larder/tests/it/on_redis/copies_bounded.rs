@@ -8,7 +8,7 @@ use testkit::redis::RedisServer;
 use testkit::until;
 use tokio::time::Instant;
 
-use super::copies::{cache_at, copied};
+use super::copies::{cache_at, cache_of, copied};
 use super::worker::{Change, Order, Worker, registered};
 
 /// How much older than what lies in Redis a copy may be.
@@ -64,7 +64,7 @@ fn works_is_not_told_is_bounded_is_restored_works() {
         for fault in Fault::ALL {
             let server = RedisServer::start().await;
             let proxy = FaultProxy::to(server.address()).await;
-            let here = cache_at(&server.url_at(proxy.address())).await;
+            let here = cache_of(CacheService::builder(), &server.url_at(proxy.address())).await;
             copied(&here, "k", Policy::new(), 1).await;
 
             fault.comes(&server, &proxy).await;

@@ -12,7 +12,7 @@ use testkit::redis::{RedisServer, Reply};
 use testkit::until;
 use tokio::task::JoinSet;
 
-use super::worker::{Row, Worker, cache_at, cache_over, policy};
+use super::worker::{Row, Worker, cache_at, cache_over, cache_with_deadlines, policy};
 use crate::loader::brings;
 
 /// So many callers begin to read at once, and go away at once, so often.
@@ -224,7 +224,7 @@ fn a_lock_of_which_no_answer_says_whether_it_is_held_is_given_back() {
     testkit::run(async {
         let server = RedisServer::start().await;
         let proxy = FaultProxy::to(server.address()).await;
-        let cache = cache_at(&server.url_at(proxy.address()), CacheService::builder());
+        let cache = cache_with_deadlines(&server.url_at(proxy.address()), CacheService::builder());
         cache.ready().await;
         proxy.one_way(Direction::ToClient);
         assert!(

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use larder::testing::Ablation;
 use larder::{Acknowledged, CacheService, Invalidation, Policy, Redis, Source, Status, Tag};
 use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
@@ -11,7 +12,8 @@ use testkit::until;
 const KEYS: u32 = 30;
 
 async fn cache(redis: Redis) -> CacheService {
-    let cache = CacheService::builder().redis(redis.local_tier(false)).build().unwrap();
+    let builder = CacheService::builder().without(Ablation::Deadlines);
+    let cache = builder.redis(redis.local_tier(false)).build().unwrap();
     cache.ready().await;
     cache
 }

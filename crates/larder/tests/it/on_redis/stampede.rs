@@ -117,7 +117,7 @@ fn callers_of_one_process_wait_for_the_load_of_another_by_one_of_them() {
         /// Every poll is a `SET … NX GET`, and pauses grow to 16 ms, of which half is at random.
         const SHORTEST_PAUSE_MS: u128 = 8;
         /// So many polls are waited for; the first few pause less.
-        const POLLS: u64 = 20;
+        const POLLS: u64 = 5;
         let server = RedisServer::start().await;
         let holder = Worker::start(&server).await;
         let here = cache_over(&server, CacheService::builder()).await;

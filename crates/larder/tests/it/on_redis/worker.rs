@@ -159,7 +159,7 @@ struct Likeness {
 
 impl Likeness {
     fn cache(&self) -> CacheService {
-        let builder = CacheService::builder();
+        let builder = CacheService::builder().without(Ablation::Deadlines);
         let builder = if self.tickets { builder } else { builder.without(Ablation::CopyTicket) };
         let redis = Redis::at(&*self.url).local_tier(self.copies);
         builder.space(&SCOPED).redis(redis).build().expect("the settings fit together")
@@ -341,12 +341,17 @@ fn worker() {
     });
 }
 
-/// A cache over the Redis at this URL, without a namespace: names are keys.
+/// A cache over the Redis at this URL, without a namespace: names are keys. It waits for Redis as long as that takes.
 pub(super) fn cache_at(url: &str, builder: Builder) -> CacheService {
+    cache_with_deadlines(url, builder.without(Ablation::Deadlines))
+}
+
+/// The same, which gives up a connection that does not answer in time.
+pub(super) fn cache_with_deadlines(url: &str, builder: Builder) -> CacheService {
     builder.space(&SCOPED).redis(Redis::at(url).local_tier(false)).build().expect("the settings fit together")
 }
 
-/// The same, when it is ready.
+/// [`cache_at`] this server, when it is ready.
 pub(super) async fn cache_over(server: &RedisServer, builder: Builder) -> CacheService {
     let cache = cache_at(&server.url(), builder);
     cache.ready().await;

@@ -21,7 +21,7 @@ async fn cache() -> CacheService {
 
 /// A cache whose followers lose their patience early.
 async fn impatient_cache() -> CacheService {
-    fixture::build(fixture::builder().follow_limit(Duration::from_millis(100))).await
+    fixture::build(fixture::builder().follow_limit(Duration::from_secs(2))).await
 }
 
 /// Work of so many milliseconds.

@@ -38,15 +38,15 @@ fn a_lock_that_goes_out_of_scope_is_given_back() {
 fn a_holder_whose_time_is_over_cannot_give_back_what_another_holds() {
     testkit::run(async {
         let (cache, clock) = cache_and_clock().await;
-        let take = || cache.lock("report", Ttl::secs(10), NOT_AT_ALL);
+        let take = || cache.lock("report", Ttl::secs(60), NOT_AT_ALL);
         let first = take().await.unwrap();
-        clock.advance(Duration::from_secs(10) - MOMENT).await;
+        clock.advance(Duration::from_secs(60) - MOMENT).await;
         assert!(take().await.is_none());
         clock.advance(MOMENT).await;
         let second = take().await.expect("its time is over");
         assert!(!first.release().await, "it was lost");
         assert!(take().await.is_none(), "the second holds it still");
-        clock.advance(Duration::from_secs(10)).await;
+        clock.advance(Duration::from_secs(60)).await;
         let third = take().await.expect("the second's time is over, too");
         drop(second);
         assert!(take().await.is_none(), "and its drop gives nothing back either");

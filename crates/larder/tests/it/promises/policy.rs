@@ -37,15 +37,15 @@ fn an_entry_that_names_no_lifetime_lives_half_an_hour() {
 #[test]
 fn the_call_goes_before_the_space_and_the_space_before_the_default() {
     testkit::run(async {
-        let (cache, clock) = with_clock(fixture::builder().space(&REPORT).default_ttl(Ttl::secs(7))).await;
+        let (cache, clock) = with_clock(fixture::builder().space(&REPORT).default_ttl(Ttl::secs(70))).await;
         cache.set("bare", 1_u32, Policy::new()).await;
-        assert_lives(&cache, &clock, "bare", Duration::from_secs(7)).await;
+        assert_lives(&cache, &clock, "bare", Duration::from_secs(70)).await;
         cache.get_or_set(REPORT.key("a"), Policy::new(), || brings(1)).await.unwrap();
         assert_lives(&cache, &clock, "report:a", Duration::from_secs(300)).await;
         cache.get_or_set("report:a", Policy::new(), || brings(1_u32)).await.unwrap();
         assert_lives(&cache, &clock, "report:a", Duration::from_secs(300)).await;
-        cache.get_or_set(REPORT.key("a"), Ttl::secs(1), || brings(1)).await.unwrap();
-        assert_lives(&cache, &clock, "report:a", Duration::from_secs(1)).await;
+        cache.get_or_set(REPORT.key("a"), Ttl::secs(60), || brings(1)).await.unwrap();
+        assert_lives(&cache, &clock, "report:a", Duration::from_secs(60)).await;
     });
 }
 
@@ -68,14 +68,14 @@ fn nothing_but_forever_lives_for_ever() {
 fn reading_does_not_prolong_a_life_and_setting_begins_it_anew() {
     testkit::run(async {
         let (cache, clock) = cache_and_clock().await;
-        cache.set("a", 1_u32, Ttl::secs(10)).await;
+        cache.set("a", 1_u32, Ttl::secs(600)).await;
         for _ in 0..9 {
-            clock.advance(Duration::from_secs(1)).await;
+            clock.advance(Duration::from_secs(60)).await;
             let read = cache.read_through("a", Ttl::DAY, || brings(2_u32)).await.unwrap();
             assert_eq!(*read.value, 1);
         }
-        cache.set("a", 3_u32, Ttl::secs(10)).await;
-        assert_lives(&cache, &clock, "a", Duration::from_secs(10)).await;
+        cache.set("a", 3_u32, Ttl::secs(600)).await;
+        assert_lives(&cache, &clock, "a", Duration::from_secs(600)).await;
     });
 }
 
@@ -303,10 +303,10 @@ fn nx_fills_whatever_get_calls_a_miss() {
     testkit::run(async {
         let (cache, clock) = cache_and_clock().await;
         let tag = Tag::named("a");
-        let nx = || Policy::ttl(Ttl::secs(1)).tag(tag).nx();
+        let nx = || Policy::ttl(Ttl::secs(60)).tag(tag).nx();
         assert!(cache.set("x", 1, nx()).await.is_stored());
         assert_eq!(cache.set("x", 2, nx()).await.refusal, Some(Refusal::Exists));
-        clock.advance(Duration::from_secs(1)).await;
+        clock.advance(Duration::from_secs(60)).await;
         assert!(cache.set("x", 3, nx()).await.is_stored(), "expired");
         cache.invalidate_tag(tag).await;
         assert!(cache.set("x", 4, nx()).await.is_stored(), "invalidated");
@@ -341,13 +341,13 @@ fn what_a_load_brings_is_as_old_as_its_beginning() {
     testkit::run(async {
         let (cache, clock) = cache_and_clock().await;
         let slow = || async {
-            clock.advance(Duration::from_secs(4)).await;
+            clock.advance(Duration::from_secs(40)).await;
             brings(1).await
         };
-        cache.get_or_set("k", Policy::ttl(Ttl::secs(10)), slow).await.unwrap();
-        assert_eq!(cache.lookup::<i32>("k").await.map(|read| read.age), Some(Duration::from_secs(4)));
-        clock.advance(Duration::from_secs(6)).await;
-        assert_eq!(cache.get::<i32>("k").await, None, "ten seconds after it was read at its source");
+        cache.get_or_set("k", Policy::ttl(Ttl::secs(100)), slow).await.unwrap();
+        assert_eq!(cache.lookup::<i32>("k").await.map(|read| read.age), Some(Duration::from_secs(40)));
+        clock.advance(Duration::from_secs(60)).await;
+        assert_eq!(cache.get::<i32>("k").await, None, "a hundred seconds after it was read at its source");
     });
 }
 
