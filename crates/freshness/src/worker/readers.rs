@@ -19,6 +19,9 @@ use crate::view::View;
 /// 20: reads one after the other of what may be in the process end when so many have missed.
 const BURST_MISSES: usize = 20;
 
+/// 4: reads one after the other of what is in Redis alone.
+const STRICT_BURST: usize = 4;
+
 /// 200: after so many reads others have their turn, as in an application whose requests do more than read.
 const YIELD_EVERY: usize = 200;
 
@@ -86,8 +89,10 @@ impl Works {
                 }
             }
             70..85 => {
-                let view = *subject.strict_views().choose(rng).expect("there are views");
-                self.read_one(reader, view, self.row(rng), None).await;
+                for _ in 0..STRICT_BURST {
+                    let view = *subject.strict_views().choose(rng).expect("there are views");
+                    self.read_one(reader, view, self.row(rng), None).await;
+                }
             }
             85..92 => {
                 let start_ns = now_ns();

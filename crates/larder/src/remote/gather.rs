@@ -37,8 +37,9 @@ const SET_BYTES: usize = 48;
 /// 1 MiB: how many bytes one pipeline sends at most, if it is more than one question.
 const MAX_PIPELINE_BYTES: usize = 1 << 20;
 
-/// How many pipelines of one batch, or of one flush, are under way at once: the deadline of the next begins when it is sent.
-const AT_ONCE: usize = 8;
+/// How many pipelines of one batch, or of one flush, are under way at once: the deadline of the next begins when it is sent, and it is behind
+/// them that the server runs it.
+const AT_ONCE: usize = 4;
 
 /// How many tags are known to have a token: some 500 KiB.
 const MAX_HAD: usize = 1 << 14;

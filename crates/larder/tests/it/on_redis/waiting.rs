@@ -103,10 +103,10 @@ fn a_batch_of_many_keys_takes_many_round_trips_and_each_has_its_time() {
         let server = RedisServer::start().await;
         let proxy = FaultProxy::to(server.address()).await;
         let url = server.url_at(proxy.address());
-        let redis = Redis::at(url).local_tier(false).operation_limit(Duration::from_secs(2));
+        let redis = Redis::at(url).local_tier(false).operation_limit(Duration::from_millis(650));
         let here = CacheService::builder().redis(redis).build().unwrap();
         here.ready().await;
-        proxy.delay(Duration::from_millis(800)); // three of them are more than one call may take, and so many are needed
+        proxy.delay(Duration::from_millis(150)); // five of them are more than one call may take, and more are needed
         let ids: Vec<u32> = (0..24_000).collect();
         let load = |missing: Vec<u32>| async { Ok::<_, Infallible>(missing.into_iter().map(|id| (id, id))) };
         let Ok(values) = here.get_or_set_many(&ids, |id| format!("k{id}"), Policy::new(), load).await;
