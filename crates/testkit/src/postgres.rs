@@ -189,7 +189,7 @@ impl PostgresServer {
 
     async fn run(&self) {
         let process = self.supervisor.lock().start();
-        let patience = Patience::new();
+        let patience = Patience::with_a_process();
         while !self.answers().await {
             assert!(process.is_running(), "PostgreSQL did not start; it said:\n{}", self.log());
             patience.pause(|| format!("PostgreSQL answers; it said:\n{}", self.log())).await;

@@ -52,7 +52,7 @@ impl Process {
 
     /// Waits until it has ended, with all its threads: its ports are closed, its files are written.
     pub(crate) async fn ended(&self) {
-        let patience = Patience::new();
+        let patience = Patience::with_a_process();
         while self.is_running() {
             patience.pause(|| format!("the end of {} {}", self.what, self.pid())).await;
         }

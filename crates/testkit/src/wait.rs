@@ -10,6 +10,10 @@ use tokio::time::{Instant, sleep};
 /// [`LIMIT`](crate::LIMIT), so that what did not happen is named, and not only the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long a server may take to start, and a process to end: 2 minutes. One that is killed while it writes ends when the disk has taken that,
+/// and a machine that builds may keep its disk busy for longer than [`PATIENCE`].
+const PATIENCE_WITH_PROCESSES: Duration = Duration::from_secs(120);
+
 /// Between two looks: 2 ms. Shorter than what is waited for, and long enough to leave the cores to it.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -48,17 +52,26 @@ where
 /// What is left of the time that a condition may take.
 #[derive(Debug)]
 pub(crate) struct Patience {
+    limit: Duration,
     ends: Instant,
 }
 
 impl Patience {
     pub(crate) fn new() -> Self {
-        Self { ends: Instant::now() + PATIENCE }
+        Self::of(PATIENCE)
+    }
+
+    pub(crate) fn with_a_process() -> Self {
+        Self::of(PATIENCE_WITH_PROCESSES)
+    }
+
+    fn of(limit: Duration) -> Self {
+        Self { limit, ends: Instant::now() + limit }
     }
 
     /// Comes between two looks; panics with `what` when the time is over.
     pub(crate) async fn pause(&self, what: impl FnOnce() -> String) {
-        assert!(Instant::now() < self.ends, "{} did not happen within {PATIENCE:?}", what());
+        assert!(Instant::now() < self.ends, "{} did not happen within {:?}", what(), self.limit);
         sleep(PAUSE).await;
     }
 }

@@ -120,7 +120,7 @@ impl RedisServer {
         let said_before = self.home.log().len();
         let process = Arc::new(self.supervisor.lock().start());
         *self.process.lock() = Some(Arc::clone(&process));
-        let patience = Patience::new();
+        let patience = Patience::with_a_process();
         loop {
             // Over its own socket: no other server can be mistaken for it.
             if let Ok(mut connection) = self.connect().await
