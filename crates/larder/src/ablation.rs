@@ -26,6 +26,8 @@ pub enum Ablation {
     LocalLease,
     /// Bytes that are put aside in Redis before they are renamed into their place lie under a key of that attempt alone.
     OwnStaging,
+    /// A connection that was given up is ended at the server before the next one is used, so that nothing it sent is executed late.
+    EndPredecessors,
     /// A connection that does not answer in time is given up. Tests of anything else do without, where they run on machines that stand
     /// still for a second now and then.
     Deadlines,

@@ -28,7 +28,7 @@ use super::settings::Redis;
 use super::sizes::Sizes;
 use super::trouble::{Trouble, integer, okay, text};
 use super::wire::Wire;
-use crate::ablation::Ablations;
+use crate::ablation::{Ablation, Ablations};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
 use crate::local::Local;
@@ -63,6 +63,7 @@ pub(crate) struct Supervisor {
     address: Address,
     pub(super) names: Arc<Names>,
     limits: Limits,
+    rules_out: Ablations,
     clock: Clock,
     errands: Arc<Errands>,
     pub(super) front: Arc<Front>,
@@ -108,6 +109,7 @@ impl Supervisor {
             names,
             front,
             limits: Limits::new(redis.limit(), rules_out),
+            rules_out,
             clock,
             errands,
             state: watch::Sender::new(State::Down(Trouble::Away("it has not been reached yet".to_owned()))),
@@ -428,6 +430,9 @@ impl Supervisor {
     /// Where it may not, a new era is owed, since values that they still set are of the old one; only a lock that they take may be
     /// held by nobody, for its time.
     async fn end_predecessors(&self, wire: &Wire, identity: &Identity) -> Result<(), Trouble> {
+        if self.rules_out.is_out(Ablation::EndPredecessors) {
+            return Ok(());
+        }
         let same_server = |old: &Identity| old.incarnation.is_same_process(identity.incarnation);
         let ids: Vec<i64> =
             self.predecessors.lock().iter().filter(|old| same_server(old)).map(|old| old.client_id).collect();

@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use larder::{CacheService, ErrorKind, Policy, Space, Status, Tag};
+use larder::testing::Ablation;
+use larder::{Builder, CacheService, ErrorKind, Policy, Redis, Space, Status, Tag};
+use testkit::proxy::FaultProxy;
 use testkit::redis::RedisServer;
 use testkit::until;
 use tokio::task::JoinSet;
@@ -23,6 +25,34 @@ fn the_removal_of_a_pattern_says_so_whatever_its_form() {
             let error = cache.try_delete_pattern(glob).await.expect_err("nobody can remove it");
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{glob}");
         }
+    });
+}
+
+/// How many bytes lie under a name that was set to a large value over a narrow connection, which was given up, and then to a small one over the
+/// next, when all that was under way has arrived or never will.
+async fn bytes_behind_a_late_set(builder: Builder) -> i64 {
+    let server = RedisServer::start().await;
+    let proxy = FaultProxy::to(server.address()).await;
+    let redis = Redis::at(server.url_at(proxy.address())).local_tier(false);
+    let cache = builder.redis(redis.operation_limit(Duration::from_millis(200))).build().unwrap();
+    cache.ready().await;
+    proxy.crumble(1_000, Duration::from_millis(100)); // so that it takes seconds, and short commands do not
+    assert!(!cache.set("k", "x".repeat(LARGE), Policy::new()).await.is_stored());
+    until("the small one is stored", async || cache.set("k", 1, Policy::new()).await.is_stored()).await;
+    until("the end of the first connection", async || proxy.connections() == 1).await;
+    server.command(&["STRLEN", "k"]).await.int()
+}
+
+const LARGE: usize = 500_000;
+
+#[test]
+fn what_was_sent_over_a_connection_that_was_given_up_is_not_executed_behind_the_next() {
+    testkit::run(async {
+        let bytes = bytes_behind_a_late_set(CacheService::builder()).await;
+        assert!((1..1_000).contains(&bytes), "{bytes}");
+        let without = CacheService::builder().without(Ablation::EndPredecessors);
+        let bytes = bytes_behind_a_late_set(without).await;
+        assert!(bytes > LARGE as i64, "without the rule the small one is lost: {bytes}");
     });
 }
 
