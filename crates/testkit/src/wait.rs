@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 /// How long a condition may take to come about: 20 s, as at a [gate](crate::gate::Gate).
 ///
-/// Servers start and die within milliseconds; on two busy cores it can be a second or two. Well under
+/// Most come about within milliseconds; on two busy cores it can be a second or two. Well under
 /// [`LIMIT`](crate::LIMIT), so that what did not happen is named, and not only the test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

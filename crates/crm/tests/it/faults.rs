@@ -313,7 +313,12 @@ impl Scene {
             let other = &self.servers[1 - writer];
             let shown = || async { other.get(&row.path).await.text == changed.text };
             testkit::until(&format!("{fault}: it is shown by the other"), shown).await;
-            let listed = || async { other.get(&row.list).await.text.contains(&edit["title"].to_string()) };
+            let id = &changed.json()["id"];
+            let listed = || async {
+                let list = other.get(&row.list).await.json();
+                let items = list["items"].as_array().unwrap();
+                items.iter().any(|item| item["id"] == *id && item["version"] == version)
+            };
             testkit::until(&format!("{fault}: and in its list"), listed).await;
         }
         row.acknowledged.fetch_max(version, Ordering::AcqRel);

@@ -48,8 +48,8 @@ use users::Login;
 ///
 /// # Panics
 ///
-/// Its methods panic, with what the server said, where a test could not go on: it does not start, does not answer
-/// within 20 s, or answers with an error to what must not fail.
+/// Its methods panic, with what the server said, where a test could not go on: it does not start, or end, within
+/// two minutes, does not answer within 20 s, or answers with an error to what must not fail.
 ///
 /// # Examples
 ///
